@@ -1,0 +1,71 @@
+"""geoseg: land-use and deforestation maps from satellite scenes far larger than memory.
+
+    import geoseg
+    run = geoseg.predict("scene.tif", model="forest-s2-rgb", out="out")
+    geoseg.vectorize(run.classes, out="out/classes.gpkg")
+    geoseg.evaluate(run.classes, "reference.gpkg", out="out/scores.json")
+
+Names are resolved on first use, so that importing geoseg loads neither torch nor dask.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from geoseg.changes.verb import change
+    from geoseg.errors import GeosegError
+    from geoseg.evaluation.verb import evaluate
+    from geoseg.legend import Crosswalk, LandClass, Legend
+    from geoseg.models.bundle import load_bundle
+    from geoseg.pipeline import run
+    from geoseg.prediction.verb import plan, predict
+    from geoseg.raster.classmap import open_class_map
+    from geoseg.raster.scene import open_scene
+    from geoseg.vectorization.verb import vectorize
+
+_EXPORTS = {
+    "Crosswalk": "geoseg.legend",
+    "GeosegError": "geoseg.errors",
+    "LandClass": "geoseg.legend",
+    "Legend": "geoseg.legend",
+    "change": "geoseg.changes.verb",
+    "evaluate": "geoseg.evaluation.verb",
+    "load_bundle": "geoseg.models.bundle",
+    "open_class_map": "geoseg.raster.classmap",
+    "open_scene": "geoseg.raster.scene",
+    "plan": "geoseg.prediction.verb",
+    "predict": "geoseg.prediction.verb",
+    "run": "geoseg.pipeline",
+    "vectorize": "geoseg.vectorization.verb",
+}
+
+__all__ = [
+    "Crosswalk",
+    "GeosegError",
+    "LandClass",
+    "Legend",
+    "__version__",
+    "change",
+    "evaluate",
+    "load_bundle",
+    "open_class_map",
+    "open_scene",
+    "plan",
+    "predict",
+    "run",
+    "vectorize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'geoseg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,117 @@
+"""The `geoseg` command: one file per subcommand, loaded only when it is called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from geoseg import __version__
+from geoseg.errors import GeosegError
+
+_COMMANDS = {
+    "plan": "Tiles, memory and cost of a prediction, without running it.",
+    "predict": "Class map and confidence of a scene.",
+    "vectorize": "Polygons of a class map.",
+    "evaluate": "Scores of a class map against a reference.",
+    "change": "Transitions between two class maps.",
+    "run": "Everything in a job file, in one go.",
+    "verify": "Check a run's files against its manifest.",
+    "model": "List and show models.",
+    "demo": "The whole chain on a synthetic frontier scene, offline.",
+    "doctor": "What is installed here and what is missing.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Group whose subcommands are imported when called, so that --help loads nothing heavy."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"geoseg.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="geoseg")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Turn satellite scenes far larger than memory into land-use and deforestation maps.
+
+    \b
+      geoseg demo
+      geoseg predict scene.tif --model forest-s2-rgb --out out
+      geoseg vectorize out/classes.tif --out out/classes.gpkg
+      geoseg evaluate out/classes.tif reference.gpkg --field class --out out/scores.json
+    """  # noqa: D301 (click reads \b)
+    ctx.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Exit codes: 0 ok, 2 usage or configuration, 3 input, 4 chunks failed, 5 resources, 6 output conflict,
+    130 and 143 for Ctrl-C and SIGTERM.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments or bool(os.environ.get("GEOSEG_DEBUG"))
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli.main([a for a in arguments if a != "--debug"], prog_name="geoseg", standalone_mode=False)
+    except GeosegError as error:
+        if debug:
+            raise
+        click.echo(f"geoseg: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("geoseg: interrupted. The same command resumes.", err=True)
+        sys.exit(130)
+    except _Terminated:
+        click.echo("geoseg: terminated. The same command resumes.", err=True)
+        sys.exit(143)
+    except MemoryError:
+        if debug:
+            raise
+        click.echo("geoseg: out of memory. Try: a smaller --chunk, --tile or --batch.", err=True)
+        sys.exit(5)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised in the main thread so that files and workers are closed on the way out."""
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise _Terminated
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Legends: which number in a class map means what, and how one legend maps onto another."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.errors import InputError, UsageError
+
+NODATA = 255
+"""The label of every pixel that has no class, in every class map that geoseg writes."""
+
+# Okabe & Ito (2008), distinguishable with colour-vision deficiency; used where a legend brings no colours.
+_PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandClass:
+    """One class of a legend.
+
+    Attributes
+    ----------
+    id
+        Pixel value, 0 to 254.
+    name
+        Name shown in tables and attribute fields.
+    color
+        ``#RRGGBB``.
+    """
+
+    id: int
+    name: str
+    color: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.id < NODATA:
+            raise InputError("class id out of range", why=f"found {self.id}, expected 0 to {NODATA - 1}")
+        if not self.name.strip():
+            raise InputError("class without a name", why=f"class id {self.id}")
+        if not re.fullmatch(r"#[0-9A-Fa-f]{6}", self.color):
+            raise InputError(f"colour of class {self.name!r} is not #RRGGBB", why=f"found {self.color!r}")
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """Colour as (red, green, blue), each 0 to 255."""
+        return int(self.color[1:3], 16), int(self.color[3:5], 16), int(self.color[5:7], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """The classes of a map in ascending order of id; 255 is always nodata and never a class."""
+
+    classes: tuple[LandClass, ...]
+
+    def __post_init__(self) -> None:
+        ids = [c.id for c in self.classes]
+        if len(set(ids)) != len(ids):
+            raise InputError("class id used twice in the legend", why=f"ids {sorted(ids)}")
+        names = [c.name for c in self.classes]
+        if len(set(names)) != len(names):
+            raise InputError("class name used twice in the legend", why=f"names {names}")
+        object.__setattr__(self, "classes", tuple(sorted(self.classes, key=lambda c: c.id)))
+
+    @classmethod
+    def of(cls, classes: Mapping[int, str], colors: Mapping[int, str] | None = None) -> Legend:
+        """Legend from ``{id: name}`` and optional ``{id: '#RRGGBB'}``; missing colours come from a palette."""
+        colors = colors or {}
+        return cls(
+            tuple(
+                LandClass(id=i, name=name, color=colors.get(i, _PALETTE[k % len(_PALETTE)]))
+                for k, (i, name) in enumerate(sorted(classes.items()))
+            )
+        )
+
+    @classmethod
+    def from_json(cls, items: Sequence[Mapping[str, Any]]) -> Legend:
+        """Legend from a list of ``{"id", "name", "color"}``, the form in bundles and manifests."""
+        return cls(tuple(LandClass(id=int(d["id"]), name=str(d["name"]), color=str(d["color"])) for d in items))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """List of ``{"id", "name", "color"}``."""
+        return [{"id": c.id, "name": c.name, "color": c.color} for c in self.classes]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Class ids in ascending order."""
+        return tuple(c.id for c in self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in order of id."""
+        return tuple(c.name for c in self.classes)
+
+    def name(self, class_id: int) -> str:
+        """Name of a class id; an id outside the legend is named ``class <id>``."""
+        return next((c.name for c in self.classes if c.id == class_id), f"class {class_id}")
+
+    def index_of(self) -> NDArray[np.int16]:
+        """Lookup table (256,) int16 from pixel value to position in the legend; -1 where there is none."""
+        table = np.full(256, -1, np.int16)
+        table[list(self.ids)] = np.arange(len(self))
+        return table
+
+    def find(self, name_or_id: str | int) -> LandClass:
+        """Class of that id or name (case and spaces forgiven); InputError suggests the nearest name."""
+        for c in self.classes:
+            if c.id == name_or_id or str(c.id) == str(name_or_id).strip():
+                return c
+        wanted = _plain(str(name_or_id))
+        for c in self.classes:
+            if _plain(c.name) == wanted:
+                return c
+        near = difflib.get_close_matches(wanted, [_plain(n) for n in self.names], n=1)
+        hint = next((f"{c.name!r}" for c in self.classes if near and _plain(c.name) == near[0]), None)
+        raise InputError(
+            f"no class {name_or_id!r} in the legend", why=f"classes are {', '.join(self.names)}", hint=hint
+        )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Crosswalk:
+    """A total mapping from another legend's values to class ids of ours; None means ignore.
+
+    Attributes
+    ----------
+    mapping
+        Source value (number or text, as it stands in the reference) to class id, or None.
+    """
+
+    mapping: Mapping[str | int, int | None]
+
+    @classmethod
+    def parse(cls, raw: Mapping[Any, Any], legend: Legend) -> Crosswalk:
+        """Crosswalk from ``{source: class name or id or "ignore"}`` against a legend.
+
+        Raises
+        ------
+        InputError
+            A target that is no class of the legend.
+        """
+        mapping: dict[str | int, int | None] = {}
+        for source, target in raw.items():
+            key: str | int = source if isinstance(source, int) and not isinstance(source, bool) else str(source)
+            if target is None or str(target).casefold() in {"ignore", "nodata"}:
+                mapping[key] = None
+            else:
+                mapping[key] = legend.find(target).id
+        return cls(mapping)
+
+    @classmethod
+    def identity(cls, legend: Legend) -> Crosswalk:
+        """Crosswalk that keeps every id, and maps every class name to its id."""
+        mapping: dict[str | int, int | None] = {i: i for i in legend.ids}
+        mapping.update({c.name: c.id for c in legend.classes})
+        return cls(mapping)
+
+    def target(self, value: Any) -> int | None:
+        """Class id for one source value, None for ignore; UsageError names a value that is not mapped."""
+        for key in _spellings(value):
+            if key in self.mapping:
+                return self.mapping[key]
+        plain = {_plain(k): v for k, v in self.mapping.items() if isinstance(k, str)}
+        if isinstance(value, str) and _plain(value) in plain:
+            return plain[_plain(value)]
+        raise UsageError(
+            f"value {value!r} is not in the crosswalk",
+            why=f"mapped are {', '.join(map(str, self.mapping))}",
+            hint="add it to the --crosswalk file, with 'ignore' if it should not be scored",
+        )
+
+    def table(self, values: Iterable[int]) -> NDArray[np.uint8]:
+        """Lookup table (256,) uint8 for a uint8 raster holding these values; ignored ones become 255."""
+        table = np.full(256, NODATA, np.uint8)
+        for v in values:
+            target = self.target(int(v))
+            table[int(v)] = NODATA if target is None else target
+        return table
+
+
+def _spellings(value: Any) -> list[str | int]:
+    """Ways a value may be written as a key: 3, 3.0 and "3" are the same class code."""
+    keys: list[str | int] = []
+    if isinstance(value, str):
+        keys.append(value)
+        if re.fullmatch(r"-?\d+", value.strip()):
+            keys.append(int(value))
+    else:
+        number = float(value)
+        if number.is_integer():
+            keys += [int(number), str(int(number))]
+        keys.append(str(value))
+    return keys
