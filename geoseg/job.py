@@ -21,7 +21,9 @@ _MAX_YAML_BYTES = 1_000_000
 class Job(BaseModel):
     """Base of every request: frozen, and an unknown key is an error that names the nearest key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True
+    )
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, where: object = None) -> Self:
@@ -38,7 +40,9 @@ class Job(BaseModel):
 
     def dump(self) -> str:
         """YAML text that `load` reads back to an equal job; fields at None are left out."""
-        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(
+            self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
+        )
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

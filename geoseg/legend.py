@@ -81,7 +81,9 @@ class Legend:
     @classmethod
     def from_json(cls, items: Sequence[Mapping[str, Any]]) -> Legend:
         """Legend from a list of ``{"id", "name", "color"}``, the form in bundles and manifests."""
-        return cls(tuple(LandClass(id=int(d["id"]), name=str(d["name"]), color=str(d["color"])) for d in items))
+        return cls(
+            tuple(LandClass(id=int(d["id"]), name=str(d["name"]), color=str(d["color"])) for d in items)
+        )
 
     def to_json(self) -> list[dict[str, Any]]:
         """List of ``{"id", "name", "color"}``."""
@@ -153,7 +155,9 @@ class Crosswalk:
         """
         mapping: dict[str | int, int | None] = {}
         for source, target in raw.items():
-            key: str | int = source if isinstance(source, int) and not isinstance(source, bool) else str(source)
+            key: str | int = (
+                source if isinstance(source, int) and not isinstance(source, bool) else str(source)
+            )
             if target is None or str(target).casefold() in {"ignore", "nodata"}:
                 mapping[key] = None
             else:

@@ -71,9 +71,7 @@ def _linear(
     return result
 
 
-def _node_areas(
-    grid: Grid, rows: NDArray[np.float64], cols: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _node_areas(grid: Grid, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area of a pixel centred on each lattice node, in m², by the Jacobian of (col, row) to the ellipsoid.
 
     Central differences of the inverse projection over half the node spacing. PROJ's own areal scale is

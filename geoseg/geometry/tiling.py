@@ -121,9 +121,7 @@ class TilePlan:
     def tile_at(self, row: int, col: int) -> Tile:
         """Tile of lattice cell (row, col)."""
         core = Window(row * self.stride, col * self.stride, self.stride, self.stride)
-        return Tile(
-            row=row, col=col, window=core.grow(self.margin), core=core.clip(self.height, self.width)
-        )
+        return Tile(row=row, col=col, window=core.grow(self.margin), core=core.clip(self.height, self.width))
 
     def tiles_of(self, chunk: Chunk) -> list[Tile]:
         """Tiles that decide a chunk's pixels, in row-major order.
@@ -242,9 +240,7 @@ def plan_tiles(
         raise UsageError(f"--chunk {chunk} is not positive")
     stride = tile - 2 * margin
     cells = max(chunk // stride, 1)
-    return TilePlan(
-        height=height, width=width, tile=tile, margin=margin, chunk=cells * stride, stitch=stitch
-    )
+    return TilePlan(height=height, width=width, tile=tile, margin=margin, chunk=cells * stride, stitch=stitch)
 
 
 def _best_tile(height: int, width: int, margin: int, stitch: Stitch, multiple: int) -> int:

@@ -58,9 +58,7 @@ class Window:
 
     def grow(self, margin: int) -> Window:
         """Window widened by `margin` pixels on all four sides; it may reach outside the scene."""
-        return Window(
-            self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
-        )
+        return Window(self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin)
 
     def contains(self, other: Window) -> bool:
         """Whether `other` lies wholly inside."""
