@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class GeosegError(Exception):
-    """An error in four parts, printed as ``where: what. why. Try: hint.``
+    """An error in four parts, printed as ``where: what. why. Try: hint`` on one line.
 
     Parameters
     ----------

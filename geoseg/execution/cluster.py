@@ -73,7 +73,7 @@ def open_client(where: Where) -> Iterator[tuple[ChunkClient, int]]:
 def _environments(where: Where) -> list[dict[str, str]]:
     """Environment of each local worker; Dask itself would preset one thread for OpenMP and MKL."""
     threads = str(where.threads_per_forward)
-    shared = {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    shared = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     if where.per_gpu:
         return [{**shared, "CUDA_VISIBLE_DEVICES": gpu} for gpu in visible_gpus()]
     return [dict(shared) for _ in range(where.workers)]
