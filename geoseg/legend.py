@@ -69,7 +69,7 @@ class Legend:
 
     @classmethod
     def of(cls, classes: Mapping[int, str], colors: Mapping[int, str] | None = None) -> Legend:
-        """Legend from ``{id: name}`` and optional ``{id: '#RRGGBB'}``; missing colours come from a palette."""
+        """Legend from ``{id: name}`` and optional ``{id: '#RRGGBB'}``; a palette fills missing colours."""
         colors = colors or {}
         return cls(
             tuple(

@@ -85,7 +85,8 @@ class Ledger:
     def _put(self, chunk: int, state: str, record: str | None, error: str | None) -> None:
         self._db.execute(
             "INSERT INTO chunk VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "state = excluded.state, attempts = attempts + 1, record = excluded.record, error = excluded.error",
+            "state = excluded.state, attempts = attempts + 1, "
+            "record = excluded.record, error = excluded.error",
             (chunk, state, record, error),
         )
 

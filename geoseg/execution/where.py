@@ -13,7 +13,7 @@ from geoseg.errors import ResourceError, UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """This process, N local processes, one process per visible GPU, or an existing Dask scheduler.
+    """Here, on N local processes, one process per visible GPU, or an existing Dask scheduler.
 
     Attributes
     ----------

@@ -21,7 +21,8 @@ def pixel_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
     A pixel's area depends on its global (row, col) alone, never on the window it is asked through.
     In a geographic CRS it is exact: the zone between two parallels of the ellipsoid (Snyder 1987,
     "Map projections: a working manual", eq. 3-12), and equal along a row. In a projected CRS it is
-    computed at every 64th pixel and interpolated linearly (relative error below 1e-4, and below 1e-8 for pixels of 10 m).
+    computed at every 64th pixel and interpolated linearly (relative error
+    below 1e-4, and below 1e-8 for pixels of 10 m).
     """
     if grid.crs.is_geographic:
         return _zone_areas(grid, window)[:, None]
@@ -62,7 +63,7 @@ def _nodes(start: int, end: int) -> NDArray[np.float64]:
 
 
 def _linear(
-    nodes: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]
+    nodes: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Linear interpolation along axis 0 of `values`, known at `nodes`."""
     low = ((at - nodes[0]) // _NODE_STEP).astype(np.intp)
@@ -92,7 +93,7 @@ def _node_areas(grid: Grid, rows: NDArray[np.float64], cols: NDArray[np.float64]
         dlat_dc, dlat_dr = (np.radians(lat[k + 1] - lat[k]) for k in (0, 2))
         sin2 = np.sin(np.radians((lat[0] + lat[1] + lat[2] + lat[3]) / 4)) ** 2
         geod = geod_of(grid.crs)
-        # meridional radius times prime-vertical radius; times cos(latitude) it is the ellipsoid's area element
+        # meridional times prime-vertical radius; times cos(latitude) it is the ellipsoid's area element
         radii = geod.a**2 * (1 - geod.es) / (1 - geod.es * sin2) ** 2
         jacobian = np.abs(dlon_dc * dlat_dr - dlon_dr * dlat_dc) / _NODE_STEP**2
         areas: NDArray[np.float64] = jacobian * radii * np.sqrt(1 - sin2)
