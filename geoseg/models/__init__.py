@@ -1,0 +1,1 @@
+"""Models: architectures by name, bundles on disk, and the input that a model takes."""

@@ -1,0 +1,110 @@
+"""What an engine is, and how one is opened for a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.errors import UsageError
+from geoseg.legend import Legend
+from geoseg.models.bundle import Bundle
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+PROBABILITY_SCALE = 65535
+"""Probabilities leave an engine as ``round(p * 65535)`` in uint16."""
+
+ENGINES: dict[str, str] = {"torch": "geoseg.engines.torch_engine:open_torch_engine"}
+"""Known engines; each is called as ``factory(bundle, device=..., precision=..., threads=...)``."""
+
+
+class Engine(Protocol):
+    """Runs a network on raw tiles.
+
+    A tile's answer is the same, bit for bit, at every position in a batch and for every batch size, at equal
+    precision and threads.
+    """
+
+    @property
+    def legend(self) -> Legend:
+        """Classes, in the order of axis K of `probabilities`."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the bits of the answer: engine, versions, device, precision, threads, bundle."""
+        ...
+
+    def classify(
+        self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Labels and confidence in percent, both (N, T, T) uint8, of raw tiles (N, C, T, T).
+
+        Where `valid` (N, T, T) is False the network sees the contract's fill value, and both are 255.
+        Confidence is ``round(100 * probability of the label)``.
+        """
+        ...
+
+    def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
+        """``round(p * 65535)`` (N, K, T, T) uint16 of raw tiles (N, C, T, T).
+
+        Invalid pixels are filled as in `classify` and keep the probabilities that the network gives them.
+        """
+        ...
+
+
+def open_engine(
+    bundle: Bundle,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+    engine: str = "torch",
+) -> Engine:
+    """Engine that runs a bundle's network.
+
+    Parameters
+    ----------
+    bundle
+        From `load_bundle`.
+    device
+        ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+    precision
+        ``auto`` takes bf16 where the device computes it in hardware, else fp32.
+    threads
+        CPU threads per forward pass; None leaves the process as it is. Recorded in the identity, because
+        fp32 sums may be ordered differently with another number.
+    engine
+        Name in `ENGINES`.
+
+    Raises
+    ------
+    ResourceError
+        A device that is not there.
+    UsageError
+        An unknown engine or precision.
+    InputError
+        Weights that do not fit the architecture.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", why=f"known are {', '.join(ENGINES)}")
+    if threads is not None and threads < 1:
+        raise UsageError("threads must be at least 1", why=f"found {threads}")
+    module, _, function = ENGINES[engine].partition(":")
+    factory: Callable[..., Engine] = getattr(import_module(module), function)
+    return factory(bundle, device=device, precision=precision, threads=threads)
+
+
+def check_tiles(raw: NDArray[Any], valid: NDArray[np.bool_] | None, *, bands: int, multiple: int) -> None:
+    """Nothing, if the arrays have the shapes that an engine takes; UsageError says found and expected."""
+    if raw.ndim != 4 or raw.shape[1] != bands or raw.shape[2] % multiple or raw.shape[3] % multiple:
+        raise UsageError(
+            "tiles of a shape that the model cannot take",
+            why=f"found {raw.shape}, expected (tiles, {bands}, T, T) with T a multiple of {multiple}",
+        )
+    if valid is not None and valid.shape != (raw.shape[0], *raw.shape[2:]):
+        raise UsageError("validity mask does not fit the tiles", why=f"found {valid.shape} for {raw.shape}")

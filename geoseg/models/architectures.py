@@ -1,0 +1,131 @@
+"""Architectures by name: a dictionary line `name -> "module:function"`, resolved on use.
+
+Every factory is called as ``factory(encoder=..., bands=..., classes=..., **arguments)`` and returns a module
+that maps (N, bands, H, W) float to logits (N, classes, H, W).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from geoseg.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ARCHITECTURES: dict[str, str] = {
+    "unet": "geoseg.models.smp:unet",
+    "unetplusplus": "geoseg.models.smp:unetplusplus",
+    "manet": "geoseg.models.smp:manet",
+    "linknet": "geoseg.models.smp:linknet",
+    "fpn": "geoseg.models.smp:fpn",
+    "pspnet": "geoseg.models.smp:pspnet",
+    "pan": "geoseg.models.smp:pan",
+    "deeplabv3": "geoseg.models.smp:deeplabv3",
+    "deeplabv3plus": "geoseg.models.smp:deeplabv3plus",
+    "upernet": "geoseg.models.smp:upernet",
+    "segformer": "geoseg.models.smp:segformer",
+    "dpt": "geoseg.models.smp:dpt",
+    "linear": "geoseg.models.linear:linear",
+}
+"""Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
+
+TRUSTED = "GEOSEG_ARCHITECTURES"
+"""Environment variable: packages, separated by commas, whose functions a bundle may name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A network without its weights.
+
+    Attributes
+    ----------
+    name
+        A key of `ARCHITECTURES`, or ``package.module:function``.
+    encoder
+        Name of the encoder in timm or segmentation-models-pytorch; empty where there is none.
+    arguments
+        Further keyword arguments of the factory, plain JSON values.
+    """
+
+    name: str
+    encoder: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def to_json(self) -> dict[str, Any]:
+        """Form in ``bundle.json``."""
+        return {"name": self.name, "encoder": self.encoder, "arguments": dict(self.arguments)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Architecture:
+        """Architecture from its form in ``bundle.json``."""
+        return cls(
+            name=str(raw["name"]),
+            encoder=str(raw.get("encoder", "")),
+            arguments=MappingProxyType(dict(raw.get("arguments", {}))),
+        )
+
+
+def build(architecture: Architecture, *, bands: int, classes: int) -> nn.Module:
+    """Network with random weights, giving logits (N, classes, H, W) for (N, bands, H, W).
+
+    Raises
+    ------
+    UsageError
+        Unknown architecture or encoder, or arguments that the factory does not take.
+    """
+    factory = resolve(architecture.name)
+    try:
+        return factory(encoder=architecture.encoder, bands=bands, classes=classes, **architecture.arguments)
+    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"architecture {architecture.name!r} cannot be built",
+            why=f"encoder {architecture.encoder!r}, arguments {dict(architecture.arguments)}: {error}",
+        ) from error
+
+
+def resolve(name: str) -> Callable[..., nn.Module]:
+    """Factory of that name.
+
+    A bundle is data and may come from anywhere, so a name that is a dotted path is followed only into
+    packages that the user trusts by name in the environment variable ``GEOSEG_ARCHITECTURES``.
+
+    Raises
+    ------
+    UsageError
+        Unknown name (with the nearest one), or a path into a package that is not trusted.
+    """
+    target = ARCHITECTURES.get(name)
+    if target is None:
+        if ":" not in name:
+            near = difflib.get_close_matches(name, ARCHITECTURES, n=1)
+            raise UsageError(
+                f"unknown architecture {name!r}",
+                why=f"known are {', '.join(ARCHITECTURES)}",
+                hint=f"{near[0]!r}" if near else None,
+            )
+        target = _trusted(name)
+    module, _, function = target.partition(":")
+    try:
+        factory: Callable[..., nn.Module] = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"architecture {name!r} cannot be imported", why=str(error)) from error
+    return factory
+
+
+def _trusted(path: str) -> str:
+    package = path.partition(":")[0].partition(".")[0]
+    trusted = {p.strip() for p in os.environ.get(TRUSTED, "").split(",")}
+    if package not in trusted:
+        raise InputError(
+            f"the model wants to run code from the package {package!r}",
+            why=f"its architecture is {path!r}, and that package is not trusted",
+            hint=f"{TRUSTED}={package} if you know and trust it",
+        )
+    return path

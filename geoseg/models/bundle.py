@@ -1,0 +1,345 @@
+"""Bundles: a model as a directory of two plain files, ``bundle.json`` and ``model.safetensors``.
+
+Neither file can run code. Reading, listing and describing bundles loads no deep-learning library.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from geoseg import __version__
+from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.legend import Legend
+from geoseg.models.architectures import Architecture
+from geoseg.models.contract import InputContract
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT_VERSION = 1
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""Folder of the bundles that come with geoseg, one directory each."""
+
+_JSON, _WEIGHTS = "bundle.json", "model.safetensors"
+_REQUIRED = ("format_version", "name", "version", "architecture", "input", "legend", "licence", "weights")
+_CAN_RUN_CODE = frozenset(
+    [".pt", ".pth", ".ckpt", ".pt2", ".pkl", ".pickle", ".bin", ".joblib", ".h5", ".keras"]
+)
+_MAX_JSON_BYTES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A model on disk, without its weights in memory.
+
+    Attributes
+    ----------
+    path
+        Directory that holds the two files.
+    name, version
+        What people call it.
+    architecture
+        Network without weights.
+    contract
+        Input that the model takes.
+    legend
+        Classes in the order of the network's outputs.
+    margin
+        Pixels at a tile's edge whose predictions are to be discarded by default.
+    size_multiple
+        Tile sides must be multiples of this, the network's own stride.
+    temperature
+        Logits are divided by this before the softmax, so that confidence is calibrated (Guo et al. 2017).
+    licence
+        Licence of the weights.
+    provenance
+        ``data``, ``credit``, ``command`` and ``geoseg`` (version) of the training.
+    scores
+        Scores with the ``data`` they were measured on.
+    description
+        One or two sentences.
+    weights_sha256
+        SHA-256 of ``model.safetensors``.
+    weights_bytes
+        Size of ``model.safetensors``.
+    digest
+        SHA-256 over both files: two bundles with the same digest are the same model.
+    """
+
+    path: Path
+    name: str
+    version: str
+    architecture: Architecture
+    contract: InputContract
+    legend: Legend
+    licence: str
+    weights_sha256: str
+    weights_bytes: int
+    digest: str
+    margin: int = 32
+    size_multiple: int = 32
+    temperature: float = 1.0
+    description: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if len(self.legend) < 2:
+            raise InputError("a model needs at least two classes", where=self.path)
+        if self.size_multiple < 1 or self.margin < 0 or self.margin % self.size_multiple:
+            raise InputError(
+                "margin does not fit the network",
+                where=self.path,
+                why=f"found {self.margin}, expected a multiple of {self.size_multiple}",
+            )
+        if not 0 < self.temperature < 1000:
+            raise InputError("temperature is not positive", where=self.path, why=f"found {self.temperature}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to a worker as its path; the worker reads and checks the files itself."""
+        return load_bundle, (self.path,)
+
+    @property
+    def weights(self) -> Path:
+        """The safetensors file."""
+        return self.path / _WEIGHTS
+
+
+def list_bundles() -> tuple[str, ...]:
+    """Names of the bundles that come with geoseg."""
+    return tuple(sorted(file.parent.name for file in PRETRAINED.glob(f"*/{_JSON}")))
+
+
+def load_bundle(name_or_path: str | Path, *, verify: bool = True) -> Bundle:
+    """Bundle of a shipped name (see `list_bundles`) or of a directory.
+
+    Parameters
+    ----------
+    name_or_path
+        Name or directory.
+    verify
+        Compare the weights with the SHA-256 in ``bundle.json``; leave it out only to describe a bundle.
+
+    Raises
+    ------
+    InputError
+        Nothing there, a file that can run code, a missing field, or weights that were changed.
+    """
+    folder = _find(name_or_path)
+    file = folder / _JSON
+    try:
+        if file.stat().st_size > _MAX_JSON_BYTES:
+            raise InputError("too large for a bundle description", where=file)
+        content = file.read_bytes()
+        raw = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError("not valid JSON", where=file, why=str(error)) from None
+    except OSError as error:
+        raise InputError("cannot be read", where=file, why=str(error)) from None
+    bundle = _parse(raw, folder, content)
+    if verify:
+        _verify(bundle)
+    return bundle
+
+
+def save_bundle(
+    path: str | Path,
+    network: nn.Module,
+    *,
+    name: str,
+    version: str,
+    architecture: Architecture,
+    contract: InputContract,
+    legend: Legend,
+    licence: str,
+    margin: int = 32,
+    size_multiple: int = 32,
+    temperature: float = 1.0,
+    description: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    scores: Mapping[str, Any] | None = None,
+    half: bool = False,
+    overwrite: bool = False,
+    card: str | None = None,
+) -> Bundle:
+    """Bundle written to a directory, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Directory to make; its last part is best the name.
+    network
+        Module whose ``state_dict`` are the weights.
+    half
+        Store floating-point weights as float16: half the size. They are read back as float32.
+    overwrite
+        Replace a bundle that is there.
+    card
+        Text of a ``README.md`` beside the two files.
+
+    Raises
+    ------
+    InputError
+        Weights that are not finite or that do not fit the architecture, the bands and the classes.
+    OutputConflictError
+        The directory exists.
+    """
+    from geoseg.models.network import check_weights, write_weights
+
+    target = Path(path).absolute()
+    if target.exists() and not (overwrite and (not any(target.iterdir()) or (target / _JSON).is_file())):
+        raise OutputConflictError("exists already", where=target, hint="another name, or overwrite=True")
+    check_weights(network.state_dict(), architecture, bands=len(contract.bands), classes=len(legend))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        write_weights(network.state_dict(), partial / _WEIGHTS, half=half)
+        raw = {
+            "format_version": FORMAT_VERSION,
+            "name": name,
+            "version": version,
+            "description": description,
+            "architecture": architecture.to_json(),
+            "input": contract.to_json(),
+            "legend": legend.to_json(),
+            "margin": margin,
+            "size_multiple": size_multiple,
+            "temperature": temperature,
+            "licence": licence,
+            "provenance": {"geoseg": __version__, **(provenance or {})},
+            "scores": dict(scores or {}),
+            "weights": {
+                "file": _WEIGHTS,
+                "sha256": _sha256(partial / _WEIGHTS),
+                "bytes": (partial / _WEIGHTS).stat().st_size,
+            },
+        }
+        text = json.dumps(raw, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        (partial / _JSON).write_text(text, encoding="utf-8")
+        if card is not None:
+            (partial / "README.md").write_text(card, encoding="utf-8")
+        load_bundle(partial)
+        partial.chmod(0o755)
+        _swap(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return load_bundle(target)
+
+
+def _swap(partial: Path, target: Path) -> None:
+    """Put `partial` where `target` is; the old one is moved aside first: a reader finds one or none."""
+    if not target.exists():
+        os.replace(partial, target)  # noqa: PTH105 (Path.replace is the same call)
+        return
+    old = partial.with_suffix(".old")
+    target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old)
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    folder = Path(text)
+    if folder.suffix.lower() in _CAN_RUN_CODE:
+        raise InputError(
+            "refused, a file of this kind can run code when it is loaded",
+            where=text,
+            hint="a bundle directory made with save_bundle from the state dict (docs/models.md)",
+        )
+    if isinstance(name_or_path, str) and re.fullmatch(r"[\w.\-]+", text) and text not in {".", ".."}:
+        shipped = PRETRAINED / text
+        if (shipped / _JSON).is_file():
+            return shipped
+        if not folder.exists():
+            raise _unknown(text)
+    if not folder.exists():
+        raise InputError("not found", where=folder.absolute(), hint=_known_hint())
+    if not folder.is_dir():
+        raise InputError("a model is a directory", where=text, why="this is a file", hint=_known_hint())
+    for needed in (_JSON, _WEIGHTS):
+        if not (folder / needed).is_file():
+            raise InputError(f"not a model bundle: {needed} is missing", where=folder, hint=_known_hint())
+    return folder.absolute()
+
+
+def _unknown(name: str) -> InputError:
+    names = list_bundles()
+    near = difflib.get_close_matches(name, names, n=1)
+    return InputError(
+        f"no model is called {name!r}",
+        why=f"there are {', '.join(names)}" if names else "none come with this installation",
+        hint=f"--model {near[0]}" if near else "one of these, or the path of a bundle directory",
+    )
+
+
+def _known_hint() -> str:
+    return f"one of {', '.join(list_bundles())}, or the path of a bundle directory"
+
+
+def _parse(raw: Any, folder: Path, content: bytes) -> Bundle:
+    file = folder / _JSON
+    if not isinstance(raw, dict):
+        raise InputError("not a bundle description", where=file, why=f"found {type(raw).__name__}")
+    missing = [key for key in _REQUIRED if key not in raw]
+    if missing:
+        raise InputError("fields are missing", where=file, why=f"missing are {', '.join(missing)}")
+    if raw["format_version"] != FORMAT_VERSION:
+        raise InputError(
+            "bundle of another format version",
+            where=file,
+            why=f"found {raw['format_version']}, expected {FORMAT_VERSION}",
+            hint="a geoseg of the version that wrote it",
+        )
+    try:
+        sha256 = str(raw["weights"]["sha256"])
+        return Bundle(
+            path=folder.absolute(),
+            name=str(raw["name"]),
+            version=str(raw["version"]),
+            architecture=Architecture.from_json(raw["architecture"]),
+            contract=InputContract.from_json(raw["input"]),
+            legend=Legend.from_json(raw["legend"]),
+            licence=str(raw["licence"]),
+            weights_sha256=sha256,
+            weights_bytes=int(raw["weights"]["bytes"]),
+            digest=hashlib.sha256(content + sha256.encode()).hexdigest(),
+            margin=int(raw.get("margin", 32)),
+            size_multiple=int(raw.get("size_multiple", 32)),
+            temperature=float(raw.get("temperature", 1.0)),
+            description=str(raw.get("description", "")),
+            provenance=MappingProxyType(dict(raw.get("provenance", {}))),
+            scores=MappingProxyType(dict(raw.get("scores", {}))),
+        )
+    except KeyError as error:
+        raise InputError("fields are missing", where=file, why=f"missing is {error}") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError("a field has a wrong form", where=file, why=str(error)) from None
+    except (InputError, UsageError) as error:
+        raise InputError(error.what, where=file, why=error.why, hint=error.hint) from None
+
+
+def _verify(bundle: Bundle) -> None:
+    found = _sha256(bundle.weights)
+    if found != bundle.weights_sha256:
+        raise InputError(
+            "the weights are not the ones that the bundle describes",
+            where=bundle.weights,
+            why=f"SHA-256 found {found}, expected {bundle.weights_sha256}",
+            hint="copying the bundle again from where it came",
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,291 @@
+"""Input contracts: what pixels a model was trained on, and a clear no to pixels that are something else.
+
+A network returns a confident map for any numbers of the right shape. The contract is where a scene with other
+bands, another scaling or another resolution is refused before the first forward pass.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from geoseg.errors import InputError
+
+_OUTSIDE_TOLERATED = 0.01  # clouds and glints exceed the range in any real scene
+_FAR_BELOW = 32  # 0..1 against 0..255, or 0..255 against 0..10000, is further apart than this
+
+# The names that providers give to the bands of Sentinel-2 (Level-2A and COG archives)
+_ALIASES = {
+    "b01": "coastal", "b02": "blue", "b03": "green", "b04": "red", "b05": "rededge1", "b06": "rededge2",
+    "b07": "rededge3", "b08": "nir", "b8a": "nir08", "b09": "nir09", "b11": "swir1", "b12": "swir2",
+    "r": "red", "g": "green", "b": "blue", "nearinfrared": "nir", "nearir": "nir", "swir16": "swir1",
+    "swir22": "swir2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """One input band of a model.
+
+    Attributes
+    ----------
+    name
+        Short name in lower case ("red", "nir", "vv").
+    wavelength_nm
+        Centre wavelength in nanometres; None where it has none (radar, elevation).
+    description
+        Free text ("Sentinel-2 B04").
+    """
+
+    name: str
+    wavelength_nm: float | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputContract:
+    """What a model takes: ordered bands, data type and scale, normalisation constants, pixel size.
+
+    The engine computes ``x = raw * scale + offset`` and ``(x - mean) / std`` per band, with these constants
+    for every tile, never with statistics of the tile.
+
+    Attributes
+    ----------
+    bands
+        In the order in which the network takes them.
+    dtype
+        numpy name of the data type that the model was trained on.
+    value_range
+        Smallest and largest raw value to expect.
+    scale, offset
+        From raw values to the units of `mean` and `std`; 1 and 0 where those are raw values.
+    mean, std
+        One number per band.
+    pixel_size
+        Smallest and largest pixel size in metres.
+    """
+
+    bands: tuple[Band, ...]
+    dtype: str
+    value_range: tuple[float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    pixel_size: tuple[float, float]
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.bands:
+            raise InputError("input contract without bands")
+        for key in ("mean", "std"):
+            values = getattr(self, key)
+            if len(values) != len(self.bands):
+                raise InputError(
+                    f"input contract: {key} does not fit the bands",
+                    why=f"found {len(values)} values for {len(self.bands)} bands",
+                )
+            if not np.isfinite(values).all():
+                raise InputError(f"input contract: {key} is not finite", why=f"found {values}")
+        if min(self.std) <= 0 or self.scale == 0:
+            raise InputError("input contract: std must be positive and scale not zero")
+        for key in ("value_range", "pixel_size"):
+            low, high = getattr(self, key)
+            if not low < high:
+                raise InputError(f"input contract: {key} is not ascending", why=f"found {low} to {high}")
+        try:
+            np.dtype(self.dtype)
+        except TypeError:
+            raise InputError("input contract: unknown dtype", why=f"found {self.dtype!r}") from None
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands in the network's order."""
+        return tuple(band.name for band in self.bands)
+
+    @property
+    def fill(self) -> tuple[float, ...]:
+        """Raw value per band that normalises to zero: what an invalid pixel is replaced with."""
+        return tuple((m - self.offset) / self.scale for m in self.mean)
+
+    def to_json(self) -> dict[str, Any]:
+        """Form in ``bundle.json``; `from_json` reads it back to an equal contract."""
+        return {
+            "bands": [
+                {"name": b.name, "wavelength_nm": b.wavelength_nm, "description": b.description}
+                for b in self.bands
+            ],
+            "dtype": self.dtype,
+            "value_range": list(self.value_range),
+            "scale": self.scale,
+            "offset": self.offset,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "pixel_size": list(self.pixel_size),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> InputContract:
+        """Contract from its form in ``bundle.json``."""
+        return cls(
+            bands=tuple(
+                Band(
+                    name=str(b["name"]),
+                    wavelength_nm=None if b.get("wavelength_nm") is None else float(b["wavelength_nm"]),
+                    description=str(b.get("description", "")),
+                )
+                for b in raw["bands"]
+            ),
+            dtype=str(raw["dtype"]),
+            value_range=_pair(raw["value_range"]),
+            scale=float(raw.get("scale", 1.0)),
+            offset=float(raw.get("offset", 0.0)),
+            mean=tuple(float(v) for v in raw["mean"]),
+            std=tuple(float(v) for v in raw["std"]),
+            pixel_size=_pair(raw["pixel_size"]),
+        )
+
+    def check(
+        self,
+        *,
+        count: int,
+        dtype: str | np.dtype[Any],
+        band_names: Sequence[str | None] = (),
+        pixel_size_m: float | tuple[float, float] | None = None,
+        value_sample: ArrayLike | None = None,
+        override: bool = False,
+        where: object = None,
+    ) -> tuple[str, ...]:
+        """Notes worth showing about a scene that fits; a scene that does not fit is refused.
+
+        Parameters
+        ----------
+        count
+            Number of bands that would be fed to the model.
+        dtype
+            Data type of the scene.
+        band_names
+            Names in the scene's order, where the file has them.
+        pixel_size_m
+            Pixel size in metres, or (width, height); None where it is not known.
+        value_sample
+            Raw values of valid pixels, any shape: what the scaling is judged by. Without it only the data
+            type is looked at.
+        override
+            Turn refusals into notes. A wrong number of bands is refused all the same: the network cannot
+            take it.
+        where
+            File named in the error.
+
+        Raises
+        ------
+        InputError
+            Wrong number or order of bands, another scaling of values, or a pixel size outside the range.
+        """
+        wrong_count = self._judge_count(count, band_names)
+        if wrong_count is not None:
+            raise InputError(wrong_count[0], where=where, why=wrong_count[1], hint=wrong_count[2])
+        notes: list[str] = []
+        judges: tuple[Callable[[], _Verdict | str | None], ...] = (
+            lambda: self._judge_order(band_names),
+            lambda: self._judge_values(np.dtype(dtype), value_sample),
+            lambda: self._judge_pixel_size(pixel_size_m),
+        )
+        for judge in judges:
+            verdict = judge()
+            if isinstance(verdict, str):
+                notes.append(verdict)
+            elif verdict is not None and override:
+                notes.append(f"{verdict[0]} ({verdict[1]}); used anyway because of --force")
+            elif verdict is not None:
+                hint = f"{verdict[2]}, or --force to use it anyway"
+                raise InputError(verdict[0], where=where, why=verdict[1], hint=hint)
+        return tuple(notes)
+
+    def _judge_count(self, count: int, names: Sequence[str | None]) -> _Verdict | None:
+        needed = len(self.bands)
+        if count == needed:
+            return None
+        why = f"found {count}, the model needs {needed}: {', '.join(self.band_names)}"
+        if count < needed:
+            return "too few bands", why, "a file, or several files together, with all of them"
+        order = self._order_among(names)
+        if order is not None:
+            hint = f"--bands {_listed(order)}"
+        elif self.band_names == ("red", "green", "blue"):
+            hint = "--bands 3,2,1 if they start blue, green, red, or --bands 1,2,3 if red, green, blue"
+        else:
+            hint = f"--bands with the {needed} band numbers in that order"
+        return "wrong number of bands", why, hint
+
+    def _judge_order(self, names: Sequence[str | None]) -> _Verdict | None:
+        order = self._order_among(names)
+        if order is None or order == tuple(range(1, len(self.bands) + 1)):
+            return None
+        found = ", ".join(str(n) for n in names)
+        why = f"found {found}, the model needs {', '.join(self.band_names)}"
+        return "bands in another order", why, f"--bands {_listed(order)}"
+
+    def _order_among(self, names: Sequence[str | None]) -> tuple[int, ...] | None:
+        """One-based numbers of the model's bands among named bands; None unless each is found once."""
+        plain = [_plain(n) for n in names]
+        wanted = [_plain(n) for n in self.band_names]
+        if any(plain.count(n) != 1 for n in wanted):
+            return None
+        return tuple(plain.index(n) + 1 for n in wanted)
+
+    def _judge_values(self, dtype: np.dtype[Any], sample: ArrayLike | None) -> _Verdict | str | None:
+        low, high = self.value_range
+        expected = f"{self.dtype} values of {low:g} to {high:g}"
+        if dtype.kind not in "uif":
+            return "data type that the model cannot take", f"found {dtype}, expected {expected}", _RESCALE
+        if sample is None:
+            same = dtype == np.dtype(self.dtype)
+            return None if same else f"values not looked at: {dtype} data, the model expects {expected}"
+        values = np.asarray(sample)
+        values = values[np.isfinite(values)]
+        if values.size == 0:
+            return "no valid value to look at"
+        found = f"found {dtype} values of {values.min():g} to {values.max():g}, expected {expected}"
+        outside = float(np.mean((values < low) | (values > high)))
+        if outside > _OUTSIDE_TOLERATED:
+            return "values are scaled differently", f"{found} ({outside:.0%} lie outside)", _RESCALE
+        if 0 < values.max() - min(low, 0) <= (high - low) / _FAR_BELOW and values.size > 1:
+            return "values are scaled differently", f"{found} (they fill a small part of it)", _RESCALE
+        return None
+
+    def _judge_pixel_size(self, size: float | tuple[float, float] | None) -> _Verdict | str | None:
+        low, high = self.pixel_size
+        if size is None:
+            return f"pixel size not known, the model expects {low:g} to {high:g} m"
+        sides = (size, size) if isinstance(size, (int, float)) else size
+        # the pixel is judged by its area: on the globe its sides differ with latitude
+        side = float(np.sqrt(abs(sides[0] * sides[1])))
+        if low * 0.99 <= side <= high * 1.01:  # 1 %: rounding of degrees to metres
+            return None
+        why = f"found {side:.3g} m, the model expects {low:g} to {high:g} m"
+        return "pixel size outside the model's range", why, f"resampling to {low:g} to {high:g} m"
+
+
+_Verdict = tuple[str, str, str]  # what, why, hint
+
+_RESCALE = "rescaling the scene as the model card says"
+
+
+def _plain(name: str | None) -> str:
+    """Name in one spelling: lower case without separators, provider codes as common names."""
+    text = "".join(itertools.filterfalse(" _-.".__contains__, (name or "").casefold()))
+    return _ALIASES.get(text, text)
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _pair(values: Sequence[Any]) -> tuple[float, float]:
+    low, high = values
+    return float(low), float(high)
