@@ -1,0 +1,124 @@
+"""Pixel areas against geodesic polygons of pyproj."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import CRS, Geod, Transformer
+
+from geoseg.geometry import Grid, Window, pixel_areas
+
+# Where, in its own units: pixel size, top left corner.
+PLACES: dict[str, tuple[str, float, float, float]] = {
+    "degrees at the equator": ("EPSG:4326", 0.0001, -60.0, 0.01),
+    "degrees in the north": ("EPSG:4326", 0.0003, 25.0, 68.0),
+    "degrees in the south": ("EPSG:4326", 0.00025, -70.0, -45.0),
+    "coarse degrees": ("EPSG:4326", 0.05, 10.0, 50.0),
+    "Sentinel-2 in UTM": ("EPSG:32633", 10.0, 399_960.0, 5_000_040.0),
+    "UTM at the zone's edge": ("EPSG:32633", 30.0, 820_000.0, 1_000_000.0),
+    "web Mercator": ("EPSG:3857", 10.0, 1_500_000.0, 6_500_000.0),
+    "Massachusetts in metres": ("EPSG:26986", 1.0, 230_000.0, 900_000.0),
+    "New York in feet": ("EPSG:2263", 3.0, 990_000.0, 200_000.0),
+    "polar stereographic": ("EPSG:3413", 30.0, -200_000.0, -2_000_000.0),
+    "Mollweide": ("ESRI:54009", 100.0, -5_500_000.0, -1_000_000.0),
+}
+
+
+def grid_at(place: str, height: int = 700, width: int = 500) -> Grid:
+    name, pixel, x, y = PLACES[place]
+    return Grid(
+        crs=CRS.from_user_input(name),
+        transform=Affine(pixel, 0, x, 0, -pixel, y),
+        height=height,
+        width=width,
+    )
+
+
+def polygon_area(grid: Grid, window: Window, points: int = 400) -> float:
+    """Geodesic area of a window's outline, densified so that geodesics follow the grid's lines."""
+    t = np.linspace(0, 1, points, endpoint=False)
+    rows = window.row + window.height * np.concatenate([0 * t, t, 1 + 0 * t, 1 - t])
+    cols = window.col + window.width * np.concatenate([t, 1 + 0 * t, 1 - t, 0 * t])
+    to_geographic = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
+    lon, lat = to_geographic.transform(*grid.corner(rows, cols))
+    geod: Geod = grid.crs.get_geod()
+    return abs(geod.polygon_area_perimeter(lon, lat)[0])
+
+
+def summed(grid: Grid, window: Window) -> float:
+    return float(np.broadcast_to(pixel_areas(grid, window), window.shape).sum())
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("window", [Window(0, 0, 700, 500), Window(100, 300, 64, 64), Window(651, 77, 7, 90)])
+def test_sums_equal_the_geodesic_polygon(place: str, window: Window) -> None:
+    grid = grid_at(place)
+    assert summed(grid, window) == pytest.approx(polygon_area(grid, window), rel=1e-4)
+
+
+@pytest.mark.parametrize("place", ["Sentinel-2 in UTM", "web Mercator", "Massachusetts in metres"])
+def test_fine_pixels_are_tighter(place: str) -> None:
+    grid = grid_at(place)
+    assert summed(grid, grid.window) == pytest.approx(polygon_area(grid, grid.window, 4000), rel=2e-7)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@given(data=st.data())
+def test_a_pixel_has_one_area_through_any_window(place: str, data: st.DataObject) -> None:
+    grid = grid_at(place, 200, 200)
+    row, col = data.draw(st.integers(0, 199)), data.draw(st.integers(0, 199))
+    window = Window(row, col, data.draw(st.integers(1, 200 - row)), data.draw(st.integers(1, 200 - col)))
+    whole = np.broadcast_to(pixel_areas(grid, grid.window), grid.shape)
+    part = np.broadcast_to(pixel_areas(grid, window), window.shape)
+    np.testing.assert_array_equal(part, whole[window.slices_in(grid.window)])
+
+
+@given(st.integers(0, 17), st.integers(0, 35))
+def test_the_earth_is_covered_by_its_pixels(row: int, col: int) -> None:
+    grid = Grid(crs=CRS(4326), transform=Affine(10, 0, -180, 0, -10, 90), height=18, width=36)
+    total = summed(grid, grid.window)
+    assert total == pytest.approx(510_065_621_724_088, rel=1e-9)  # WGS 84 ellipsoid, m²
+    quarters = (
+        Window(0, 0, row, 36),
+        Window(row, 0, 18 - row, col),
+        Window(row, col, 18 - row, 36 - col),
+    )
+    assert sum(summed(grid, w) for w in quarters) == pytest.approx(total, rel=1e-12)
+
+
+def test_a_sphere_is_not_an_ellipsoid() -> None:
+    crs = CRS.from_proj4("+proj=longlat +R=6371000 +no_defs")
+    grid = Grid(crs=crs, transform=Affine(10, 0, -180, 0, -10, 90), height=18, width=36)
+    assert summed(grid, grid.window) == pytest.approx(4 * np.pi * 6_371_000.0**2, rel=1e-12)
+
+
+def test_south_up_grids_have_the_same_areas() -> None:
+    for place in ("degrees in the north", "Sentinel-2 in UTM"):
+        north = grid_at(place)
+        x, y = north.corner(north.height, 0)
+        t = north.transform
+        south = Grid(
+            crs=north.crs, transform=Affine(t.a, 0, x, 0, -t.e, y), height=north.height, width=north.width
+        )
+        a = np.broadcast_to(pixel_areas(north, north.window), north.shape)
+        b = np.broadcast_to(pixel_areas(south, south.window), south.shape)
+        np.testing.assert_allclose(b[::-1], a, rtol=1e-6)
+
+
+def test_beyond_the_projection_there_is_no_ground() -> None:
+    # Mollweide's ellipse ends at 18 040 096 m; this window lies in the corner outside it
+    grid = Grid(
+        crs=CRS.from_user_input("ESRI:54009"),
+        transform=Affine(1000, 0, -18_000_000, 0, -1000, 9_000_000),
+        height=100,
+        width=100,
+    )
+    assert summed(grid, grid.window) == 0.0
+
+
+def test_near_the_antimeridian_longitudes_do_not_jump() -> None:
+    grid = Grid(crs=CRS(32601), transform=Affine(30, 0, 160_000, 0, -30, 1_000_000), height=200, width=200)
+    assert summed(grid, grid.window) == pytest.approx(polygon_area(grid, grid.window), rel=1e-6)
