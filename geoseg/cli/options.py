@@ -1,0 +1,60 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from geoseg.execution import Where
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PREDICTION = (
+    click.option(
+        "--model", required=True, help="Name of a shipped model (geoseg model list) or a bundle folder."
+    ),
+    click.option(
+        "--bands", help="Scene bands in the model's order: numbers from 1, or names. Example: 3,2,1"
+    ),
+    click.option("--tile", type=int, help="Side of the window the model sees. Chosen by scene size."),
+    click.option("--margin", type=int, help="Pixels discarded (crop) or shared (blend) at a tile's edge."),
+    click.option("--chunk", type=int, default=4096, show_default=True, help="Side of one task's block."),
+    click.option("--stitch", type=click.Choice(["crop", "blend"]), default="crop", show_default=True),
+    click.option("--batch", type=int, help="Tiles per forward pass; never changes a label."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        default="auto",
+        show_default=True,
+        help="auto takes bf16 where the processor computes in it.",
+    ),
+    click.option("--aoi", type=click.Path(), help="Polygon layer; everything outside becomes nodata."),
+    click.option("--nodata", type=float, help="Value that means no data, instead of the file's own tag."),
+    click.option("--assume-crs", help="CRS of a scene that has none, for example EPSG:32720."),
+    click.option("--assume-transform", help="Its affine numbers a,b,c,d,e,f (pixel corner to map)."),
+    click.option("--allow-vrt", is_flag=True, help="Read VRT files (they can name other files)."),
+    click.option("--force", is_flag=True, help="Use the model although its input contract refuses."),
+    click.option("--workers", default="0", show_default=True, help="0: this process; N processes; or 'gpu'."),
+    click.option("--threads", type=int, help="Threads per forward pass. The cores, shared by the workers."),
+    click.option("--scheduler", help="Address of a running Dask scheduler, like tcp://host:8786."),
+)
+
+
+def prediction_options(command: F) -> F:
+    """The command with every option of a prediction and of where it runs."""
+    for option in reversed(_PREDICTION):
+        command = option(command)
+    return command
+
+
+def split_where(options: dict[str, Any]) -> tuple[Where, dict[str, Any]]:
+    """(where to run, job fields that were given) from a command's options."""
+    from geoseg.execution import Where
+
+    fields = dict(options)
+    where = Where.parse(fields.pop("workers"), fields.pop("scheduler"), fields.pop("threads"))
+    return where, {key: value for key, value in fields.items() if value is not None}

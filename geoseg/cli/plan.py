@@ -1,0 +1,67 @@
+"""`geoseg plan`: what a prediction would cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geoseg.cli.options import prediction_options, split_where
+from geoseg.cli.progress import show_notes
+
+if TYPE_CHECKING:
+    from geoseg.execution import Where
+    from geoseg.prediction.job import PredictJob
+
+
+@click.command(name="plan")
+@click.argument("scene", nargs=-1, required=True)
+@prediction_options
+@click.option("--out", default="out", show_default=True, help="Where the outputs would go.")
+@click.option("--no-probe", is_flag=True, help="Do not time the model on one tile.")
+def command(scene: tuple[str, ...], out: str, no_probe: bool, **options: Any) -> None:
+    """Tiles, memory, disk and time that predicting SCENE would take. Nothing is written.
+
+    \b
+      geoseg plan scene.tif --model forest-s2-rgb
+    """  # noqa: D301 (click reads \b)
+    from geoseg.prediction.job import PredictJob
+
+    where, fields = split_where(options)
+    job = PredictJob.parse({"scene": list(scene) if len(scene) > 1 else scene[0], "out": out, **fields})
+    show_plan(job, where, probe=not no_probe)
+
+
+def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
+    """Print the forecast of a job; a plan that does not fit the memory or the disk is refused."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from geoseg.cli.progress import _duration
+    from geoseg.prediction.plan import check_resources, describe_grid, forecast, prepare
+
+    preparation = prepare(job)
+    cost = forecast(preparation, where, probe=probe)
+    tiling, scene, bundle = preparation.tiling, preparation.scene, preparation.bundle
+    table = Table(show_header=False, box=None, pad_edge=False)
+    rows = {
+        "scene": describe_grid(scene.grid),
+        "bands": f"{scene.count} x {scene.dtype}: {', '.join(scene.band_names)}",
+        "model": f"{bundle.name} {bundle.version}: {', '.join(bundle.legend.names)}",
+        "tiles": f"{tiling.forward_tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, {tiling.stitch}, "
+        f"{preparation.batch} per forward pass",
+        "cost": f"{tiling.forward_ratio:.3f} forward-pixels per scene-pixel",
+        "chunks": f"{tiling.chunks:,} of {tiling.chunk} pixels",
+        "memory": f"{cost.memory / 1e6:,.0f} MB per worker"
+        + ("" if cost.engine_memory is None else f", and {cost.engine_memory / 1e6:,.0f} MB for the network"),
+        "disk": f"at most {cost.disk / 1e6:,.1f} MB",
+    }
+    if cost.engine is not None and cost.seconds is not None:
+        speed = scene.grid.height * scene.grid.width / max(cost.seconds, 1e-9) / 1e6
+        rows["engine"] = ", ".join(f"{k} {v}" for k, v in cost.engine.items() if k != "bundle")
+        rows["time"] = f"{_duration(cost.seconds)} ({speed:.2f} Mpx/s, one tile timed)"
+    for key, value in rows.items():
+        table.add_row(key, value)
+    Console().print(table, highlight=False)
+    show_notes(preparation.notes)
+    check_resources(preparation, where)

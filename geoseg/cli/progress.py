@@ -1,0 +1,86 @@
+"""Progress for people: a bar on a terminal, a line every 30 seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+_LINE_EVERY = 30.0
+
+
+@contextmanager
+def pixel_progress(verb: str) -> Iterator[Callable[[Any], None]]:
+    """Callback for a verb's progress reports, shown as tiles, pixels per second and time left."""
+    if sys.stderr.isatty():
+        with _bar(verb) as report:
+            yield report
+    else:
+        yield _lines(verb)
+
+
+@contextmanager
+def _bar(verb: str) -> Iterator[Callable[[Any], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[detail]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(verb, total=None, detail="")
+        started = time.monotonic()
+
+        def report(progress: Any) -> None:
+            detail = _detail(progress, time.monotonic() - started)
+            bar.update(
+                task, description=progress.stage, total=progress.total, completed=progress.done, detail=detail
+            )
+
+        yield report
+
+
+def _lines(verb: str) -> Callable[[Any], None]:
+    started = time.monotonic()
+    last = [started]
+
+    def report(progress: Any) -> None:
+        now = time.monotonic()
+        if now - last[0] < _LINE_EVERY:
+            return
+        last[0] = now
+        share = progress.done / max(progress.total, 1)
+        fresh = progress.done - progress.resumed
+        left = (progress.total - progress.done) * (now - started) / fresh if fresh else float("inf")
+        detail = _detail(progress, now - started)
+        click.echo(f"{verb}: {share:.0%}, {detail}, {_duration(left)} left", err=True)
+
+    return report
+
+
+def _detail(progress: Any, seconds: float) -> str:
+    speed = (progress.done - progress.resumed) / max(seconds, 1e-9) / 1e6
+    failed = f", {progress.failed} chunks failed" if progress.failed else ""
+    return f"{progress.tiles:,}/{progress.tiles_total:,} tiles, {speed:.2f} Mpx/s{failed}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "unknown time"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def show_notes(notes: Iterable[str]) -> None:
+    """Print what the user should know, one line each, on standard error."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)

@@ -1,0 +1,236 @@
+"""What one worker does to one chunk: read, pad, run the engine, stitch, write. No scheduler in sight."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.engines.engine import Engine, open_engine
+from geoseg.errors import InputError
+from geoseg.geometry import Chunk, Tile, TilePlan, Window
+from geoseg.legend import NODATA
+from geoseg.models.bundle import load_bundle
+from geoseg.prediction.stitch import NO_CONFIDENCE, BlendAccumulator, batches, cut_tile, decide
+from geoseg.raster.burn import burn_mask
+from geoseg.raster.scene import Scene
+from geoseg.raster.store import WorkStore
+
+CLASSES, CONFIDENCE = "classes", "confidence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRequest:
+    """What a worker needs to open the engine: a path and a digest travel, never weights.
+
+    Attributes
+    ----------
+    bundle
+        Folder or name of the bundle.
+    digest
+        Its digest as the driver saw it; another one on the worker is refused.
+    """
+
+    bundle: str
+    digest: str
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRequest:
+    """All that is the same for every chunk of a run.
+
+    Attributes
+    ----------
+    aoi
+        Polygons of the area of interest in global pixel coordinates; None means everywhere.
+    fill
+        Raw value of each band for pixels without data: the band's mean, zero to the network.
+    batch
+        Tiles per forward pass.
+    """
+
+    scene: Scene
+    plan: TilePlan
+    engine: EngineRequest
+    store: Path
+    fill: tuple[float, ...]
+    batch: int
+    aoi: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRecord:
+    """What is known of a finished chunk; small, since it is all that travels back.
+
+    Attributes
+    ----------
+    digests
+        Digest of each layer as stored.
+    counts
+        Pixels of each label that occurs, nodata included.
+    tiles
+        Forward passes asked of the engine, padding of the last batch left out.
+    skipped
+        Tiles without a valid pixel in their core.
+    seconds
+        Wall time on the worker.
+    engine
+        Identity of the engine that ran; empty where none was needed.
+    """
+
+    digests: dict[str, str]
+    counts: dict[int, int]
+    tiles: int
+    skipped: int
+    seconds: float
+    engine: dict[str, Any]
+
+
+@lru_cache(maxsize=2)
+def engine_for(request: EngineRequest) -> Engine:
+    """Engine of a request, opened once per process.
+
+    Raises
+    ------
+    InputError
+        The bundle here is not the one that the run was started with.
+    """
+    bundle = load_bundle(request.bundle)
+    if bundle.digest != request.digest:
+        raise InputError(
+            "the model changed since the run was started",
+            where=request.bundle,
+            why=f"digest {bundle.digest[:12]}, expected {request.digest[:12]}",
+            hint="the original bundle, or --overwrite to start again",
+        )
+    return open_engine(bundle, device=request.device, precision=request.precision, threads=request.threads)
+
+
+def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
+    """Record of one chunk, after its labels and confidence are in the work store."""
+    started = time.perf_counter()
+    chunk = request.plan.chunk_at(index)
+    halo = request.plan.halo_of(chunk)
+    pixels, valid = request.scene.read(halo)
+    # outside the area of interest pixels are still good context; they only get no label
+    wanted = valid if request.aoi is None else valid & burn_mask(request.aoi, halo)
+    wanted = wanted[chunk.window.slices_in(halo)]
+    candidates = request.plan.tiles_of(chunk)
+    tiles = [t for t in candidates if _deserves(t, request.plan, chunk, wanted)]
+    labels = np.full(chunk.window.shape, NODATA, np.uint8)
+    confidence = np.full(chunk.window.shape, NO_CONFIDENCE, np.uint8)
+    identity: dict[str, Any] = {}
+    if tiles:
+        engine = engine_for(request.engine)
+        identity = dict(engine.identity)
+        _fill_invalid(pixels, valid, request.fill)
+        run = _blend if request.plan.stitch == "blend" else _crop
+        run(engine, request, chunk, tiles, pixels, halo, labels, confidence)
+        labels[~wanted] = NODATA
+        confidence[~wanted] = NO_CONFIDENCE
+    store = WorkStore.open(request.store)
+    digests = {
+        CLASSES: store.write(CLASSES, chunk.window, labels),
+        CONFIDENCE: store.write(CONFIDENCE, chunk.window, confidence),
+    }
+    counts = np.bincount(labels.ravel(), minlength=256)
+    return ChunkRecord(
+        digests=digests,
+        counts={int(i): int(counts[i]) for i in np.flatnonzero(counts)},
+        tiles=len(tiles),
+        skipped=len(candidates) - len(tiles),
+        seconds=round(time.perf_counter() - started, 3),
+        engine=identity,
+    )
+
+
+def _deserves(tile: Tile, plan: TilePlan, chunk: Chunk, wanted: NDArray[np.bool_]) -> bool:
+    """Whether a tile has a say in any wanted pixel of the chunk.
+
+    With crop it decides its core, with blend all that it sees: so a wanted pixel gets every tile that reaches
+    it, whatever the chunk.
+    """
+    decides = (tile.window if plan.stitch == "blend" else tile.core).intersect(chunk.window)
+    return bool(wanted[decides.slices_in(chunk.window)].any())
+
+
+def _fill_invalid(pixels: NDArray, valid: NDArray[np.bool_], fill: tuple[float, ...]) -> None:
+    """Give invalid pixels each band's mean, so that no collar or NaN reaches the network."""
+    if valid.all():
+        return
+    invalid = ~valid
+    for band, value in zip(pixels, fill, strict=True):
+        band[invalid] = _cast(value, band.dtype)
+
+
+def _cast(value: float, dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "f":
+        return value
+    info = np.iinfo(dtype)
+    return min(max(round(value), info.min), info.max)
+
+
+def _crop(
+    engine: Engine,
+    request: ChunkRequest,
+    chunk: Chunk,
+    tiles: list[Tile],
+    pixels: NDArray,
+    halo: Window,
+    labels: NDArray[np.uint8],
+    confidence: NDArray[np.uint8],
+) -> None:
+    for group in batches(tiles, request.batch):
+        got_labels, got_confidence = engine.classify(_stack(group, request, pixels, halo))
+        for i, tile in enumerate(group):
+            inside, target = tile.core.slices_in(tile.window), tile.core.slices_in(chunk.window)
+            labels[target] = got_labels[i][inside]
+            confidence[target] = got_confidence[i][inside]
+
+
+def _blend(
+    engine: Engine,
+    request: ChunkRequest,
+    chunk: Chunk,
+    tiles: list[Tile],
+    pixels: NDArray,
+    halo: Window,
+    labels: NDArray[np.uint8],
+    confidence: NDArray[np.uint8],
+) -> None:
+    ids = np.asarray(engine.classes, np.uint8)
+    accumulator: BlendAccumulator | None = None
+    by_row: dict[int, list[Tile]] = {}
+    for tile in tiles:
+        by_row.setdefault(tile.row, []).append(tile)
+    for row, in_row in sorted(by_row.items()):
+        if accumulator is None:
+            accumulator = BlendAccumulator(request.plan, chunk.window, len(ids))
+        for group in batches(in_row, request.batch):
+            probabilities = engine.probabilities(_stack(group, request, pixels, halo))
+            for i, tile in enumerate(group):
+                accumulator.add(tile, probabilities[i])
+        last = row + 1 not in by_row  # a gap of skipped tiles ends the sums just as the chunk's end does
+        done, sums = accumulator.finish_row(last=last)
+        if done:
+            target = done.slices_in(chunk.window)
+            labels[target], confidence[target] = decide(sums, ids)
+        if last:
+            accumulator = None
+
+
+def _stack(group: list[Tile], request: ChunkRequest, pixels: NDArray, halo: Window) -> NDArray:
+    """Batch (N, C, T, T) of always the same shape: what is missing at the end is filled with zeros."""
+    side = request.plan.tile
+    stacked = np.zeros((request.batch, len(pixels), side, side), pixels.dtype)
+    for i, tile in enumerate(group):
+        stacked[i] = cut_tile(pixels, halo, tile, request.plan)
+    return stacked

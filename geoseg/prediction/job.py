@@ -1,0 +1,75 @@
+"""What a prediction is asked to compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from geoseg.geometry import Stitch
+from geoseg.geometry.tiling import DEFAULT_CHUNK
+from geoseg.job import Job
+
+
+class PredictJob(Job):
+    """Class map and confidence of one scene.
+
+    Attributes
+    ----------
+    scene
+        Path, list of paths (one file per band, or stacked), folder, or glob pattern.
+    model
+        Name of a shipped bundle, or the folder of one.
+    out
+        Output folder: classes.tif, confidence.tif, manifest.json, run.yaml, log.jsonl.
+    bands
+        Scene bands to feed, in the model's order: numbers from 1, or names. All bands by default.
+    tile, margin, chunk, stitch
+        See `geoseg.geometry.plan_tiles`; tile is chosen by the scene's size, margin by the bundle.
+    batch
+        Tiles per forward pass; it never changes a label.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    precision
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+    aoi
+        Polygon layer; pixels whose centre is outside become nodata.
+    nodata
+        Value that means "no data" in the scene, instead of the file's own tag.
+    assume_crs, assume_transform
+        Georeference for a scene that has none: a CRS, and the six affine numbers ``a,b,c,d,e,f``.
+    allow_vrt
+        Read VRT files; they can name other files, so only on request.
+    force
+        Turn the refusals of the bundle's input contract into notes.
+    allow_missing
+        Publish although chunks failed; they become nodata, and every output says so.
+    """
+
+    scene: str | list[str]
+    model: str
+    out: Path
+    bands: list[int | str] | None = None
+    tile: Annotated[int, Field(ge=32, le=16384)] | None = None
+    margin: Annotated[int, Field(ge=0, le=4096)] | None = None
+    chunk: Annotated[int, Field(ge=1, le=65536)] = DEFAULT_CHUNK
+    stitch: Stitch = "crop"
+    batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    aoi: Path | None = None
+    nodata: float | None = None
+    assume_crs: str | None = None
+    assume_transform: str | None = None
+    allow_vrt: bool = False
+    force: bool = False
+    allow_missing: bool = False
+
+    @field_validator("bands", mode="before")
+    @classmethod
+    def _split_bands(cls, value: object) -> object:
+        """Bands given as one text, ``4,3,2``."""
+        if isinstance(value, str):
+            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
+        return value

@@ -1,0 +1,220 @@
+"""Plans: what a prediction would cost, before any of it runs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from geoseg.engines.engine import open_engine
+from geoseg.errors import InputError, ResourceError
+from geoseg.execution.where import Where
+from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
+from geoseg.models.bundle import Bundle, load_bundle
+from geoseg.prediction.job import PredictJob
+from geoseg.prediction.stitch import cut_tile
+from geoseg.raster.scene import Scene, open_scene
+
+_SAMPLE_SIDE, _SAMPLES = 64, 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """A job with its files opened and checked against each other.
+
+    Attributes
+    ----------
+    notes
+        What the user should know: about the scene, and what the input contract would have refused.
+    """
+
+    job: PredictJob
+    scene: Scene
+    bundle: Bundle
+    tiling: TilePlan
+    notes: tuple[str, ...]
+
+    @property
+    def batch(self) -> int:
+        """Tiles per forward pass: asked for, or as many as make one million pixels."""
+        if self.job.batch is not None:
+            return self.job.batch
+        return max(min(1024**2 // self.tiling.tile**2, 8), 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Cost of a prediction.
+
+    Attributes
+    ----------
+    memory
+        Bytes that one worker needs besides the network: pixels of a chunk with its halo, labels, sums.
+    engine_memory
+        Bytes that the network took in the probe; None without a probe.
+    disk
+        Most bytes that the outputs can take (they are compressed, so usually far less).
+    seconds
+        Expected time of all forward passes on these workers; None without a probe.
+    engine
+        Identity of the engine that was probed.
+    """
+
+    preparation: Preparation
+    memory: int
+    engine_memory: int | None
+    disk: int
+    seconds: float | None
+    engine: dict[str, Any] | None
+
+
+def prepare(job: PredictJob) -> Preparation:
+    """Scene, bundle and tile plan of a job, checked against each other.
+
+    Raises
+    ------
+    InputError
+        The scene cannot be read, or the bundle's input contract refuses it.
+    UsageError
+        A tile plan that cannot work.
+    """
+    bundle = load_bundle(job.model)
+    scene = open_scene(
+        job.scene,
+        bands=job.bands,
+        assume_crs=job.assume_crs,
+        assume_transform=job.assume_transform,
+        allow_vrt=job.allow_vrt,
+        nodata=job.nodata,
+    )
+    notes = bundle.contract.check(
+        count=scene.count,
+        dtype=scene.dtype,
+        band_names=scene.band_names,
+        pixel_size_m=scene.grid.ground_size,
+        value_sample=sample_values(scene),
+        override=job.force,
+        where=scene.paths[0],
+    )
+    tiling = plan_tiles(
+        scene.grid.height,
+        scene.grid.width,
+        tile=job.tile,
+        margin=bundle.margin if job.margin is None else job.margin,
+        chunk=job.chunk,
+        stitch=job.stitch,
+        multiple=bundle.size_multiple,
+    )
+    return Preparation(job=job, scene=scene, bundle=bundle, tiling=tiling, notes=(*scene.notes, *notes))
+
+
+def sample_values(scene: Scene) -> NDArray[Any] | None:
+    """Raw valid values from a lattice of small windows over the scene; None where none is valid."""
+    height, width = scene.grid.shape
+    rows = np.linspace(0, max(height - _SAMPLE_SIDE, 0), _SAMPLES).astype(int)
+    cols = np.linspace(0, max(width - _SAMPLE_SIDE, 0), _SAMPLES).astype(int)
+    found = []
+    for row, col in {(int(r), int(c)) for r in rows for c in cols}:
+        window = Window(row, col, _SAMPLE_SIDE, _SAMPLE_SIDE).clip(height, width)
+        try:
+            pixels, valid = scene.read(window)
+        except InputError:
+            continue  # a corrupt block is reported by the chunk that needs it
+        found.append(pixels[:, valid].ravel())
+    values = np.concatenate(found)
+    return values if values.size else None
+
+
+def forecast(preparation: Preparation, where: Where, *, probe: bool = True) -> Forecast:
+    """Cost of a prepared job; with `probe`, one tile is run through the network to time it."""
+    tiling, scene = preparation.tiling, preparation.scene
+    seconds, engine_memory, engine = _probe(preparation, where) if probe else (None, None, None)
+    workers = max(where.workers, 1)
+    return Forecast(
+        preparation=preparation,
+        memory=chunk_memory(preparation),
+        engine_memory=engine_memory,
+        disk=2 * scene.grid.height * scene.grid.width,
+        seconds=None if seconds is None else seconds * tiling.forward_tiles / preparation.batch / workers,
+        engine=engine,
+    )
+
+
+def chunk_memory(preparation: Preparation) -> int:
+    """Bytes that one chunk needs besides the network."""
+    tiling, scene = preparation.tiling, preparation.scene
+    side = tiling.chunk + 2 * (tiling.tile if tiling.stitch == "blend" else tiling.margin)
+    halo = min(side, scene.grid.height) * min(side, scene.grid.width)
+    pixels = halo * (scene.count * scene.dtype.itemsize + 2)
+    labels = min(tiling.chunk, scene.grid.height) * min(tiling.chunk, scene.grid.width) * 4
+    width = min(tiling.chunk, scene.grid.width)
+    sums = 2 * 4 * len(preparation.bundle.legend) * tiling.tile * width if tiling.stitch == "blend" else 0
+    return pixels + labels + sums
+
+
+def check_resources(preparation: Preparation, where: Where) -> None:
+    """Refuse a plan that cannot fit into this machine's memory or the output's disk.
+
+    Raises
+    ------
+    ResourceError
+        With what is needed and what there is.
+    """
+    if not where.scheduler:
+        needed = chunk_memory(preparation) * max(where.workers, 1)
+        available = psutil.virtual_memory().available
+        if needed > available:
+            raise ResourceError(
+                "the plan does not fit the memory",
+                why=f"chunks of {preparation.tiling.chunk} pixels need {needed / 1e9:.1f} GB, "
+                f"{available / 1e9:.1f} GB are free",
+                hint=f"--chunk {max(preparation.tiling.chunk // 2, preparation.tiling.stride)} "
+                "or fewer --workers",
+            )
+    free = shutil.disk_usage(_existing(preparation.job.out)).free
+    # class maps compress at least tenfold; a plan that needs more than that much room is hopeless
+    least = preparation.scene.grid.height * preparation.scene.grid.width // 10
+    if free < least:
+        raise ResourceError(
+            "the disk is too full for the outputs",
+            where=preparation.job.out,
+            why=f"{free / 1e9:.2f} GB free, at least {least / 1e9:.2f} GB needed",
+            hint="another --out",
+        )
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
+def _probe(preparation: Preparation, where: Where) -> tuple[float, int, dict[str, Any]]:
+    """(seconds per batch, bytes taken, engine identity) from real pixels of the scene's centre."""
+    job, tiling, scene = preparation.job, preparation.tiling, preparation.scene
+    before = psutil.Process().memory_info().rss
+    engine = open_engine(
+        preparation.bundle, device=job.device, precision=job.precision, threads=where.threads_per_forward
+    )
+    rows, cols = tiling.lattice
+    tile = tiling.tile_at(rows // 2, cols // 2)
+    held = tile.window.clip(*scene.grid.shape)
+    pixels, _ = scene.read(held)
+    raw = np.repeat(cut_tile(pixels, held, tile, tiling)[None], preparation.batch, axis=0)
+    engine.classify(raw)
+    started = time.perf_counter()
+    engine.classify(raw)
+    seconds = time.perf_counter() - started
+    return seconds, max(psutil.Process().memory_info().rss - before, 0), dict(engine.identity)
+
+
+def describe_grid(grid: Grid) -> str:
+    """One line about a grid for people."""
+    name = grid.crs.to_authority()
+    crs = ":".join(name) if name else grid.crs.name
+    width, height = grid.ground_size
+    return f"{grid.height} x {grid.width} pixels, {crs}, {width:.2f} x {height:.2f} m"
