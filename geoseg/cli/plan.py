@@ -48,8 +48,8 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
         "scene": describe_grid(scene.grid),
         "bands": f"{scene.count} x {scene.dtype}: {', '.join(scene.band_names)}",
         "model": f"{bundle.name} {bundle.version}: {', '.join(bundle.legend.names)}",
-        "tiles": f"{tiling.forward_tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, {tiling.stitch}, "
-        f"{preparation.batch} per forward pass",
+        "tiles": f"{tiling.forward_tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, "
+        f"{tiling.stitch}, {preparation.batch} per forward pass",
         "cost": f"{tiling.forward_ratio:.3f} forward-pixels per scene-pixel",
         "chunks": f"{tiling.chunks:,} of {tiling.chunk} pixels",
         "memory": f"{cost.memory / 1e6:,.0f} MB per worker"

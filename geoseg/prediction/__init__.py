@@ -1,0 +1,1 @@
+"""Prediction: scene in, stitched class map out, one chunk at a time."""

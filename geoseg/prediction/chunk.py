@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import Engine, open_engine
+from geoseg.engines.engine import Engine, Precision, open_engine
 from geoseg.errors import InputError
 from geoseg.geometry import Chunk, Tile, TilePlan, Window
 from geoseg.legend import NODATA
@@ -39,7 +39,7 @@ class EngineRequest:
     bundle: str
     digest: str
     device: str
-    precision: str
+    precision: Precision
     threads: int
 
 
@@ -162,7 +162,7 @@ def _deserves(tile: Tile, plan: TilePlan, chunk: Chunk, wanted: NDArray[np.bool_
     return bool(wanted[decides.slices_in(chunk.window)].any())
 
 
-def _fill_invalid(pixels: NDArray, valid: NDArray[np.bool_], fill: tuple[float, ...]) -> None:
+def _fill_invalid(pixels: NDArray[Any], valid: NDArray[np.bool_], fill: tuple[float, ...]) -> None:
     """Give invalid pixels each band's mean, so that no collar or NaN reaches the network."""
     if valid.all():
         return
@@ -183,7 +183,7 @@ def _crop(
     request: ChunkRequest,
     chunk: Chunk,
     tiles: list[Tile],
-    pixels: NDArray,
+    pixels: NDArray[Any],
     halo: Window,
     labels: NDArray[np.uint8],
     confidence: NDArray[np.uint8],
@@ -201,12 +201,12 @@ def _blend(
     request: ChunkRequest,
     chunk: Chunk,
     tiles: list[Tile],
-    pixels: NDArray,
+    pixels: NDArray[Any],
     halo: Window,
     labels: NDArray[np.uint8],
     confidence: NDArray[np.uint8],
 ) -> None:
-    ids = np.asarray(engine.classes, np.uint8)
+    ids = np.asarray(engine.legend.ids, np.uint8)
     accumulator: BlendAccumulator | None = None
     by_row: dict[int, list[Tile]] = {}
     for tile in tiles:
@@ -227,7 +227,7 @@ def _blend(
             accumulator = None
 
 
-def _stack(group: list[Tile], request: ChunkRequest, pixels: NDArray, halo: Window) -> NDArray:
+def _stack(group: list[Tile], request: ChunkRequest, pixels: NDArray[Any], halo: Window) -> NDArray[Any]:
     """Batch (N, C, T, T) of always the same shape: what is missing at the end is filled with zeros."""
     side = request.plan.tile
     stacked = np.zeros((request.batch, len(pixels), side, side), pixels.dtype)

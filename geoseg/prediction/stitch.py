@@ -8,6 +8,7 @@ chunk computed alone equals the same pixels of the whole scene bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def reflected(start: int, size: int, low: int, high: int) -> NDArray[np.intp]:
     return (index + low).astype(np.intp)
 
 
-def cut_tile(pixels: NDArray, held: Window, tile: Tile, plan: TilePlan) -> NDArray:
+def cut_tile(pixels: NDArray[Any], held: Window, tile: Tile, plan: TilePlan) -> NDArray[Any]:
     """Pixels (C, T, T) of one tile's window, cut from an array (C, h, w) that holds window `held`.
 
     What lies outside the scene is reflected about the scene's edge, using only the pixels that this tile
@@ -139,7 +140,7 @@ class BlendAccumulator:
 
 
 def decide(sums: NDArray[np.uint32], ids: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """(labels, confidence) from blended sums (K, h, w): the class with the largest share, and that share in %.
+    """(labels, confidence) from blended sums (K, h, w): the class with the largest share, and its share in %.
 
     Among equal shares the first class of the legend wins.
     """
