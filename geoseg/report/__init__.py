@@ -1,0 +1,1 @@
+"""Pictures of scenes, maps, polygons, changes and scores."""
