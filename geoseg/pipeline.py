@@ -17,7 +17,8 @@ from geoseg.evaluation.verb import run_evaluate
 from geoseg.execution import Where
 from geoseg.job import Job
 from geoseg.prediction.job import PredictJob
-from geoseg.prediction.verb import Report, run_predict
+from geoseg.prediction.run import Report
+from geoseg.prediction.verb import run_predict
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.vectorization.verb import run_vectorize
 
@@ -37,10 +38,10 @@ class PipelineJob(Job):
         `before` and `after` may be left out and are then the first two predictions.
     """
 
-    predict: list[Section] = []
-    vectorize: list[Section] = []
-    evaluate: list[Section] = []
-    change: list[Section] = []
+    predict: tuple[Section, ...] = ()
+    vectorize: tuple[Section, ...] = ()
+    evaluate: tuple[Section, ...] = ()
+    change: tuple[Section, ...] = ()
 
     @field_validator("*", mode="before")
     @classmethod

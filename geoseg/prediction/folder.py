@@ -1,0 +1,102 @@
+"""The output folder of a prediction: which files are whose, and what is already there."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geoseg.errors import OutputConflictError
+from geoseg.execution.ledger import differences
+from geoseg.execution.manifest import MANIFEST, read_manifest, verify_files
+
+WORK = ".work"
+CLASSES_TIF, CONFIDENCE_TIF, RUN_YAML, LOG = "classes.tif", "confidence.tif", "run.yaml", "log.jsonl"
+LEDGER, STORE = "ledger.sqlite", "store.zarr"
+
+_PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, MANIFEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A finished prediction.
+
+    Attributes
+    ----------
+    classes, confidence, manifest
+        Paths of the class map, the confidence (0-100 %, 255 nodata) and the manifest.
+    pixels
+        Pixels per class name, and under ``nodata``.
+    seconds
+        Wall time of this call.
+    fresh
+        False where everything was already there and only checked.
+    notes
+        What the user should know.
+    """
+
+    classes: Path
+    confidence: Path
+    manifest: Path
+    run_id: str
+    pixels: Mapping[str, int]
+    seconds: float
+    fresh: bool
+    notes: tuple[str, ...]
+
+
+def clear_partials(out: Path) -> None:
+    """Remove what a killed publication left; nobody else writes here while the folder is claimed."""
+    for partial_file in out.glob(".*.partial*"):
+        partial_file.unlink(missing_ok=True)
+
+
+def clear(out: Path) -> None:
+    """Remove an earlier run's products and work."""
+    for name in (*_PRODUCTS, RUN_YAML, LOG):
+        (out / name).unlink(missing_ok=True)
+    for name in (LEDGER, f"{LEDGER}-journal"):
+        (out / WORK / name).unlink(missing_ok=True)
+    shutil.rmtree(out / WORK / STORE, ignore_errors=True)
+
+
+def finished(out: Path, identity: Mapping[str, Any], started: float) -> Prediction | None:
+    """The finished run that is already here, checked; None where there is none.
+
+    Raises
+    ------
+    OutputConflictError
+        Other products are here, or this run's products were changed since.
+    """
+    hint = "--overwrite to replace it, or another --out"
+    if (out / MANIFEST).exists():
+        manifest = read_manifest(out)
+        if changed := differences(manifest.get("identity"), dict(identity)):
+            why = f"changed: {'; '.join(changed[:5])}"
+            raise OutputConflictError("another run's output is here", where=out, why=why, hint=hint)
+        if broken := [f"{name}: {fault}" for name, fault in verify_files(out) if fault]:
+            why = "; ".join(broken)
+            raise OutputConflictError("this run's output was changed", where=out, why=why, hint=hint)
+        return read_result(out, manifest, started, fresh=False)
+    taken = [name for name in _PRODUCTS if (out / name).exists()]
+    if taken and not (out / WORK / LEDGER).exists():
+        why = f"found {', '.join(taken)}, without a manifest of geoseg"
+        raise OutputConflictError("files of these names are here", where=out, why=why, hint=hint)
+    return None
+
+
+def read_result(out: Path, manifest: Mapping[str, Any], started: float, *, fresh: bool) -> Prediction:
+    """Prediction that a manifest describes; `started` is the clock when the call began."""
+    return Prediction(
+        classes=out / CLASSES_TIF,
+        confidence=out / CONFIDENCE_TIF,
+        manifest=out / MANIFEST,
+        run_id=str(manifest["run_id"]),
+        pixels=dict(manifest["pixels"]),
+        seconds=time.perf_counter() - started,
+        fresh=fresh,
+        notes=tuple(manifest["notes"]),
+    )
