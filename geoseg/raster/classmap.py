@@ -1,0 +1,229 @@
+"""Class maps: any raster of class numbers, read as uint8 with 255 for nodata, with a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from geoseg.errors import InputError
+from geoseg.geometry import Grid, Window
+from geoseg.legend import NODATA, Legend
+from geoseg.raster.open import open_raster, safe_gdal
+from geoseg.raster.scene import Scene, open_scene
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CLASS_TAG = "CLASS_"
+"""Prefix of the metadata items that hold class names: ``CLASS_3=forest``."""
+
+_SCAN = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMap:
+    """A raster of class numbers; holds no open file, so it can be pickled.
+
+    Attributes
+    ----------
+    scene
+        The raster behind it.
+    declared
+        Legend that was given or stands in the file; None if neither.
+    colors
+        Class number to ``#RRGGBB`` from the file's colour table.
+    """
+
+    scene: Scene
+    declared: Legend | None
+    colors: Mapping[int, str]
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        return self.scene.grid
+
+    @property
+    def crs_wkt(self) -> str:
+        """CRS as the file words it."""
+        return self.scene.crs_wkt
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.scene.paths[0]
+
+    @property
+    def nodata(self) -> int:
+        """Always 255, whatever the file uses."""
+        return NODATA
+
+    @cached_property
+    def legend(self) -> Legend:
+        """Legend that was given, else the file's own, else one of ``class N`` for the values that occur.
+
+        The last needs one pass over the raster, made on first use.
+        """
+        if self.declared is not None:
+            return self.declared
+        values = self.values()
+        return Legend.of({v: f"class {v}" for v in values}, {v: c for v, c in self.colors.items() if v in values})
+
+    def values(self) -> tuple[int, ...]:
+        """Class numbers that occur, ascending; one pass over the raster in bounded memory."""
+        return self._values
+
+    @cached_property
+    def _values(self) -> tuple[int, ...]:
+        seen = np.zeros(256, np.bool_)
+        for window in self.scan_windows():
+            seen |= np.bincount(self.read(window).ravel(), minlength=256) > 0
+        seen[NODATA] = False
+        return tuple(int(v) for v in np.flatnonzero(seen))
+
+    def scan_windows(self) -> Sequence[Window]:
+        """Windows that cover the raster and suit its blocks: about 4 million pixels each."""
+        with safe_gdal():
+            height, width = open_raster(self.path, allow_vrt=self.scene.allow_vrt).block_shapes[0]
+        if width >= self.grid.width:  # strips: whole rows, so that no strip is decoded twice
+            rows = max(_SCAN * _SCAN // self.grid.width // height, 1) * height
+            return list(self.grid.window.blocks(rows, self.grid.width))
+        side = max(_SCAN // height, 1) * height, max(_SCAN // width, 1) * width
+        return list(self.grid.window.blocks(*side))
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Class numbers (h, w) of a window inside the raster; 255 where a pixel is not valid.
+
+        Raises
+        ------
+        InputError
+            A value that is no class number from 0 to 254, or a block that cannot be read.
+        """
+        (pixels,), valid = self.scene.read(window)
+        if pixels.dtype == np.uint8:
+            pixels[~valid] = NODATA
+            return pixels
+        classes = np.full(pixels.shape, NODATA, np.uint8)
+        values = pixels[valid]
+        wrong = (values < 0) | (values > NODATA)
+        if values.dtype.kind == "f":
+            wrong |= values != np.floor(values)
+        if wrong.any():
+            raise self._not_a_class(values[wrong][0], window)
+        classes[valid] = values.astype(np.uint8)
+        return classes
+
+    def to_xarray(self, chunks: Any = None) -> xr.DataArray:
+        """Lazy xarray view (y, x) of the class numbers; see `geoseg.raster.view.as_xarray`."""
+        from geoseg.raster.view import as_xarray
+
+        return as_xarray(self, chunks=chunks)
+
+    def _not_a_class(self, value: Any, window: Window) -> InputError:
+        whole = float(value).is_integer()
+        return InputError(
+            f"value {value:g} is not a class number" if whole else f"value {value:g} is not a whole number",
+            where=self.path,
+            why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}; "
+            f"class numbers are 0 to {NODATA - 1}, {NODATA} is nodata",
+            hint="if it means no data, say so with a nodata tag (gdal_edit.py -a_nodata VALUE FILE); otherwise "
+            "map the values to 0 to 254 first (gdal_calc.py) and use a crosswalk from those"
+            if whole
+            else "a raster of class numbers, not of measurements or probabilities",
+        )
+
+
+def open_class_map(
+    path: str | PathLike[str],
+    legend: Legend | None = None,
+    *,
+    band: int | str | None = None,
+    assume_crs: Any = None,
+    assume_transform: str | Sequence[float] | Affine | None = None,
+    allow_vrt: bool = False,
+    nodata: float | None = None,
+) -> ClassMap:
+    """Class map from any raster of class numbers.
+
+    Parameters
+    ----------
+    path
+        Raster of one band, or of several with `band`; whole numbers of any type.
+    legend
+        Names and colours; None takes them from the file: ``CLASS_N`` metadata items, then the colour table.
+        A colour table alone names the classes ``class N``.
+    band
+        Which band of several, by number or name.
+    assume_crs, assume_transform, allow_vrt, nodata
+        As in `open_scene`. A nodata tag of 0 means that 0 is nodata; 255 is always nodata.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be used as it is, or one of several bands without a choice.
+    """
+    scene = open_scene(
+        path,
+        bands=None if band is None else [band],
+        assume_crs=assume_crs,
+        assume_transform=assume_transform,
+        allow_vrt=allow_vrt,
+        nodata=nodata,
+    )
+    if scene.count != 1:
+        raise InputError(
+            f"a class map has one band, found {scene.count}",
+            where=scene.name,
+            why=", ".join(scene.band_names),
+            hint="choose one by number or name",
+        )
+    source = scene.bands[0]
+    dataset = open_raster(scene.paths[source.file], allow_vrt=allow_vrt)
+    with safe_gdal():
+        colors = _color_table(dataset, source.number)
+        names = _class_names({**dataset.tags(), **dataset.tags(source.number)})
+    if legend is None and names:
+        legend = Legend.of(names, {i: c for i, c in colors.items() if i in names})
+    return ClassMap(scene=scene, declared=legend, colors=colors)
+
+
+def _color_table(dataset: Any, number: int) -> dict[int, str]:
+    try:
+        table = dataset.colormap(number)
+    except ValueError:  # rasterio's way to say that there is none
+        return {}
+    return {i: f"#{r:02X}{g:02X}{b:02X}" for i, (r, g, b, _) in table.items() if 0 <= i < NODATA}
+
+
+def _class_names(tags: Mapping[str, str]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for key, value in tags.items():
+        number = key.removeprefix(CLASS_TAG)
+        if key.startswith(CLASS_TAG) and number.isdecimal() and int(number) < NODATA and value.strip():
+            names[int(number)] = value.strip()
+    if len(set(names.values())) < len(names):  # names of a stranger's file need not be unique
+        names = {i: f"{name} ({i})" for i, name in names.items()}
+    return names
+
+
+def tags_of(legend: Legend) -> dict[str, str]:
+    """Metadata items that carry a legend's names in a raster."""
+    return {f"{CLASS_TAG}{c.id}": c.name for c in legend.classes}
+
+
+def color_table_of(legend: Legend) -> dict[int, tuple[int, int, int, int]]:
+    """Colour table of a legend, red, green, blue, alpha; 255 (nodata) is transparent."""
+    table: dict[int, tuple[int, int, int, int]] = {c.id: (*c.rgb, 255) for c in legend.classes}
+    table[NODATA] = (0, 0, 0, 0)
+    return table
+
+
+

@@ -1,0 +1,282 @@
+"""Cloud-optimised GeoTIFFs, published whole or not at all.
+
+No reader can tell a finished GeoTIFF from a half-written one, so the final name appears only after every
+block has been read back and compared: partial file, copy in COG layout, re-read, fsync, rename, fsync of the
+folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from geoseg import __version__
+from geoseg.errors import GeosegError, OutputConflictError, ResourceError
+from geoseg.geometry import Grid, Window
+from geoseg.legend import Legend
+from geoseg.raster.classmap import color_table_of, tags_of
+from geoseg.raster.open import forget, gdal_reason, open_raster, safe_gdal
+from geoseg.raster.store import digest
+
+BLOCK = 512
+"""Side of a block of every published raster."""
+
+
+def publish_cog(
+    target: str | Path,
+    grid: Grid,
+    read: Callable[[Window], NDArray[Any]],
+    windows: Iterable[Window],
+    *,
+    dtype: str = "uint8",
+    nodata: int | None = 255,
+    digests: Mapping[Window, str] | None = None,
+    legend: Legend | None = None,
+    crs_wkt: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    description: str = "",
+    resampling: str | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Path of a one-band COG that was written, read back, compared and only then given its name.
+
+    DEFLATE, blocks of 512, overviews, BigTIFF where needed, AREA_OR_POINT=Area. Memory is that of one window
+    and a row of blocks, whatever the size of the grid. The same pixels give the same bytes.
+
+    Parameters
+    ----------
+    target
+        Final file.
+    grid
+        Where the pixels lie.
+    read
+        Gives the pixels (h, w) of a window in `dtype`.
+    windows
+        Windows that do not overlap, best in the order of the chunks; pixels in none of them become nodata.
+    dtype, nodata
+        Of the file.
+    digests
+        Window to `geoseg.raster.store.digest`; what `read` gives and what the file holds must both match.
+    legend
+        Colour table and class names (``CLASS_N`` metadata items).
+    crs_wkt
+        CRS as the input words it; None writes the grid's.
+    tags
+        Further metadata items.
+    description
+        Of the band.
+    resampling
+        Of the overviews: ``mode`` with a legend, else ``nearest``, so that no value is invented;
+        ``average`` for continuous values.
+    overwrite
+        Replace a file of that name.
+    progress
+        Called with the number of pixels after each window written.
+
+    Raises
+    ------
+    OutputConflictError
+        The target exists, or its folder cannot be written.
+    ResourceError
+        The disk is full, or what was written does not read back; nothing is left behind.
+    """
+    target = Path(target).absolute()
+    if target.exists() and not overwrite:
+        raise OutputConflictError("exists", where=target, hint="another name, or --overwrite")
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise OutputConflictError("cannot be written", where=target, why=f"no writable folder {target.parent}")
+    windows = list(windows)
+    token = uuid.uuid4().hex[:12]
+    tiled = target.with_name(f".{target.stem}.{token}.partial.tif")
+    partial = target.with_name(f".{target.stem}.{token}.partial.cog.tif")
+    metadata = {**(tags or {}), **(tags_of(legend) if legend else {})}
+    metadata |= {"AREA_OR_POINT": "Area", "TIFFTAG_SOFTWARE": f"geoseg {__version__}"}
+    profile = {
+        "driver": "GTiff",
+        "dtype": dtype,
+        "nodata": nodata,
+        "count": 1,
+        "height": grid.height,
+        "width": grid.width,
+        "crs": rasterio.CRS.from_wkt(crs_wkt or grid.crs.to_wkt()),
+        "transform": grid.transform,
+    }
+    try:
+        with safe_gdal():
+            written = _write_tiled(tiled, profile, read, windows, digests, progress, metadata, description, legend)
+            _copy_as_cog(tiled, partial, resampling or ("mode" if legend else "nearest"))
+            tiled.unlink()
+        _verify(partial, target, written, grid)
+        _commit(partial, target)
+    except (OSError, RasterioError) as error:
+        raise _cannot_write(error, target) from None
+    finally:
+        for path in (tiled, partial):
+            forget(path)
+        for leftover in target.parent.glob(f".{glob.escape(target.stem)}.{token}.partial*"):
+            leftover.unlink(missing_ok=True)
+    return target
+
+
+def _write_tiled(
+    path: Path,
+    profile: Mapping[str, Any],
+    read: Callable[[Window], NDArray[Any]],
+    windows: Sequence[Window],
+    digests: Mapping[Window, str] | None,
+    progress: Callable[[int], None] | None,
+    metadata: Mapping[str, str],
+    description: str,
+    legend: Legend | None,
+) -> dict[Window, str]:
+    """Digest of every window, written into a tiled GeoTIFF whose blocks no two windows share."""
+    whole = Window(0, 0, profile["height"], profile["width"])
+    written: dict[Window, str] = {}
+    with rasterio.open(path, "w", **profile, **_intermediate(windows)) as sink:
+        sink.update_tags(**metadata)
+        if description:
+            sink.set_band_description(1, description)
+        if legend is not None and profile["dtype"] == "uint8":
+            sink.write_colormap(1, color_table_of(legend))
+        for window in windows:
+            array = np.asarray(read(window))
+            if array.shape != window.shape or array.dtype != np.dtype(profile["dtype"]):
+                raise ValueError(f"{window}: read gave {array.dtype} {array.shape}")
+            if not whole.contains(window):
+                raise ValueError(f"{window} is not inside {whole}")
+            found = digest(array)
+            if digests is not None and found != digests[window]:
+                raise GeosegError(
+                    f"chunk at row {window.row} column {window.col} is not what was computed",
+                    where=path.parent,
+                    why=f"digest {found}, expected {digests[window]}",
+                    hint="resume the run; the chunk is computed again",
+                )
+            sink.write(array, 1, window=RasterioWindow(window.col, window.row, window.width, window.height))
+            written[window] = found
+            if progress is not None:
+                progress(window.area)
+    return written
+
+
+def _intermediate(windows: Sequence[Window]) -> dict[str, Any]:
+    """GTiff options under which every block lies in one window, so that none is written twice."""
+    step = math.gcd(*(abs(n) for w in windows for n in (w.row, w.col))) if windows else 0
+    sides = [s for s in range(128, BLOCK + 1, 16) if step % s == 0]  # a step of 0 fits all: one window
+    options = {"tiled": True, "bigtiff": "IF_SAFER", "sparse_ok": True}
+    if not sides:
+        # a compressed block that grows on its second writing would leave a hole behind it
+        return {**options, "blockxsize": BLOCK, "blockysize": BLOCK}
+    return {**options, "blockxsize": sides[-1], "blockysize": sides[-1], "compress": "ZSTD", "zstd_level": 1}
+
+
+def _copy_as_cog(source: Path, target: Path, resampling: str) -> None:
+    rasterio.shutil.copy(
+        source,
+        target,
+        driver="COG",
+        compress="DEFLATE",
+        blocksize=BLOCK,
+        overview_resampling=resampling.upper(),
+        overviews="IGNORE_EXISTING",
+        bigtiff="IF_SAFER",
+        num_threads=min(os.cpu_count() or 1, 4),
+    )
+
+
+def _verify(path: Path, target: Path, written: Mapping[Window, str], grid: Grid) -> None:
+    """ResourceError unless every window reads back as it was written and the layout is a COG's."""
+    forget(path)
+    dataset = open_raster(path)
+    if (dataset.height, dataset.width) != grid.shape:
+        raise _spoiled(target, f"size {dataset.height} x {dataset.width}, expected {grid.shape}")
+    for window, expected in written.items():
+        place = RasterioWindow(window.col, window.row, window.width, window.height)
+        with safe_gdal():
+            found = digest(dataset.read(1, window=place))
+        if found != expected:
+            raise _spoiled(target, f"pixels at row {window.row} column {window.col} do not read back as written")
+    problems = cog_problems(path)
+    if problems:
+        raise _spoiled(target, "; ".join(problems))
+
+
+def _spoiled(target: Path, why: str) -> ResourceError:
+    return ResourceError(
+        "was not written as it should be", where=target, why=why, hint="check the disk and its free space"
+    )
+
+
+def cog_problems(path: str | Path) -> list[str]:
+    """Ways in which a file is not a cloud-optimised GeoTIFF; empty for a valid one.
+
+    As GDAL's ``validate_cloud_optimized_geotiff``: tiled, overviews where it is larger than 512, directories
+    before pixels, and the pixels of smaller overviews before those of larger ones. Pixels are not judged.
+    """
+    dataset = open_raster(Path(path).absolute())
+    problems = []
+    height, width = dataset.block_shapes[0]
+    if dataset.driver != "GTiff":
+        return [f"driver {dataset.driver}"]
+    if width == dataset.width and max(height, width) > 1024:
+        problems.append("not tiled")
+    factors = dataset.overviews(1)
+    if max(dataset.shape) > BLOCK and not factors:
+        problems.append("no overviews")
+    levels: list[int | None] = [None, *range(len(factors))]
+
+    def offset(item: str, level: int | None) -> int | None:
+        text = dataset.get_tag_item(item, "TIFF", bidx=1, ovr=level)
+        return int(text) if text else None
+
+    directories = [offset("IFD_OFFSET", level) or 0 for level in levels]
+    if directories != sorted(directories):
+        problems.append("directories out of order")
+    pixels = [p for p in (offset("BLOCK_OFFSET_0_0", level) for level in levels) if p is not None]
+    if pixels != sorted(pixels, reverse=True):
+        problems.append("pixels of overviews behind those of larger levels")
+    if pixels and min(pixels) < max(directories):
+        problems.append("pixels before directories")
+    return problems
+
+
+def _commit(partial: Path, target: Path) -> None:
+    forget(partial)
+    forget(target)
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _cannot_write(error: Exception, target: Path) -> GeosegError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else gdal_reason(error)
+    number = getattr(error, "errno", None)
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS} or "Permission denied" in reason:
+        return OutputConflictError("cannot be written", where=target, why=reason)
+    free = shutil.disk_usage(target.parent).free
+    return ResourceError(
+        "cannot be written",
+        where=target,
+        why=f"{reason}; {free / 2**20:.0f} MiB free on the disk",
+        hint="free some disk space; the same command resumes",
+    )

@@ -1,0 +1,197 @@
+"""Where a raster lies: its grid, or an error with the way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from affine import Affine
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from geoseg.errors import InputError, UsageError
+from geoseg.geometry import Grid
+
+_WORLD_FILES = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".jpgw", ".pngw", ".j2w")
+
+
+def parse_crs(text: Any) -> CRS:
+    """CRS from anything that pyproj understands (``EPSG:32633``, WKT, a number); UsageError otherwise."""
+    try:
+        crs = CRS.from_user_input(text)
+    except (CRSError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"--assume-crs {text!r} is no coordinate reference system",
+            why=" ".join(str(error).split())[:200],
+            hint="--assume-crs EPSG:32633",
+        ) from None
+    if horizontal(crs).geodetic_crs is None:
+        raise UsageError(f"--assume-crs {text!r} is not tied to the earth", why=f"found {crs.name!r}")
+    return crs
+
+
+def parse_transform(value: str | Sequence[float] | Affine) -> Affine:
+    """Affine transform from six numbers ``a, b, c, d, e, f`` (text or sequence), in affine's order.
+
+    ``x = a col + b row + c``, ``y = d col + e row + f`` at pixel corners; for a north-up raster: pixel width,
+    0, left edge, 0, minus pixel height, top edge. (GDAL's GeoTransform has them as c, a, b, f, d, e.)
+
+    Raises
+    ------
+    UsageError
+        Not six finite numbers, or a transform that is rotated, mirrored or flat.
+    """
+    try:
+        parts = value.replace(",", " ").split() if isinstance(value, str) else list(value)[:6]
+        numbers = [float(p) for p in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 6 or not all(map(math.isfinite, numbers)):
+        raise UsageError(
+            "--assume-transform is not six numbers",
+            why=f"found {value!r}",
+            hint="--assume-transform '10,0,500000,0,-10,9000000' (pixel width, 0, left, 0, -pixel height, top)",
+        )
+    transform = Affine(*numbers)
+    if transform.b or transform.d or transform.a <= 0 or transform.e == 0:
+        raise UsageError(
+            "--assume-transform is rotated, mirrored or flat",
+            why=f"found {tuple(numbers)}, expected a > 0, b = d = 0, e not 0",
+            hint="the order a,b,c,d,e,f: pixel width, 0, left, 0, -pixel height, top",
+        )
+    return transform
+
+
+def horizontal(crs: CRS) -> CRS:
+    """Horizontal part of a compound or bound CRS."""
+    if crs.is_bound and crs.source_crs is not None:
+        return horizontal(crs.source_crs)
+    if crs.is_compound:
+        return horizontal(crs.sub_crs_list[0])
+    return crs
+
+
+def locate(dataset: Any, path: Path, *, crs: CRS | None, transform: Affine | None) -> tuple[Grid, str]:
+    """Grid of an open dataset and the WKT of its CRS as it stands in the file.
+
+    Parameters
+    ----------
+    dataset
+        Open rasterio dataset.
+    path
+        For messages.
+    crs, transform
+        What to assume where the file says nothing.
+
+    Raises
+    ------
+    InputError
+        No or no usable CRS or transform, a rotated or mirrored one, or an assumption that contradicts it.
+    """
+    placed = _transform(dataset, path, transform)
+    own, wkt = _crs(dataset, path, crs)
+    return Grid(crs=own, transform=placed, height=dataset.height, width=dataset.width), wkt
+
+
+def _crs(dataset: Any, path: Path, assumed: CRS | None) -> tuple[CRS, str]:
+    wkt = dataset.crs.to_wkt() if dataset.crs else ""
+    found = None
+    if wkt:
+        try:
+            found = CRS.from_wkt(wkt)
+        except CRSError:
+            found = None
+    usable = found is not None and horizontal(found).geodetic_crs is not None
+    if found is None or not usable:
+        if assumed is not None:
+            return horizontal(assumed), assumed.to_wkt()
+        if found is not None:
+            raise InputError(
+                "coordinate reference system is not earth-referenced",
+                where=path,
+                why=f"found {found.name!r} ({found.type_name})",
+                hint="--assume-crs EPSG:... if you know where it lies",
+            )
+        raise InputError(
+            "no coordinate reference system",
+            where=path,
+            why="the file does not say which part of the earth it shows",
+            hint="--assume-crs EPSG:...",
+        )
+    own = horizontal(found)
+    if assumed is not None and not own.equals(horizontal(assumed), ignore_axis_order=True):
+        raise InputError(
+            "--assume-crs contradicts the file",
+            where=path,
+            why=f"the file has {found.name!r}, the option says {assumed.name!r}",
+            hint="leave the option out, or correct the file: gdal_edit.py -a_srs EPSG:... FILE",
+        )
+    return own, wkt
+
+
+def _transform(dataset: Any, path: Path, assumed: Affine | None) -> Affine:
+    t: Affine = dataset.transform
+    if t == Affine.identity():
+        if assumed is not None:
+            return assumed
+        raise _unplaced(dataset, path)
+    if not all(map(math.isfinite, t[:6])) or t.determinant == 0:
+        raise InputError("transform is not usable", where=path, why=f"found {tuple(t[:6])}")
+    shear = max(abs(t.b) * dataset.height / abs(t.a or 1), abs(t.d) * dataset.width / abs(t.e or 1))
+    if shear > 0.01:
+        raise InputError(
+            f"rotated by {math.degrees(math.atan2(t.d, t.a)):.1f} degrees",
+            where=path,
+            why="rows and columns do not run along the axes of the coordinate system",
+            hint="warp it first: gdalwarp -r near INPUT OUTPUT.tif",
+        )
+    if t.a < 0:
+        raise InputError(
+            "mirrored: columns run westwards",
+            where=path,
+            why=f"pixel width {t.a}",
+            hint="warp it first: gdalwarp -r near INPUT OUTPUT.tif",
+        )
+    own = Affine(t.a, 0.0, t.c, 0.0, t.e, t.f)
+    if assumed is not None and not own.almost_equals(assumed, precision=1e-9 * max(map(abs, own[:6]))):
+        raise InputError(
+            "--assume-transform contradicts the file",
+            where=path,
+            why=f"the file has {tuple(own[:6])}, the option says {tuple(assumed[:6])}",
+            hint="leave the option out",
+        )
+    return own
+
+
+def _unplaced(dataset: Any, path: Path) -> InputError:
+    points = len(dataset.gcps[0])
+    if points or dataset.rpcs:
+        kind = f"{points} ground control points" if points else "rational polynomial coefficients (RPC)"
+        return InputError(
+            "not orthorectified",
+            where=path,
+            why=f"it is placed by {kind} only",
+            hint=f"orthorectify first: gdalwarp {'-tps' if points else '-rpc'} -t_srs EPSG:... INPUT OUTPUT.tif",
+        )
+    world = _world_file(path)
+    hint = "--assume-transform a,b,c,d,e,f (pixel width, 0, left, 0, -pixel height, top)"
+    if world is not None:
+        name, t = world
+        hint = f"--assume-transform {','.join(f'{v!r}' for v in t[:6])} (what {name} beside it says)"
+    return InputError("no georeferencing", where=path, why="no transform from pixels to coordinates", hint=hint)
+
+
+def _world_file(path: Path) -> tuple[str, Affine] | None:
+    """World file beside a raster, which is not trusted but can be proposed."""
+    for suffix in _WORLD_FILES:
+        file = path.with_suffix(suffix)
+        if file.is_file() and file.stat().st_size < 10_000:
+            try:
+                a, d, b, e, c, f = map(float, file.read_text(encoding="ascii").split()[:6])
+            except (ValueError, UnicodeDecodeError):
+                continue
+            # a world file places the centre of the first pixel, a transform its corner
+            return file.name, Affine(a, b, c - a / 2 - b / 2, d, e, f - d / 2 - e / 2)
+    return None

@@ -1,0 +1,86 @@
+"""Remarks on a scene that are no errors, but that its user should know."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geoseg.errors import InputError
+from geoseg.geometry import Window
+
+if TYPE_CHECKING:
+    from geoseg.raster.scene import Scene
+
+_SIDECARS = (".aux.xml", ".ovr", ".msk")
+_SIBLINGS = (".rpb", ".RPB", ".tfw", ".TFW", ".wld", ".prj")
+_PROBE = 32
+_SUSPICIOUS_RATIO = 100_000
+
+
+def remarks(scene: Scene) -> Iterator[str]:
+    """Notes on a scene, from its metadata and a few small reads at its border."""
+    yield from _sidecars(scene)
+    yield from _shape_of_pixels(scene)
+    yield from _compression(scene)
+    yield from _border(scene)
+
+
+def _sidecars(scene: Scene) -> Iterator[str]:
+    for path in scene.paths:
+        found = [path.name + s for s in _SIDECARS if path.with_name(path.name + s).exists()]
+        found += [path.with_suffix(s).name for s in _SIBLINGS if path.with_suffix(s).exists()]
+        if found:
+            yield f"{path.name}: {', '.join(found)} beside it ignored"
+
+
+def _shape_of_pixels(scene: Scene) -> Iterator[str]:
+    if scene.grid.transform.e > 0:
+        yield "south-up: the first row is the southernmost; outputs keep that order"
+    width, height = scene.grid.ground_size
+    if not (math.isfinite(width) and math.isfinite(height) and width > 0 and height > 0):
+        yield "pixel size on the ground is unknown: the centre lies outside the coordinate system's area"
+    elif max(width / height, height / width) > 1.05:
+        yield f"pixels are not square on the ground: {width:.4g} m wide, {height:.4g} m high"
+
+
+def _compression(scene: Scene) -> Iterator[str]:
+    size = sum(path.stat().st_size for path in scene.paths)
+    raw = math.prod(scene.shape) * scene.dtype.itemsize
+    if raw > _SUSPICIOUS_RATIO * size:
+        yield f"{raw / 2**20:.0f} MiB of pixels in a file of {size} bytes: sparse or suspicious"
+
+
+def _border(scene: Scene) -> Iterator[str]:
+    """A border of one constant value without any nodata is mostly a collar that nobody declared."""
+    declared = any(b.nodata is not None for b in scene.bands) or any(scene.masked) or any(map(bool, scene.alphas))
+    if declared or min(scene.grid.shape) < 4 * _PROBE:
+        return
+    values: Counter[Any] = Counter()
+    places = _border_probes(*scene.grid.shape)
+    for window in places:
+        try:
+            pixels, _ = scene.read(window)
+        except InputError:
+            return  # a damaged block is reported by the read that needs it
+        first = pixels.flat[0]
+        if (pixels == first).all() or (pixels.dtype.kind == "f" and np.isnan(pixels).all()):
+            values[first.item()] += 1
+    if values:
+        value, hits = values.most_common(1)[0]
+        if hits >= 2 and value == value:
+            yield (
+                f"{hits} of {len(places)} places at the border hold only {value:g}, and no nodata is declared; "
+                f"if it means no data: --nodata {value:g}"
+            )
+
+
+def _border_probes(height: int, width: int) -> list[Window]:
+    rows = (0, (height - _PROBE) // 2, height - _PROBE)
+    cols = (0, (width - _PROBE) // 2, width - _PROBE)
+    return [
+        Window(r, c, _PROBE, _PROBE) for i, r in enumerate(rows) for j, c in enumerate(cols) if (i, j) != (1, 1)
+    ]

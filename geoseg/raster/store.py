@@ -1,0 +1,249 @@
+"""The work store: a Zarr group in which every chunk is written once, by one task, with a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from geoseg.errors import InputError, OutputConflictError, ResourceError
+from geoseg.geometry import Window
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_FORMAT = "geoseg work store 1"
+Layer = DTypeLike | tuple[DTypeLike, int]
+
+
+def digest(array: NDArray[Any]) -> str:
+    """Digest of an array's dtype, shape and bytes: BLAKE2b, 16 bytes, as 32 hex digits."""
+    state = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+    state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkStore:
+    """Layers of one size in a Zarr v3 group on disk; holds no open file, so it can be pickled.
+
+    A layer is (height, width), or (depth, height, width) with the whole depth in one chunk. One Zarr chunk
+    is one chunk of the tile plan, so that many processes can write at once: no chunk is ever shared.
+    Every chunk is a file, written under another name and renamed, compressed with zstd and its checksum.
+
+    Attributes
+    ----------
+    path
+        Folder of the group.
+    shape
+        (height, width) in pixels.
+    chunk
+        Side of a chunk in pixels.
+    layers
+        Name to (dtype, depth); depth 0 for a layer without one.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    chunk: int
+    layers: Mapping[str, tuple[str, int]]
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, shape: tuple[int, int], chunk: int, layers: Mapping[str, Layer]
+    ) -> WorkStore:
+        """New store with no chunk written.
+
+        Parameters
+        ----------
+        path
+            Folder to make; must not exist.
+        shape
+            (height, width) in pixels.
+        chunk
+            Side of a chunk in pixels.
+        layers
+            Name to dtype, or to (dtype, depth) for layers such as probabilities.
+
+        Raises
+        ------
+        OutputConflictError
+            The folder exists or cannot be made.
+        """
+        import zarr
+        from zarr.codecs import BytesCodec, ZstdCodec
+
+        folder = Path(path).absolute()
+        if folder.exists():
+            raise OutputConflictError("work store exists", where=folder)
+        known = {name: _layer(kind) for name, kind in layers.items()}
+        attributes = {"format": _FORMAT, "shape": list(shape), "chunk": chunk}
+        attributes["layers"] = {name: list(kind) for name, kind in known.items()}
+        try:
+            group = zarr.create_group(folder, attributes=attributes, zarr_format=3)
+            for name, (dtype, depth) in known.items():
+                group.create_array(
+                    name,
+                    shape=(depth, *shape) if depth else shape,
+                    chunks=(depth, chunk, chunk) if depth else (chunk, chunk),
+                    dtype=dtype,
+                    # a chunk that is absent must never read as a class; 255 is nodata
+                    fill_value=255 if np.dtype(dtype).kind == "u" else 0,
+                    serializer=BytesCodec(endian="little"),
+                    compressors=ZstdCodec(level=3, checksum=True),
+                    dimension_names=("band", "y", "x") if depth else ("y", "x"),
+                    config={"write_empty_chunks": True},
+                )
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise OutputConflictError(
+                "work store cannot be made", where=folder, why=error.strerror or str(error)
+            ) from None
+        return cls(path=folder, shape=shape, chunk=chunk, layers=known)
+
+    @classmethod
+    def open(cls, path: str | Path) -> WorkStore:
+        """Store that `create` made; InputError if the folder holds anything else."""
+        import zarr
+        from zarr.errors import GroupNotFoundError
+
+        folder = Path(path).absolute()
+        try:
+            attributes = dict(zarr.open_group(folder, mode="r").attrs)
+            if attributes.get("format") != _FORMAT:
+                raise ValueError(f"format {attributes.get('format')!r}")
+            height, width = (int(n) for n in attributes["shape"])
+            layers = {str(name): (str(d), int(k)) for name, (d, k) in attributes["layers"].items()}
+            chunk = int(attributes["chunk"])
+        except (GroupNotFoundError, OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                "not a work store",
+                where=folder,
+                why=" ".join(str(error).split())[:200],
+                hint="start the run anew with --overwrite",
+            ) from None
+        return cls(path=folder, shape=(height, width), chunk=chunk, layers=layers)
+
+    def write(self, layer: str, window: Window, array: NDArray[Any]) -> str:
+        """Digest of an array, once it is stored as the chunk that `window` is.
+
+        Writing the same chunk twice is allowed and leaves the second; readers see the one or the other.
+
+        Raises
+        ------
+        ValueError
+            A window that is not exactly one chunk clipped to the store, or an array of another shape or dtype.
+        ResourceError
+            The disk is full or cannot be written.
+        """
+        row, col = self._chunk_of(window)
+        kind, depth = self.layers[layer]
+        expected = (depth, *window.shape) if depth else window.shape
+        if array.shape != expected or array.dtype != np.dtype(kind):
+            raise ValueError(f"{layer}: {array.dtype} {array.shape}, expected {kind} {expected}")
+        rows, cols = window.slices_in(Window(0, 0, *self.shape))
+        try:
+            self._array(layer)[..., rows, cols] = array
+        except OSError as error:
+            raise ResourceError(
+                f"chunk row {row} column {col} of {layer!r} cannot be written",
+                where=self.path,
+                why=error.strerror or str(error),
+                hint="free some disk space; the same command resumes",
+            ) from None
+        return digest(array)
+
+    def has(self, layer: str, window: Window) -> bool:
+        """Whether every chunk that the window touches is there (not whether it is sound)."""
+        return self._missing(layer, window) is None
+
+    def read(self, layer: str, window: Window) -> NDArray[Any]:
+        """Pixels (h, w) or (depth, h, w) of any window.
+
+        Raises
+        ------
+        InputError
+            A chunk that is missing or whose checksum does not fit, by row and column.
+        """
+        if not window or not Window(0, 0, *self.shape).contains(window):
+            raise ValueError(f"{window} is not inside {self.shape}")
+        missing = self._missing(layer, window)
+        if missing is not None:
+            raise self._broken(layer, missing, "missing")
+        rows, cols = window.slices_in(Window(0, 0, *self.shape))
+        try:
+            return np.asarray(self._array(layer)[..., rows, cols])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._broken(layer, self._first_broken(layer, window), _short(error)) from None
+
+    def read_verified(self, layer: str, window: Window, expected: str) -> NDArray[Any]:
+        """Pixels of a window whose digest is `expected`; InputError names the chunk that is not as written."""
+        array = self.read(layer, window)
+        found = digest(array)
+        if found != expected:
+            where = window.row // self.chunk, window.col // self.chunk
+            raise self._broken(layer, where, f"digest {found}, expected {expected}")
+        return array
+
+    def to_xarray(self, layer: str) -> xr.DataArray:
+        """Lazy xarray view of a layer, in pixel coordinates."""
+        from geoseg.raster.view import store_view
+
+        return store_view(self, layer)
+
+    def _array(self, layer: str) -> Any:
+        import zarr
+
+        array: Any = zarr.open_array(self.path / layer, mode="r+", zarr_format=3)
+        return array.with_config({"write_empty_chunks": True})  # a setting of the writer, not of the store
+
+    def _chunk_of(self, window: Window) -> tuple[int, int]:
+        row, col = window.row // self.chunk, window.col // self.chunk
+        whole = Window(row * self.chunk, col * self.chunk, self.chunk, self.chunk).clip(*self.shape)
+        if window != whole or not window:
+            raise ValueError(f"{window} is not one chunk of {self.chunk} in {self.shape}")
+        return row, col
+
+    def _chunks_in(self, window: Window) -> list[tuple[int, int]]:
+        rows = range(window.row // self.chunk, (window.row_end - 1) // self.chunk + 1)
+        cols = range(window.col // self.chunk, (window.col_end - 1) // self.chunk + 1)
+        return [(r, c) for r in rows for c in cols]
+
+    def _missing(self, layer: str, window: Window) -> tuple[int, int] | None:
+        # Zarr reads an absent chunk as its fill value, without a word
+        prefix = "c/0" if self.layers[layer][1] else "c"
+        folder = self.path / layer / prefix
+        return next((rc for rc in self._chunks_in(window) if not (folder / f"{rc[0]}/{rc[1]}").is_file()), None)
+
+    def _first_broken(self, layer: str, window: Window) -> tuple[int, int]:
+        for row, col in self._chunks_in(window):
+            whole = Window(row * self.chunk, col * self.chunk, self.chunk, self.chunk).clip(*self.shape)
+            rows, cols = whole.slices_in(Window(0, 0, *self.shape))
+            try:
+                self._array(layer)[..., rows, cols]
+            except (OSError, RuntimeError, ValueError):
+                return row, col
+        return self._chunks_in(window)[0]
+
+    def _broken(self, layer: str, chunk: tuple[int, int], why: str) -> InputError:
+        return InputError(
+            f"chunk row {chunk[0]} column {chunk[1]} of {layer!r} cannot be used",
+            where=self.path,
+            why=why,
+            hint="resume the run; the chunk is computed again",
+        )
+
+
+def _layer(kind: Layer) -> tuple[str, int]:
+    dtype, depth = kind if isinstance(kind, tuple) else (kind, 0)
+    return np.dtype(dtype).name, int(depth)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
