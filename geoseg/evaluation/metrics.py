@@ -3,8 +3,9 @@
 Every function takes ``counts``: (K, K) with rows reference and columns map, or (K, K + 1) where the last
 column holds reference pixels on which the map says nothing; those count as wrong.
 
-The rule for empty classes, everywhere: a class that is in neither the reference nor the map is NaN and is left
-out of every mean. A class in only one of them scores 0. So no mean can rise or fall by a class that is not there.
+The rule for empty classes, everywhere: a class that is in neither the reference nor the map is NaN and is
+left out of every mean. A class in only one of them scores 0. So no mean can rise or fall by a class that is
+not there.
 
 Source: Congalton & Green (2019), "Assessing the accuracy of remotely sensed data"; Long et al. (2015) for
 frequency-weighted IoU.

@@ -68,7 +68,7 @@ def test_kappa_equals_scikit_learn(reference, mapped):
 
 
 def test_kappa_of_the_textbook_example():
-    # Congalton (1991), "A review of assessing the accuracy of remotely sensed data", table 1: kappa 0.65, 74 %
+    # Congalton (1991), "A review of assessing the accuracy ...", table 1: 74 %, kappa 0.65
     counts = np.array([[65, 6, 0, 4], [4, 81, 11, 7], [22, 5, 85, 3], [24, 8, 19, 90]], np.int64)
     assert metrics.overall_accuracy(counts) == pytest.approx(321 / 434)
     assert metrics.kappa(counts) == pytest.approx(0.65, abs=0.005)
