@@ -1,0 +1,336 @@
+"""Boundaries of one chunk's regions, in integer pixel corners: rings of what ends here, arcs of what goes on.
+
+Every region is walked with its pixels on the left, so an exterior ring runs counter-clockwise in a north-up map
+and a hole clockwise. Two pixels of one class that touch only at a corner belong together there when they are of
+the same region, and not otherwise: rings then never touch themselves, and every polygon is valid (OGC Simple
+Features 6.1.11). Whether they are of one region can depend on what lies beyond the chunk; where it does, the
+walk is cut at that corner and `seams` decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from geoseg.legend import NODATA
+from geoseg.regions.label import Runs, label_at
+
+WEST, SOUTH, EAST, NORTH = 0, 1, 2, 3
+"""Directions of a walk: along a pixel's top, left, bottom and right edge."""
+
+_ROW_STEP = np.array([0, 1, 0, -1], np.int64)
+_COL_STEP = np.array([-1, 0, 1, 0], np.int64)
+
+_CUT = -2  # the walk cannot know its next pixel
+_TOP_SEEN = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Boundary pieces of regions, ragged.
+
+    Attributes
+    ----------
+    points
+        (n, 2) int32: (row, col) of pixel corners in the scene.
+    offsets
+        (paths + 1,) int64: points of path i are ``offsets[i]`` to ``offsets[i + 1]``. A ring does not repeat its
+        first point and starts at its smallest (row, col); an arc has both its ends.
+    owner
+        (paths,) int32: region that the path bounds.
+    first, last
+        (paths,) int8: directions in which an arc starts and ends; -1 for a ring.
+    """
+
+    points: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    owner: NDArray[np.int32]
+    first: NDArray[np.int8]
+    last: NDArray[np.int8]
+
+
+def trace_chunk(
+    classes: NDArray[np.uint8], runs: Runs, is_open: NDArray[np.bool_], *, row: int, col: int
+) -> Paths:
+    """Paths of all regions of a chunk; `owner` is the region's label.
+
+    Parameters
+    ----------
+    classes
+        (h + 2, w + 2) uint8 as in `label_chunk`.
+    runs, is_open
+        Runs and open flags of its regions.
+    row, col
+        Scene position of the chunk's first pixel.
+    """
+    points, offsets, owner, first, last = _trace(
+        np.ascontiguousarray(classes), runs.row_start, runs.start, runs.label, is_open, row, col
+    )
+    return Paths(points=points, offsets=offsets, owner=owner, first=first, last=last)
+
+
+def select_paths(paths: Paths, rank: NDArray[np.int32]) -> Paths:
+    """Paths of the owners with a rank, owned by that rank from now on."""
+    keep = rank[paths.owner] >= 0
+    sizes = np.diff(paths.offsets)
+    return Paths(
+        points=paths.points[np.repeat(keep, sizes)],
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[keep])]),
+        owner=rank[paths.owner[keep]],
+        first=paths.first[keep],
+        last=paths.last[keep],
+    )
+
+
+@njit(nogil=True, cache=True)
+def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore[no-untyped-def]
+    height, width = classes.shape[0] - 2, classes.shape[1] - 2
+    flat = classes.ravel()
+    stride = width + 2
+    runs = (row_start, start, label)
+    seen = np.zeros(height * width, np.uint8)
+    points = np.empty((1024, 2), np.int32)
+    offsets, owner = np.empty(256, np.int64), np.empty(256, np.int32)
+    first, last = np.empty(256, np.int8), np.empty(256, np.int8)
+    offsets[0] = 0
+    paths = 0
+    stack = _border_starts(flat, height, width, stride, runs, is_open)
+    depth = stack.shape[0]
+    for r in range(height):
+        for k in range(row_start[r], row_start[r + 1]):
+            own = label[k]
+            if own < 0:
+                continue
+            c0 = np.int64(start[k])
+            c1 = np.int64(start[k + 1]) if k + 1 < row_start[r + 1] else np.int64(width)
+            v = classes[r + 1, c0 + 1]
+            c = c0 - 1
+            while depth > 0 or c < c1 - 1:
+                if depth > 0:
+                    # an arc known by its first edge: leave it if it was walked before
+                    depth -= 1
+                    begin = stack[depth]
+                    pixel, d = begin >> 2, begin & 3
+                    bit = np.uint8(2 << d)
+                    if seen[pixel] & bit:
+                        continue
+                    seen[pixel] |= bit
+                    r0, c0_ = pixel // width, pixel % width
+                    own_label = label_at(row_start, start, label, r0, c0_)
+                    is_arc = True
+                else:
+                    # the next stretch of this run's top edge that nobody walked yet, at its left end
+                    c += 1
+                    if classes[r, c + 1] == v or (c > c0 and classes[r, c] != v):
+                        continue
+                    if seen[r * width + c] & np.uint8(_TOP_SEEN):
+                        continue
+                    r0, c0_, d = np.int64(r), c, np.int64(WEST)
+                    own_label = own
+                    is_arc = False
+                begun = offsets[paths]
+                points, end, ended_at, heading = _walk(
+                    flat, height, width, stride, runs, is_open, own_label, r0, c0_, d, is_arc, seen, points, begun, row, col
+                )
+                if ended_at >= 0:
+                    # where the cut lies inside the chunk, two arcs start at it: around the pixel beyond, and here
+                    pr, pc = ended_at // width, ended_at % width
+                    right = (heading + 3) & 3
+                    yr = pr + _ROW_STEP[heading] + _ROW_STEP[right]
+                    yc = pc + _COL_STEP[heading] + _COL_STEP[right]
+                    if 0 <= yr < height and 0 <= yc < width:
+                        if depth + 2 > stack.shape[0]:
+                            grown = np.empty(2 * depth + 16, np.int64)
+                            grown[:depth] = stack[:depth]
+                            stack = grown
+                        stack[depth] = (yr * width + yc) * 4 + right
+                        stack[depth + 1] = (pr * width + pc) * 4 + ((heading + 1) & 3)
+                        depth += 2
+                if ended_at >= 0 and not is_arc:
+                    # cut on the way round: forget it, its arcs are walked from their own starts. None is missed:
+                    # as many arcs start as end at every cut inside the chunk, so those that no known start leads
+                    # to form closed circuits, and each circuit has a top edge
+                    continue
+                if paths + 2 > owner.shape[0]:
+                    size = 2 * owner.shape[0]
+                    offsets = _grown(offsets, size)
+                    owner = _grown(owner, size)
+                    first, last = _grown(first, size), _grown(last, size)
+                owner[paths] = own_label
+                first[paths] = d if is_arc else -1
+                last[paths] = heading if is_arc else -1
+                paths += 1
+                offsets[paths] = end
+    n = offsets[paths]
+    return (
+        points[:n].copy(),
+        offsets[: paths + 1].copy(),
+        owner[:paths].copy(),
+        first[:paths].copy(),
+        last[:paths].copy(),
+    )
+
+
+@njit(nogil=True, cache=True)
+def _grown(array, size):  # type: ignore[no-untyped-def]
+    grown = np.empty(size, array.dtype)
+    grown[: array.shape[0]] = array
+    return grown
+
+
+@njit(nogil=True, cache=True)
+def _walk(  # type: ignore[no-untyped-def]
+    flat, height, width, stride, runs, is_open, own, r, c, d, is_arc, seen, points, n, row, col
+):
+    """Walk from pixel (r, c)'s edge d to the next cut, or round to the start.
+
+    Returns (points, end, pixel of the cut or -1, last direction). An arc records its start and its end; a ring
+    is turned to start at its smallest point.
+    """
+    row_start, start, label = runs
+    cuts = is_open[own]
+    r_begin, c_begin, d_begin = r, c, d
+    p = (r + 1) * stride + c + 1
+    v = flat[p]
+    smallest, smallest_row, smallest_col = n, np.int64(1) << 40, np.int64(0)
+    begun = n
+    if is_arc:
+        # the corner where edge d starts
+        points[n, 0] = row + r + (d == EAST or d == NORTH)
+        points[n, 1] = col + c + (d == WEST or d == NORTH)
+        n += 1
+    while True:
+        right = (d + 3) & 3
+        dr, dc = _ROW_STEP[d], _COL_STEP[d]
+        ahead = p + dr * stride + dc
+        beyond = ahead + _ROW_STEP[right] * stride + _COL_STEP[right]
+        turn = 0
+        nr, nc = r, c
+        np_ = p
+        if flat[ahead] == v:
+            nr, nc, np_ = r + dr, c + dc, ahead
+            if flat[beyond] == v:
+                nr, nc, np_ = nr + _ROW_STEP[right], nc + _COL_STEP[right], beyond
+                turn = -1
+        elif flat[beyond] == v:
+            yr, yc = r + dr + _ROW_STEP[right], c + dc + _COL_STEP[right]
+            joined = _corner(height, width, row_start, start, label, is_open, own, yr, yc)
+            if joined == _CUT:
+                turn = _CUT
+            elif joined:
+                nr, nc, np_ = yr, yc, beyond
+                turn = -1
+            else:
+                turn = 1
+        else:
+            turn = 1
+        if cuts and turn != _CUT and (nr < 0 or nr >= height or nc < 0 or nc >= width):
+            turn = _CUT
+        if turn != 0:
+            if d == WEST:
+                seen[r * width + c] |= np.uint8(_TOP_SEEN)
+            if n + 2 > points.shape[0]:
+                grown = np.empty((2 * points.shape[0], 2), np.int32)
+                grown[:n] = points[:n]
+                points = grown
+            # the corner where edge d ends
+            er = row + r + (d == SOUTH or d == EAST)
+            ec = col + c + (d == EAST or d == NORTH)
+            points[n, 0], points[n, 1] = er, ec
+            if er < smallest_row or (er == smallest_row and ec < smallest_col):
+                smallest, smallest_row, smallest_col = n, er, ec
+            n += 1
+            if turn == _CUT:
+                return points, n, r * width + c, d
+            d = (d + 4 + turn) & 3
+        r, c, p = nr, nc, np_
+        if r == r_begin and c == c_begin and d == d_begin and not is_arc:
+            _rotate(points, begun, n, smallest)
+            return points, n, np.int64(-1), d
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _corner(height, width, row_start, start, label, is_open, own, yr, yc):  # type: ignore[no-untyped-def]
+    """Whether region `own` and the pixel (yr, yc) that it touches at a corner are one region; _CUT if unknown."""
+    inside = 0 <= yr < height and 0 <= yc < width
+    if not is_open[own]:
+        return np.int64(inside and label_at(row_start, start, label, yr, yc) == own)
+    if not inside:
+        return np.int64(_CUT)
+    other = label_at(row_start, start, label, yr, yc)
+    if other == own:
+        return np.int64(1)
+    return np.int64(_CUT) if is_open[other] else np.int64(0)
+
+
+@njit(nogil=True, cache=True)
+def _rotate(points, begin, end, at):  # type: ignore[no-untyped-def]
+    """Turn points[begin:end] in place so that point `at` comes first (three reversals)."""
+    if at == begin:
+        return
+    _reverse(points, begin, at)
+    _reverse(points, at, end)
+    _reverse(points, begin, end)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _reverse(points, begin, end):  # type: ignore[no-untyped-def]
+    i, j = begin, end - 1
+    while i < j:
+        for k in range(2):
+            points[i, k], points[j, k] = points[j, k], points[i, k]
+        i += 1
+        j -= 1
+
+
+@njit(nogil=True, cache=True)
+def _border_starts(flat, height, width, stride, runs, is_open):  # type: ignore[no-untyped-def]
+    """First edges of the arcs that start at the chunk's border, as pixel * 4 + direction."""
+    row_start, start, label = runs
+    starts = np.empty(8 * (height + width) + 8, np.int64)
+    n = 0
+    for r in range(height):
+        whole = r == 0 or r == height - 1
+        for k in range(row_start[r], row_start[r + 1]):
+            own = label[k]
+            if own < 0 or not is_open[own]:
+                continue
+            c0 = np.int64(start[k])
+            c1 = np.int64(start[k + 1]) if k + 1 < row_start[r + 1] else np.int64(width)
+            c = c0
+            while c < c1:
+                if not whole and c != 0 and c != width - 1:
+                    # only the border's pixels
+                    c = max(c + 1, min(c1, np.int64(width - 1)))
+                    continue
+                for d in range(4):
+                    if _is_start(flat, height, width, stride, runs, is_open, own, np.int64(r), c, d):
+                        starts[n] = (np.int64(r) * width + c) * 4 + d
+                        n += 1
+                c += 1
+    return starts[:n]
+
+
+@njit(nogil=True, cache=True)
+def _is_start(flat, height, width, stride, runs, is_open, own, r, c, d):  # type: ignore[no-untyped-def]
+    """Whether edge d of pixel (r, c) is a boundary whose predecessor this chunk cannot know."""
+    row_start, start, label = runs
+    right = (d + 3) & 3
+    p = (r + 1) * stride + c + 1
+    v = flat[p]
+    side = _ROW_STEP[right] * stride + _COL_STEP[right]
+    if flat[p + side] == v:
+        return False
+    back = p - _ROW_STEP[d] * stride - _COL_STEP[d]
+    br, bc = r - _ROW_STEP[d], c - _COL_STEP[d]
+    yr, yc = br + _ROW_STEP[right], bc + _COL_STEP[right]
+    if flat[back] == v:
+        if flat[back + side] == v:
+            br, bc = yr, yc
+        return not (0 <= br < height and 0 <= bc < width)
+    if flat[back + side] == v:
+        return _corner(height, width, row_start, start, label, is_open, own, yr, yc) == _CUT
+    return False
