@@ -57,7 +57,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if file.stat().st_size > _MAX_YAML_BYTES:
         raise InputError("too large for a configuration", where=file, why=f"{file.stat().st_size} bytes")
     try:
-        loaded = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+        loaded = _StrictLoader(file.read_text(encoding="utf-8")).get_single_data()
     except UnicodeDecodeError as error:
         raise InputError("not UTF-8 text", where=file, why=str(error)) from None
     except yaml.YAMLError as error:

@@ -18,15 +18,14 @@ def windows(draw: st.DrawFn, low: int = -40, high: int = 80) -> Window:
 
 
 @st.composite
-def plans(draw: st.DrawFn, largest: int = 700) -> TilePlan:
-    """Plans that `plan_tiles` accepts, over scenes small enough to paint pixel by pixel."""
+def plans(draw: st.DrawFn) -> TilePlan:
+    """Plans that `plan_tiles` accepts, over scenes of at most 12 x 12 cells, to be painted pixel by pixel."""
     multiple = draw(st.sampled_from([1, 8, 32]))
     stitch = draw(st.sampled_from(["crop", "blend"]))
     margin = multiple * draw(st.integers(0, 3))
     least = 4 * margin if stitch == "blend" else 2 * margin + multiple
     tile = max(least, multiple) + multiple * draw(st.integers(0, 4))
-    if multiple == 1:  # tiles of a few pixels: keep their number small
-        largest = min(largest, 40)
+    largest = min(12 * (tile - 2 * margin), 700)
     return plan_tiles(
         draw(st.integers(1, largest)),
         draw(st.integers(1, largest)),

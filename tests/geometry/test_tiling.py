@@ -62,17 +62,14 @@ def test_cropped_chunks_use_each_tile_once(plan: TilePlan) -> None:
 @given(plans())
 def test_a_chunk_sees_every_tile_that_reaches_a_pixel_of_it(plan: TilePlan) -> None:
     """Oracle for blending: all tiles of the scene, asked one by one."""
+    reach, stride = (plan.margin if plan.stitch == "blend" else 0), plan.stride
+    reaches = {
+        (t.row, t.col): Window(t.row * stride, t.col * stride, stride, stride).grow(reach)
+        for t in lattice(plan)
+    }
     for chunk in plan.iter_chunks():
         near = {(t.row, t.col) for t in plan.tiles_of(chunk)}
-        reach = plan.margin if plan.stitch == "blend" else 0
-        wanted = {
-            (t.row, t.col)
-            for t in lattice(plan)
-            if Window(t.row * plan.stride, t.col * plan.stride, plan.stride, plan.stride)
-            .grow(reach)
-            .intersect(chunk.window)
-        }
-        assert near == wanted
+        assert near == {cell for cell, window in reaches.items() if window.intersect(chunk.window)}
 
 
 @given(plans())

@@ -1,0 +1,25 @@
+"""What this machine can compute with: devices, and the CPU's fast number formats."""
+
+from __future__ import annotations
+
+import torch
+
+
+def torch_build() -> str:
+    """Version of torch and what it was built for."""
+    return f"{torch.__version__} ({f'CUDA {torch.version.cuda}' if torch.version.cuda else 'CPU only'})"
+
+
+def cpu_formats() -> tuple[str, ...]:
+    """Instruction sets that matter to a network, of those that this CPU has."""
+    known = torch.cpu.get_capabilities()
+    wanted = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "amx_int8", "sve", "sve2", "bf16", "asimd")
+    return tuple(name for name in wanted if known.get(name) is True)
+
+
+def cuda_devices() -> tuple[str, ...]:
+    """Name and memory of every visible CUDA device."""
+    if not torch.cuda.is_available():
+        return ()
+    properties = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return tuple(f"cuda:{i} {p.name}, {p.total_memory / 2**30:.0f} GiB" for i, p in enumerate(properties))

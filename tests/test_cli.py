@@ -1,0 +1,112 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import geoseg
+from geoseg.cli import main as cli_main
+from geoseg.errors import GeosegError, InputError, ResourceError
+
+COMMANDS = ["plan", "predict", "vectorize", "evaluate", "change", "run", "verify", "model", "demo", "doctor"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "geoseg.cli.main", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_help_lists_every_command() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", result.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    result = CliRunner().invoke(cli_main.cli, [command, "--help"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("Usage:")
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"geoseg, version {geoseg.__version__}\n")
+
+
+def test_a_misspelt_command_suggests_the_right_one() -> None:
+    result = run("predikt", "scene.tif")
+    assert result.returncode == 2
+    assert "Did you mean 'predict'?" in result.stderr
+
+
+def test_an_unknown_option_is_a_usage_error() -> None:
+    result = run("doctor", "--colour")
+    assert result.returncode == 2
+    assert "No such option" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_scene_is_an_input_error_that_names_it(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere.tif"
+    result = run("predict", str(missing), "--model", "forest-s2-rgb", "--out", str(tmp_path / "out"))
+    assert result.returncode == 3, result.stderr
+    assert str(missing) in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def exit_of(monkeypatch: pytest.MonkeyPatch, raised: BaseException, *arguments: str) -> int:
+    def raises(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli_main.cli, "main", raises)
+    with pytest.raises(SystemExit) as caught:
+        cli_main.main(list(arguments))
+    return int(caught.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (InputError("no CRS", where="a.tif"), 3, "geoseg: a.tif: no CRS."),
+        (ResourceError("disk full"), 5, "geoseg: disk full."),
+        (KeyboardInterrupt(), 130, "The same command resumes."),
+        (MemoryError(), 5, "out of memory"),
+        (BrokenPipeError(), 141, ""),
+    ],
+)
+def test_errors_become_one_line_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException,
+    code: int,
+    says: str,
+) -> None:
+    assert exit_of(monkeypatch, raised) == code
+    errors = capsys.readouterr().err
+    assert says in errors
+    assert len(errors.splitlines()) <= 1
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = InputError("no CRS")
+
+    def raises(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli_main.cli, "main", raises)
+    with pytest.raises(GeosegError):
+        cli_main.main(["--debug"])

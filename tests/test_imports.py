@@ -1,0 +1,118 @@
+"""What is loaded when, and what may not stand in the sources at all."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import geoseg
+
+PACKAGE = Path(geoseg.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {
+    "torch", "dask", "distributed", "numba", "rasterio", "numpy", "pyproj", "zarr", "pandas", "geopandas",
+    "matplotlib", "scipy", "sklearn", "pydantic", "xarray",
+}  # fmt: skip
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after running `code`."""
+    report = "import json, sys; print('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import geoseg; geoseg.__version__",
+        "from geoseg.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from geoseg.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+    ],
+    ids=["import", "--help", "--version"],
+)
+def test_nothing_heavy_is_loaded(code: str) -> None:
+    assert loaded_by(code) & HEAVY == set()
+
+
+def test_every_exported_name_exists() -> None:
+    for name in geoseg.__all__:
+        assert getattr(geoseg, name) is not None
+    assert set(dir(geoseg)) == set(geoseg.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'predictt'"):
+        geoseg.predictt  # noqa: B018
+
+
+def dotted(node: ast.expr) -> str:
+    """Name of what is called: `a.b.c` for attributes, the last part where the start is an expression."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        start = dotted(node.value)
+        return f"{start}.{node.attr}" if start else node.attr
+    return ""
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield dotted(node.func), node
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_nothing_that_runs_code_from_a_file() -> None:
+    forbidden_calls = {"eval", "exec", "compile", "torch.load", "yaml.load", "yaml.unsafe_load", "os.system"}
+    forbidden_imports = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch.load"}
+    found: list[str] = []
+    for path in SOURCES:
+        for name, call in calls(path):
+            shell = any(
+                k.arg == "shell" and not (isinstance(k.value, ast.Constant) and k.value.value is False)
+                for k in call.keywords
+            )
+            if name in forbidden_calls or shell:
+                found.append(f"{path.relative_to(PACKAGE)}:{call.lineno} {name}")
+        found += [f"{path.relative_to(PACKAGE)} imports {m}" for m in imports(path) if m in forbidden_imports]
+    assert found == []
+
+
+def test_rasters_are_opened_for_reading_in_one_place() -> None:
+    """Every read goes through the checks of raster/open.py (disguised files, network, block sizes)."""
+    found = [
+        f"{path.relative_to(PACKAGE).as_posix()}:{call.lineno}"
+        for path in SOURCES
+        if path != PACKAGE / "raster" / "open.py"
+        for name, call in calls(path)
+        if name == "rasterio.open" and not writes(call)
+    ]
+    assert found == []
+
+
+def writes(call: ast.Call) -> bool:
+    mode = (
+        call.args[1]
+        if len(call.args) > 1
+        else next((k.value for k in call.keywords if k.arg == "mode"), None)
+    )
+    return isinstance(mode, ast.Constant) and mode.value in {"w", "w+", "r+"}
+
+
+def test_no_room_without_a_name_of_its_own() -> None:
+    vague = {"utils", "util", "common", "helpers", "helper", "misc", "base", "manager"}
+    assert [p.name for p in SOURCES if p.stem in vague] == []

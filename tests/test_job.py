@@ -1,0 +1,101 @@
+"""Jobs and the strict YAML they are read from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geoseg.errors import InputError, UsageError
+from geoseg.job import Job, read_yaml
+
+
+class Mapping(Job):
+    """A job of the usual kinds of field."""
+
+    scene: str
+    tile: int = 512
+    margin: int | None = None
+    bands: tuple[int, ...] = (1, 2, 3)
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "job.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_a_job_is_read_from_yaml(tmp_path: Path) -> None:
+    job = Mapping.load(write(tmp_path, "scene: a.tif\ntile: 256\nbands: [4, 3]\n"))
+    assert job == Mapping(scene="a.tif", tile=256, bands=(4, 3))
+
+
+text_without_controls = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
+
+
+@given(text_without_controls, st.integers(), st.none() | st.integers(), st.lists(st.integers()))
+def test_dump_and_load_are_inverse(
+    tmp_path: Path, scene: str, tile: int, margin: int | None, bands: list[int]
+) -> None:
+    job = Mapping(scene=scene, tile=tile, margin=margin, bands=tuple(bands))
+    assert Mapping.load(write(tmp_path, job.dump())) == job
+
+
+def test_a_job_is_frozen_and_hashable() -> None:
+    job = Mapping(scene="a.tif")
+    assert hash(job) == hash(Mapping(scene="a.tif"))
+    with pytest.raises(ValueError, match="frozen"):
+        job.tile = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"scene": "a", "tyle": 3}, r"unknown key 'tyle'.*scene, tile, margin, bands.*Try: 'tile'"),
+        ({"scene": "a", "zzz": 3}, r"unknown key 'zzz'.*scene, tile, margin, bands\.$"),
+        ({"tile": 3}, "'scene' is missing"),
+        ({"scene": "a", "tile": "many"}, r"'tile': .*integer.*found 'many'"),
+        ({"scene": "a", "bands": [1, "red"]}, r"'bands\.1'.*found 'red'"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(values: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        Mapping.parse(values, where="job.yaml")
+    assert str(caught.value).startswith("job.yaml: ")
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{n}: &{n} [{','.join(['*' + m] * 9)}]\n" for m, n in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("scene: a\ntile: 1\nscene: b\n", r"key 'scene' stands twice.*line 3", id="duplicate"),
+        pytest.param("scene: {x: 1, y: 2, x: 3}\n", r"key 'x' stands twice.*line 1", id="nested"),
+        pytest.param(BOMB, "aliases are not allowed", id="bomb"),
+        pytest.param("base: &b {tile: 1}\nother:\n  <<: *b\n", "aliases are not allowed", id="merge"),
+        pytest.param("- 1\n- 2\n", "not a mapping.*found list", id="list"),
+        pytest.param("", "not a mapping.*found NoneType", id="empty"),
+        pytest.param("scene: [1, 2\n", r"not valid YAML.*line 2", id="unclosed"),
+        pytest.param("scene: !!python/object/apply:os.system ['true']\n", "not valid YAML", id="code"),
+        pytest.param(b"scene: \xff\xfe\n", "not UTF-8", id="bytes"),
+        pytest.param("scene: a\n" + "# padding\n" * 100_001, "too large.*1000019 bytes", id="large"),
+        pytest.param("scene: a\n---\nscene: b\n", "not valid YAML", id="documents"),
+    ],
+)
+def test_yaml_that_hides_something_is_refused(tmp_path: Path, text: str | bytes, says: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError, match=says) as caught:
+        read_yaml(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named_with_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="not found") as caught:
+        read_yaml("nowhere.yaml")
+    assert str(tmp_path / "nowhere.yaml") in str(caught.value)

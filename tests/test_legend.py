@@ -1,0 +1,112 @@
+"""Legends and crosswalks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geoseg.errors import InputError, UsageError
+from geoseg.legend import NODATA, Crosswalk, LandClass, Legend
+
+FOREST = Legend.of({0: "Forest", 1: "Cleared land", 7: "Water"}, {7: "#0000FF"})
+
+legends = st.dictionaries(
+    st.integers(0, NODATA - 1), st.text("abcdefgh", min_size=1, max_size=8), min_size=1, max_size=12
+).map(lambda names: Legend.of({i: f"{name} {i}" for i, name in names.items()}))
+
+
+@given(legends)
+def test_json_round_trip(legend: Legend) -> None:
+    assert Legend.from_json(legend.to_json()) == legend
+
+
+@given(legends)
+def test_index_of_inverts_ids(legend: Legend) -> None:
+    table = legend.index_of()
+    assert table.shape == (256,)
+    assert [legend.ids[k] for k in table[table >= 0]] == sorted(legend.ids)
+    assert table[NODATA] == -1
+    assert (table >= 0).sum() == len(legend)
+
+
+@given(legends, st.randoms())
+def test_order_of_definition_does_not_matter(legend: Legend, random: object) -> None:
+    classes = list(legend.classes)
+    random.shuffle(classes)  # type: ignore[attr-defined]
+    assert Legend(tuple(classes)) == legend
+
+
+def test_names_and_colours() -> None:
+    assert FOREST.name(1) == "Cleared land"
+    assert FOREST.name(3) == "class 3"
+    assert FOREST.find(7).rgb == (0, 0, 255)
+    assert len({c.color for c in FOREST.classes}) == 3
+
+
+@pytest.mark.parametrize(
+    "wanted", [1, "1", "Cleared land", "cleared_land", " CLEARED  LAND ", "Cleared-Land"]
+)
+def test_a_class_is_found_by_id_or_forgiving_name(wanted: object) -> None:
+    assert FOREST.find(wanted).id == 1  # type: ignore[arg-type]
+
+
+def test_an_unknown_class_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"no class 'Forrest'.*Forest, Cleared land, Water.*Try: 'Forest'"):
+        FOREST.find("Forrest")
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"id": 255, "name": "x", "color": "#000000"}, "found 255, expected 0 to 254"),
+        ({"id": -1, "name": "x", "color": "#000000"}, "found -1"),
+        ({"id": 1, "name": "  ", "color": "#000000"}, "without a name"),
+        ({"id": 1, "name": "x", "color": "red"}, "not #RRGGBB"),
+        ({"id": 1, "name": "x", "color": "#12345G"}, "not #RRGGBB"),
+    ],
+)
+def test_a_class_that_cannot_be_is_refused(bad: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        LandClass(**bad)  # type: ignore[arg-type]
+
+
+def test_ids_and_names_are_unique() -> None:
+    a, b = LandClass(id=1, name="a", color="#000000"), LandClass(id=1, name="b", color="#000000")
+    with pytest.raises(InputError, match="id used twice"):
+        Legend((a, b))
+    with pytest.raises(InputError, match="name used twice"):
+        Legend((a, LandClass(id=2, name="a", color="#000000")))
+
+
+@given(legends)
+def test_the_identity_crosswalk_keeps_ids_and_names(legend: Legend) -> None:
+    walk = Crosswalk.identity(legend)
+    assert [walk.target(i) for i in legend.ids] == list(legend.ids)
+    assert [walk.target(n) for n in legend.names] == list(legend.ids)
+    table = walk.table(legend.ids)
+    assert list(table[list(legend.ids)]) == list(legend.ids)
+    assert (np.delete(table, list(legend.ids)) == NODATA).all()
+
+
+def test_a_crosswalk_maps_to_names_ids_and_ignore() -> None:
+    walk = Crosswalk.parse({10: "forest", "20": 1, "Clouds": "ignore", 40: None, "lake": "Water"}, FOREST)
+    assert [walk.target(v) for v in (10, "10", 10.0, 20, "20", "clouds", 40, "Lake")] == [
+        0, 0, 0, 1, 1, None, None, 7,
+    ]  # fmt: skip
+    table = walk.table([10, 20, 40])
+    assert (table[10], table[20], table[40]) == (0, 1, NODATA)
+
+
+def test_a_value_outside_the_crosswalk_is_named() -> None:
+    walk = Crosswalk.parse({10: "Forest"}, FOREST)
+    with pytest.raises(UsageError, match=r"value 11 is not in the crosswalk.*mapped are 10.*ignore"):
+        walk.target(11)
+    with pytest.raises(UsageError, match="value 'savanna'"):
+        walk.target("savanna")
+
+
+def test_a_crosswalk_to_nowhere_is_refused() -> None:
+    with pytest.raises(InputError, match="no class 'savanna'"):
+        Crosswalk.parse({10: "savanna"}, FOREST)
