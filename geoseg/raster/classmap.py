@@ -75,7 +75,9 @@ class ClassMap:
         if self.declared is not None:
             return self.declared
         values = self.values()
-        return Legend.of({v: f"class {v}" for v in values}, {v: c for v, c in self.colors.items() if v in values})
+        return Legend.of(
+            {v: f"class {v}" for v in values}, {v: c for v, c in self.colors.items() if v in values}
+        )
 
     def values(self) -> tuple[int, ...]:
         """Class numbers that occur, ascending; one pass over the raster in bounded memory."""
@@ -110,7 +112,7 @@ class ClassMap:
         (pixels,), valid = self.scene.read(window)
         if pixels.dtype == np.uint8:
             pixels[~valid] = NODATA
-            return pixels
+            return np.asarray(pixels, np.uint8)
         classes = np.full(pixels.shape, NODATA, np.uint8)
         values = pixels[valid]
         wrong = (values < 0) | (values > NODATA)
@@ -134,8 +136,8 @@ class ClassMap:
             where=self.path,
             why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}; "
             f"class numbers are 0 to {NODATA - 1}, {NODATA} is nodata",
-            hint="if it means no data, say so with a nodata tag (gdal_edit.py -a_nodata VALUE FILE); otherwise "
-            "map the values to 0 to 254 first (gdal_calc.py) and use a crosswalk from those"
+            hint="if it means no data, say so with a nodata tag (gdal_edit.py -a_nodata VALUE FILE); "
+            "otherwise renumber the classes to 0 to 254 first (gdal_calc.py) and use a crosswalk from those"
             if whole
             else "a raster of class numbers, not of measurements or probabilities",
         )
@@ -224,6 +226,3 @@ def color_table_of(legend: Legend) -> dict[int, tuple[int, int, int, int]]:
     table: dict[int, tuple[int, int, int, int]] = {c.id: (*c.rgb, 255) for c in legend.classes}
     table[NODATA] = (0, 0, 0, 0)
     return table
-
-
-

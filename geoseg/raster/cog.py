@@ -99,7 +99,9 @@ def publish_cog(
     if target.exists() and not overwrite:
         raise OutputConflictError("exists", where=target, hint="another name, or --overwrite")
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise OutputConflictError("cannot be written", where=target, why=f"no writable folder {target.parent}")
+        raise OutputConflictError(
+            "cannot be written", where=target, why=f"no writable folder {target.parent}"
+        )
     windows = list(windows)
     token = uuid.uuid4().hex[:12]
     tiled = target.with_name(f".{target.stem}.{token}.partial.tif")
@@ -118,7 +120,9 @@ def publish_cog(
     }
     try:
         with safe_gdal():
-            written = _write_tiled(tiled, profile, read, windows, digests, progress, metadata, description, legend)
+            written = _write_tiled(
+                tiled, profile, read, windows, digests, progress, metadata, description, legend
+            )
             _copy_as_cog(tiled, partial, resampling or ("mode" if legend else "nearest"))
             tiled.unlink()
         _verify(partial, target, written, grid)
@@ -210,7 +214,9 @@ def _verify(path: Path, target: Path, written: Mapping[Window, str], grid: Grid)
         with safe_gdal():
             found = digest(dataset.read(1, window=place))
         if found != expected:
-            raise _spoiled(target, f"pixels at row {window.row} column {window.col} do not read back as written")
+            raise _spoiled(
+                target, f"pixels at row {window.row} column {window.col} do not read back as written"
+            )
     problems = cog_problems(path)
     if problems:
         raise _spoiled(target, "; ".join(problems))

@@ -52,7 +52,7 @@ def parse_transform(value: str | Sequence[float] | Affine) -> Affine:
         raise UsageError(
             "--assume-transform is not six numbers",
             why=f"found {value!r}",
-            hint="--assume-transform '10,0,500000,0,-10,9000000' (pixel width, 0, left, 0, -pixel height, top)",
+            hint="--assume-transform 10,0,500000,0,-10,9000000 (pixel width, 0, left, 0, -pixel height, top)",
         )
     transform = Affine(*numbers)
     if transform.b or transform.d or transform.a <= 0 or transform.e == 0:
@@ -173,14 +173,16 @@ def _unplaced(dataset: Any, path: Path) -> InputError:
             "not orthorectified",
             where=path,
             why=f"it is placed by {kind} only",
-            hint=f"orthorectify first: gdalwarp {'-tps' if points else '-rpc'} -t_srs EPSG:... INPUT OUTPUT.tif",
+            hint=f"orthorectify it: gdalwarp {'-tps' if points else '-rpc'} -t_srs EPSG:... INPUT OUTPUT.tif",
         )
     world = _world_file(path)
     hint = "--assume-transform a,b,c,d,e,f (pixel width, 0, left, 0, -pixel height, top)"
     if world is not None:
         name, t = world
         hint = f"--assume-transform {','.join(f'{v!r}' for v in t[:6])} (what {name} beside it says)"
-    return InputError("no georeferencing", where=path, why="no transform from pixels to coordinates", hint=hint)
+    return InputError(
+        "no georeferencing", where=path, why="no transform from pixels to coordinates", hint=hint
+    )
 
 
 def _world_file(path: Path) -> tuple[str, Affine] | None:

@@ -56,7 +56,9 @@ def _compression(scene: Scene) -> Iterator[str]:
 
 def _border(scene: Scene) -> Iterator[str]:
     """A border of one constant value without any nodata is mostly a collar that nobody declared."""
-    declared = any(b.nodata is not None for b in scene.bands) or any(scene.masked) or any(map(bool, scene.alphas))
+    declared = (
+        any(b.nodata is not None for b in scene.bands) or any(scene.masked) or any(map(bool, scene.alphas))
+    )
     if declared or min(scene.grid.shape) < 4 * _PROBE:
         return
     values: Counter[Any] = Counter()
@@ -71,10 +73,10 @@ def _border(scene: Scene) -> Iterator[str]:
             values[first.item()] += 1
     if values:
         value, hits = values.most_common(1)[0]
-        if hits >= 2 and value == value:
+        if hits >= 2 and not math.isnan(value):
             yield (
-                f"{hits} of {len(places)} places at the border hold only {value:g}, and no nodata is declared; "
-                f"if it means no data: --nodata {value:g}"
+                f"{hits} of {len(places)} places at the border hold only {value:g}, and no nodata is "
+                f"declared; if it means no data: --nodata {value:g}"
             )
 
 
@@ -82,5 +84,8 @@ def _border_probes(height: int, width: int) -> list[Window]:
     rows = (0, (height - _PROBE) // 2, height - _PROBE)
     cols = (0, (width - _PROBE) // 2, width - _PROBE)
     return [
-        Window(r, c, _PROBE, _PROBE) for i, r in enumerate(rows) for j, c in enumerate(cols) if (i, j) != (1, 1)
+        Window(r, c, _PROBE, _PROBE)
+        for i, r in enumerate(rows)
+        for j, c in enumerate(cols)
+        if (i, j) != (1, 1)
     ]

@@ -26,6 +26,8 @@ from geoseg.errors import InputError
 # a small one; GDAL reads this variable (in MB) once, at its first read.
 os.environ.setdefault("GDAL_CACHEMAX", "128")
 
+_warnings_lock = threading.RLock()
+
 MAX_BLOCK_BYTES = 64 * 2**20
 """Largest block (tile or strip) that is decompressed; a file of 8 kB can ask for gigabytes."""
 
@@ -56,9 +58,8 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 # what a VRT may not name: hosts, GDAL's virtual file systems, sub-dataset and inline descriptions
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9+.\-]+://|<(?:GDAL_WMS|WMS_|VRTDataset)", re.IGNORECASE)
-_VRT_SOURCES = re.compile(
-    r"<(?:SourceFilename|SourceDataset|Filename)\b([^>]*)>([^<]*)<", re.IGNORECASE
-)
+_VRT_SOURCES = re.compile(r"<(?:SourceFilename|SourceDataset|Filename)\b([^>]*)>([^<]*)<", re.IGNORECASE)
+_PREFIXED = re.compile(r"[A-Za-z][A-Za-z0-9+.\-_]+:(?!\\)")  # https:, NETCDF:, GTIFF_DIR:
 _OTHER_FORMATS = {
     b"\x89HDF": "HDF5 or netCDF-4",
     b"CDF\x01": "netCDF",
@@ -82,12 +83,20 @@ def safe_gdal() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def quiet_rasterio() -> Iterator[None]:
+    """No warning about missing georeference: geoseg says it itself, as an error with the way out."""
+    with _warnings_lock, warnings.catch_warnings():  # the filters are those of the whole process
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
 def local_file(source: str | os.PathLike[str]) -> Path:
     """Absolute path of an existing, local, non-empty file; InputError says why not."""
     text = os.fspath(source)
     if "\x00" in text:
         raise InputError("path with a NUL character", where=repr(text))
-    if text.startswith("/vsi") or re.match(r"[A-Za-z][A-Za-z0-9+.\-]+:(?!\\)", text) and not Path(text).exists():
+    if text.startswith("/vsi") or (_PREFIXED.match(text) and not Path(text).exists()):
         raise InputError(
             "not a local file",
             where=text,
@@ -176,7 +185,6 @@ class _Handles(threading.local):
 
 
 _handles = _Handles()
-_warnings_lock = threading.Lock()
 
 
 def open_raster(path: Path, *, allow_vrt: bool = False) -> Any:
@@ -229,9 +237,7 @@ def _open(path: Path, *, allow_vrt: bool) -> Any:
     if driver == "VRT":
         for source in vrt_sources(path):
             _open(source, allow_vrt=False).close()  # the limits below hold for what a VRT reads as well
-    # "no georeference" is ours to say, as an error with the way out; the warning filters are process-wide
-    with _warnings_lock, warnings.catch_warnings(), safe_gdal():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with quiet_rasterio(), safe_gdal():
         try:
             dataset = rasterio.open(path, driver=driver, sharing=False)
         except RasterioIOError as error:

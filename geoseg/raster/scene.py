@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,7 +134,9 @@ class Scene:
     @property
     def name(self) -> str:
         """Path of the scene, for messages."""
-        return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
+        return (
+            str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
+        )
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the scene's content: files by digest, bands, grid and nodata; JSON-ready.
@@ -232,7 +233,7 @@ def open_scene(
                 hint="warp it onto the other: gdalwarp -te ... -tr ... -t_srs ... INPUT OUTPUT.tif",
             )
         available += list_bands(dataset, path, i, alone=len(paths) == 1)
-        datasets.append((dataset.dtypes, [flags for flags in dataset.mask_flag_enums]))
+        datasets.append((dataset.dtypes, list(dataset.mask_flag_enums)))
     where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"
     chosen = choose_bands(available, bands, where)
     types = [datasets[b.file][0][b.number - 1] for b in chosen]
@@ -305,7 +306,7 @@ def _can_occur(value: float, dtype: np.dtype[Any]) -> bool:
     if dtype.kind == "f":
         # float32 tags are often written as the nearest double
         return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max) * (1 + 1e-6)
-    return value == value and value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    return value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def _mark_nodata(valid: NDArray[np.bool_], band: NDArray[Any], nodata: float | None) -> None:
@@ -369,5 +370,4 @@ def _file_digest(path: Path) -> Mapping[str, Any]:
     }
     if not whole:
         entry["mtime_ns"] = status.st_mtime_ns
-    json.dumps(entry)
     return entry

@@ -39,7 +39,8 @@ def find_files(source: Source) -> tuple[Path, ...]:
     if "\x00" not in text and Path(text).is_dir():
         return _in_folder(Path(text).absolute())
     if glob.has_magic(text) and "\x00" not in text and not Path(text).exists() and "://" not in text:
-        found = sorted((p for p in glob.glob(text) if Path(p).is_file()), key=natural_key)
+        matches = glob.glob(text)  # noqa: PTH207 (a pattern with folders of its own, absolute or not)
+        found = sorted((p for p in matches if Path(p).is_file()), key=natural_key)
         found = [p for p in found if not p.endswith((".aux.xml", ".ovr", ".msk"))]
         if not found:
             raise InputError("no file matches the pattern", where=Path(text).absolute())
@@ -52,7 +53,8 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
         raise InputError(
             "is a Sentinel-2 product with bands of several resolutions",
             where=folder,
-            hint=f"bands of one resolution as a pattern: '{folder.name}/GRANULE/*/IMG_DATA/R10m/*_B0[2348]_10m.jp2'",
+            hint="bands of one resolution as a pattern: "
+            f"'{folder.name}/GRANULE/*/IMG_DATA/R10m/*_B0[2348]_10m.jp2'",
         )
     found = [p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file()]
     found = [p for p in found if not p.name.startswith(".")]

@@ -115,7 +115,7 @@ class WorkStore:
 
         folder = Path(path).absolute()
         try:
-            attributes = dict(zarr.open_group(folder, mode="r").attrs)
+            attributes: Any = dict(zarr.open_group(folder, mode="r").attrs)
             if attributes.get("format") != _FORMAT:
                 raise ValueError(f"format {attributes.get('format')!r}")
             height, width = (int(n) for n in attributes["shape"])
@@ -138,7 +138,7 @@ class WorkStore:
         Raises
         ------
         ValueError
-            A window that is not exactly one chunk clipped to the store, or an array of another shape or dtype.
+            A window that is not exactly one chunk clipped to the store, or an array that does not fit it.
         ResourceError
             The disk is full or cannot be written.
         """
@@ -183,7 +183,7 @@ class WorkStore:
             raise self._broken(layer, self._first_broken(layer, window), _short(error)) from None
 
     def read_verified(self, layer: str, window: Window, expected: str) -> NDArray[Any]:
-        """Pixels of a window whose digest is `expected`; InputError names the chunk that is not as written."""
+        """Pixels of a window whose digest is `expected`; InputError names a chunk that differs."""
         array = self.read(layer, window)
         found = digest(array)
         if found != expected:
@@ -219,7 +219,9 @@ class WorkStore:
         # Zarr reads an absent chunk as its fill value, without a word
         prefix = "c/0" if self.layers[layer][1] else "c"
         folder = self.path / layer / prefix
-        return next((rc for rc in self._chunks_in(window) if not (folder / f"{rc[0]}/{rc[1]}").is_file()), None)
+        return next(
+            (rc for rc in self._chunks_in(window) if not (folder / f"{rc[0]}/{rc[1]}").is_file()), None
+        )
 
     def _first_broken(self, layer: str, window: Window) -> tuple[int, int]:
         for row, col in self._chunks_in(window):

@@ -33,14 +33,17 @@ class _Windowed(BackendArray):
         self.shape, self.dtype, self._read_window = shape, dtype, read
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._get
-        )
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._get)
 
     def _get(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
-        axes = [np.arange(n)[k if isinstance(k, slice) else slice(k, k + 1)] for n, k in zip(self.shape, key, strict=True)]
+        axes = [
+            np.arange(n)[k if isinstance(k, slice) else slice(k, k + 1)]
+            for n, k in zip(self.shape, key, strict=True)
+        ]
         if any(a.size == 0 for a in axes):
-            return np.empty([a.size for a, k in zip(axes, key, strict=True) if isinstance(k, slice)], self.dtype)
+            return np.empty(
+                [a.size for a, k in zip(axes, key, strict=True) if isinstance(k, slice)], self.dtype
+            )
         rows, cols = axes[-2:]
         window = Window(int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1)
         bands = [int(b) for b in axes[0]] if len(axes) == 3 else [0]
@@ -70,9 +73,7 @@ def as_xarray(source: Scene | ClassMap, *, chunks: Any = None) -> DataArray:
     lazy: Any
     if isinstance(source, Scene):
         scene = source
-        lazy = _Windowed(
-            scene.shape, scene.dtype, lambda w, bands: scene.read(w, [b + 1 for b in bands])[0]
-        )
+        lazy = _Windowed(scene.shape, scene.dtype, lambda w, bands: scene.read(w, [b + 1 for b in bands])[0])
         dims: tuple[str, ...] = ("band", "y", "x")
         coords["band"] = ("band", list(scene.band_names))
         attrs: dict[str, Any] = {} if scene.nodata is None else {"_FillValue": scene.dtype.type(scene.nodata)}

@@ -1,0 +1,188 @@
+"""Polygons read from vector files, with errors that say what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geoseg.errors import InputError, UsageError
+from geoseg.raster.open import local_file
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+_SIGNATURES = {
+    b"SQLite format 3\x00": "GeoPackage",
+    b"\x00\x00\x27\x0a": "Shapefile",
+    b"fgb": "FlatGeobuf",
+    b"PAR1": "GeoParquet",
+}
+_PARTS = {".shx": "the index", ".dbf": "the attributes"}
+_POLYGONS = (3, 6)
+
+
+def read_vector(
+    path: str | PathLike[str], *, layer: str | None = None, columns: Sequence[str] | None = None
+) -> GeoDataFrame:
+    """Polygons of one layer: GeoPackage, Shapefile, FlatGeobuf, GeoJSON or GeoParquet.
+
+    The kind of file is told by its content, so that no disguised description of other files or hosts is
+    followed. Features without a geometry are left out.
+
+    Parameters
+    ----------
+    path
+        Local file.
+    layer
+        Which of several layers.
+    columns
+        Attribute fields to read; None for all.
+
+    Raises
+    ------
+    InputError
+        A file or a part of it that is missing, no CRS, no features, points or lines instead of polygons.
+    UsageError
+        An unknown layer or field, or several layers and no choice.
+    """
+    file = local_file(path)
+    kind = _kind_of(file)
+    if kind == "Shapefile":
+        _check_parts(file)
+    if kind == "GeoParquet":
+        frame = _read_parquet(file, columns)
+    else:
+        frame = _read_ogr(file, layer, columns)
+    return _only_polygons(frame, file, kind)
+
+
+def layers_of(path: str | PathLike[str]) -> list[str]:
+    """Names of the layers with geometries."""
+    import pyogrio
+
+    try:
+        return [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+    except pyogrio.errors.DataSourceError as error:
+        raise _damaged(Path(path), error) from None
+
+
+def _kind_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        head = stream.read(4096)
+    for signature, kind in _SIGNATURES.items():
+        if head.startswith(signature):
+            return kind
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "GeoJSON"
+    beside = file.with_suffix(".shp")
+    if file.suffix.lower() in {".shx", ".dbf", ".prj", ".cpg"} and beside.is_file():
+        raise InputError("is a part of a Shapefile", where=file, hint=f"pass {beside.name}")
+    found = "a zip archive" if head.startswith(b"PK\x03\x04") else f"a {file.suffix or 'nameless'} file"
+    raise InputError(
+        "not a vector file that geoseg reads",
+        where=file,
+        why=f"content is {found}, expected GeoPackage, Shapefile, FlatGeobuf, GeoJSON or GeoParquet",
+        hint="extract it" if "zip" in found else "convert it: ogr2ogr OUTPUT.gpkg INPUT",
+    )
+
+
+def _check_parts(file: Path) -> None:
+    siblings = {p.suffix.lower() for p in file.parent.glob("*") if p.stem == file.stem}
+    for suffix, role in _PARTS.items():
+        if suffix not in siblings:
+            raise InputError(
+                f"Shapefile without {file.stem}{suffix}",
+                where=file,
+                why=f"that file holds {role}",
+                hint="copy all files of the Shapefile (.shp .shx .dbf .prj .cpg)",
+            )
+    if ".prj" not in siblings:
+        raise InputError(
+            f"no coordinate reference system: Shapefile without {file.stem}.prj",
+            where=file,
+            hint="copy it along, or set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT.shp",
+        )
+
+
+def _read_ogr(file: Path, layer: str | None, columns: Sequence[str] | None) -> GeoDataFrame:
+    import pyogrio
+
+    names = layers_of(file)
+    if not names:
+        raise InputError("no layer with geometries", where=file)
+    if layer is None and len(names) > 1:
+        raise UsageError(f"{len(names)} layers, and none chosen", where=file, why=f"found {', '.join(names)}")
+    if layer is not None and layer not in names:
+        raise UsageError(f"no layer {layer!r}", where=file, why=f"found {', '.join(names)}")
+    chosen = layer or names[0]
+    try:
+        if columns is not None:
+            _check_fields(file, columns, pyogrio.read_info(file, layer=chosen)["fields"])
+        frame: GeoDataFrame = pyogrio.read_dataframe(file, layer=chosen, columns=columns)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as e:
+        raise _damaged(file, e) from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "text is not in the encoding that the file names",
+            where=file,
+            why=str(error),
+            hint="write it as UTF-8: ogr2ogr -lco ENCODING=UTF-8 OUTPUT.gpkg INPUT",
+        ) from None
+    return frame
+
+
+def _read_parquet(file: Path, columns: Sequence[str] | None) -> GeoDataFrame:
+    import geopandas
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        if columns is not None:
+            _check_fields(file, columns, parquet.read_schema(file).names)
+        frame: GeoDataFrame = geopandas.read_parquet(file)
+    except (ValueError, OSError, pyarrow.ArrowException) as error:
+        raise _damaged(file, error) from None
+    return frame if columns is None else frame[[*columns, frame.geometry.name]]
+
+
+def _check_fields(file: Path, wanted: Sequence[str], found: Sequence[Any]) -> None:
+    names = [str(f) for f in found]
+    missing = next((w for w in wanted if w not in names), None)
+    if missing is not None:
+        raise UsageError(f"no field {missing!r}", where=file, why=f"fields are {', '.join(names) or 'none'}")
+
+
+def _only_polygons(frame: Any, file: Path, kind: str) -> GeoDataFrame:
+    import shapely
+
+    if not hasattr(frame, "geometry") or len(frame) == 0:
+        raise InputError("no features", where=file, why=f"the {kind} is empty")
+    present = ~(frame.geometry.isna() | frame.geometry.is_empty)
+    frame = frame[present]
+    if len(frame) == 0:
+        raise InputError("no features with a geometry", where=file)
+    types = shapely.get_type_id(np.asarray(frame.geometry.array, object))
+    others = np.flatnonzero(~np.isin(types, _POLYGONS))
+    if others.size:
+        names = ", ".join(sorted(set(frame.geometry.iloc[others].geom_type)))
+        raise InputError(
+            "polygons required",
+            where=file,
+            why=f"{others.size} of {len(frame)} features are {names}, the first is number {others[0]}",
+        )
+    if frame.crs is None:
+        raise InputError(
+            "no coordinate reference system",
+            where=file,
+            hint="set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT",
+        )
+    result: GeoDataFrame = frame.reset_index(drop=True)
+    return result
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    return InputError("damaged or not readable", where=file, why=" ".join(str(error).split())[:300])
