@@ -1,0 +1,172 @@
+"""Styles that carry a legend into QGIS and other viewers: raster QML, vector QML, vector SLD.
+
+QML is QGIS's own format: a file of the raster's name with the suffix ``.qml`` is applied when the raster is
+dropped on the map; a GeoPackage holds the same text in its table ``layer_styles``. SLD is the OGC's.
+"""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as Xml
+
+from geoseg.legend import LandClass, Legend
+
+_DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+_VERSION = "3.34.0"
+_SLD = "http://www.opengis.net/sld"
+_OGC = "http://www.opengis.net/ogc"
+_EDGE = "#3C3C3C"
+
+
+def raster_qml(legend: Legend, *, opacity: float = 1.0) -> str:
+    """QML text of a paletted raster: one entry per class, nothing for nodata.
+
+    Parameters
+    ----------
+    legend
+        Classes, names and colours.
+    opacity
+        0 (transparent) to 1.
+    """
+    root = _qgis(styleCategories="Symbology")
+    pipe = Xml.SubElement(root, "pipe")
+    renderer = Xml.SubElement(
+        pipe,
+        "rasterrenderer",
+        type="paletted",
+        band="1",
+        opacity=f"{opacity:g}",
+        alphaBand="-1",
+        nodataColor="",
+    )
+    entries = Xml.SubElement(renderer, "colorPalette")
+    for c in legend.classes:
+        Xml.SubElement(
+            entries,
+            "paletteEntry",
+            value=str(c.id),
+            color=c.color.lower(),
+            alpha="255",
+            label=_printable(c.name),
+        )
+    Xml.SubElement(pipe, "rasterresampler", maxOversampling="2")
+    Xml.SubElement(root, "blendMode").text = "0"
+    return _text(root)
+
+
+def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0) -> str:
+    """QML text of a polygon layer, categorised by the class number in `field`.
+
+    Parameters
+    ----------
+    legend
+        Classes, names and colours.
+    field
+        Attribute that holds the class number.
+    opacity
+        0 (transparent) to 1.
+    """
+    root = _qgis(styleCategories="Symbology|Fields|Labeling")
+    renderer = Xml.SubElement(
+        root,
+        "renderer-v2",
+        type="categorizedSymbol",
+        attr=field,
+        enableorderby="0",
+        forceraster="0",
+        symbollevels="0",
+    )
+    categories = Xml.SubElement(renderer, "categories")
+    symbols = Xml.SubElement(renderer, "symbols")
+    for i, c in enumerate(legend.classes):
+        Xml.SubElement(
+            categories,
+            "category",
+            value=str(c.id),
+            symbol=str(i),
+            label=_printable(c.name),
+            render="true",
+            type="integer",
+        )
+        _fill_symbol(symbols, c, i, opacity)
+    Xml.SubElement(root, "blendMode").text = "0"
+    Xml.SubElement(root, "layerGeometryType").text = "2"
+    return _text(root)
+
+
+def vector_sld(legend: Legend, field: str = "class_id", *, layer: str = "classes") -> str:
+    """SLD 1.0 text of a polygon layer: one rule per class number in `field`.
+
+    Parameters
+    ----------
+    legend
+        Classes, names and colours.
+    field
+        Attribute that holds the class number.
+    layer
+        Name of the layer.
+    """
+    root = Xml.Element("StyledLayerDescriptor", {"version": "1.0.0", "xmlns": _SLD, "xmlns:ogc": _OGC})
+    named = Xml.SubElement(root, "NamedLayer")
+    Xml.SubElement(named, "Name").text = _printable(layer)
+    style = Xml.SubElement(named, "UserStyle")
+    Xml.SubElement(style, "Name").text = _printable(layer)
+    rules = Xml.SubElement(style, "FeatureTypeStyle")
+    for c in legend.classes:
+        rule = Xml.SubElement(rules, "Rule")
+        Xml.SubElement(rule, "Name").text = f"class_{c.id}"
+        Xml.SubElement(rule, "Title").text = _printable(c.name)
+        equal = Xml.SubElement(Xml.SubElement(rule, "ogc:Filter"), "ogc:PropertyIsEqualTo")
+        Xml.SubElement(equal, "ogc:PropertyName").text = field
+        Xml.SubElement(equal, "ogc:Literal").text = str(c.id)
+        symbol = Xml.SubElement(rule, "PolygonSymbolizer")
+        fill = Xml.SubElement(symbol, "Fill")
+        Xml.SubElement(fill, "CssParameter", name="fill").text = c.color
+        stroke = Xml.SubElement(symbol, "Stroke")
+        Xml.SubElement(stroke, "CssParameter", name="stroke").text = _EDGE
+        Xml.SubElement(stroke, "CssParameter", name="stroke-width").text = "0.1"
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
+
+
+def _qgis(**attributes: str) -> Xml.Element:
+    return Xml.Element("qgis", {"version": _VERSION, **attributes})
+
+
+def _fill_symbol(parent: Xml.Element, c: LandClass, index: int, opacity: float) -> None:
+    symbol = Xml.SubElement(
+        parent,
+        "symbol",
+        name=str(index),
+        type="fill",
+        alpha=f"{opacity:g}",
+        clip_to_extent="1",
+        force_rhr="0",
+    )
+    layer = Xml.SubElement(
+        symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"}
+    )
+    options = Xml.SubElement(layer, "Option", type="Map")
+    values = {
+        "color": _rgba(c.color),
+        "style": "solid",
+        "outline_color": _rgba(_EDGE),
+        "outline_style": "solid",
+        "outline_width": "0.05",
+        "outline_width_unit": "MM",
+        "joinstyle": "bevel",
+    }
+    for name, value in values.items():
+        Xml.SubElement(options, "Option", name=name, value=value, type="QString")
+
+
+def _rgba(color: str) -> str:
+    return ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5)) + ",255"
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters that XML cannot hold, escaped or not."""
+    return "".join(ch for ch in text if ch in "\t\n" or (ch >= " " and ch not in "\ufffe\uffff"))
+
+
+def _text(root: Xml.Element) -> str:
+    Xml.indent(root, " ")
+    return _DOCTYPE + Xml.tostring(root, encoding="unicode") + "\n"
