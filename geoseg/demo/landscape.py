@@ -21,11 +21,11 @@ FRONTIER_LEGEND = Legend(
     (
         LandClass(id=FOREST, name="forest", color="#1B6B2F"),
         LandClass(id=PASTURE, name="pasture", color="#C9D66B"),
-        LandClass(id=CROPLAND, name="cropland", color="#F2A93B"),
+        LandClass(id=CROPLAND, name="cropland", color="#F4C542"),
         LandClass(id=WATER, name="water", color="#2C7FB8"),
-        LandClass(id=ROAD, name="road", color="#6B3E26"),
+        LandClass(id=ROAD, name="road", color="#3A3A3A"),
         LandClass(id=BUILT_UP, name="built-up", color="#D7263D"),
-        LandClass(id=BARE, name="bare soil", color="#E8D5B7"),
+        LandClass(id=BARE, name="bare soil", color="#B5622C"),
     )
 )
 """Classes of the frontier scenes."""
@@ -236,8 +236,9 @@ def _land(
 
     classes[managed.ponds & np.isin(classes, (PASTURE, CROPLAND))] = WATER
     shore = river.half_width * (1.0 - 0.05 * date)
-    sandy = river.inside * np.float32(9 + 2.5 * date)
-    sand = (river.distance >= shore) & (river.distance < shore + sandy + 0.5 * layout.patchy - 1.0)
+    bank = shore + river.inside * np.float32(9 + 2.5 * date) + 0.5 * layout.patchy - 1.0
+    # what the falling river lays bare is bare on either side
+    sand = (river.distance >= shore) & (river.distance < np.maximum(bank, river.half_width))
     classes[sand] = BARE
     water = river.distance < shore
     islands = (grain(rng, shape, 3.0) + 1.2 * layout.patchy > 4.1) & water & (river.distance > 1.5)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.geometry import Grid
@@ -77,15 +78,16 @@ def write_geotiff(
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with rasterio.open(partial, "w", **profile) as file:
-            file.write(np.ascontiguousarray(bands))
-            for number, name in enumerate(band_names, start=1):
-                file.set_band_description(number, name)
-            if tags:
-                file.update_tags(**tags)
-        partial.replace(target)
-    except (OSError, rasterio.errors.RasterioError) as error:
-        raise OutputConflictError("cannot be written", where=target, why=str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        try:
+            with rasterio.open(partial, "w", **profile) as file:
+                file.write(np.ascontiguousarray(bands))
+                for number, name in enumerate(band_names, start=1):
+                    file.set_band_description(number, name)
+                if tags:
+                    file.update_tags(**tags)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, RasterioError) as error:
+        raise OutputConflictError("cannot be written", where=target, why=str(error)) from None
     return target
