@@ -1,0 +1,1 @@
+"""Scores of a class map against a reference, raster or vector."""

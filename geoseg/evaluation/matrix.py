@@ -174,4 +174,5 @@ def joint_counts(
     for i in range(quads, first.size):
         bins[0, row[first[i]] + col[second[i]]] += 1
     bins[0] += bins[1] + bins[2] + bins[3]
-    return bins[0].reshape(n, n)
+    table: NDArray[np.int64] = bins[0].reshape(n, n)
+    return table

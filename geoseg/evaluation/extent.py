@@ -1,0 +1,69 @@
+"""Whether a reference lies on the map at all, and what to say when it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+
+from geoseg.errors import InputError
+from geoseg.geometry import Grid, geod_of, to_geographic
+
+Bounds = tuple[float, float, float, float]
+
+
+def require_overlap(bounds: Bounds, crs: CRS, grid: Grid, where: object) -> None:
+    """Refuse a reference whose bounding box does not meet the map's.
+
+    Parameters
+    ----------
+    bounds
+        (min x, min y, max x, max y) of the reference in `crs`.
+
+    Raises
+    ------
+    InputError
+        Both boxes in the map's CRS, how far apart they are, and whether exchanged axes would explain it.
+    """
+    box = _transformed(bounds, crs, grid.crs)
+    if box is not None and _meet(box, grid.bounds):
+        return
+    x0, y0, x1, y1 = bounds
+    swapped = _transformed((y0, x0, y1, x1), crs, grid.crs)
+    exchanged = swapped is not None and _meet(swapped, grid.bounds)
+    apart = "" if box is None else f", {_distance(box, grid.bounds, grid.crs):,.0f} km apart"
+    raise InputError(
+        "the reference does not lie on the map",
+        where=where,
+        why=f"reference {_words(box or bounds)}, map {_words(grid.bounds)} in {grid.crs.name}{apart}",
+        hint="its x and y are exchanged: write it again with the axes in the other order"
+        if exchanged
+        else "another reference, or --reference-crs if its CRS is wrong",
+    )
+
+
+def _transformed(bounds: Bounds, source: CRS, target: CRS) -> Bounds | None:
+    try:
+        box = Transformer.from_crs(source, target, always_xy=True).transform_bounds(*bounds, errcheck=False)
+    except ProjError:
+        return None
+    return box if np.isfinite(box).all() else None
+
+
+def _meet(one: Bounds, other: Bounds) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _distance(one: Bounds, other: Bounds, crs: CRS) -> float:
+    """Kilometres between the centres of two boxes."""
+    xs = [(b[0] + b[2]) / 2 for b in (one, other)]
+    ys = [(b[1] + b[3]) / 2 for b in (one, other)]
+    lon, lat = to_geographic(crs).transform(xs, ys)
+    _, _, metres = geod_of(crs).inv(lon[0], lat[0], lon[1], lat[1])
+    return float(metres) / 1000
+
+
+def _words(bounds: Bounds) -> str:
+    digits = 6 if max(map(abs, bounds)) <= 360 else 1
+    west, south, east, north = (f"{v:.{digits}f}" for v in bounds)
+    return f"x {west} to {east}, y {south} to {north}"

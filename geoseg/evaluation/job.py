@@ -1,0 +1,68 @@
+"""What an evaluation is asked to compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from geoseg.job import Job
+
+
+class ReferenceJob(Job):
+    """The layer that a map is scored against, and how it is to be read.
+
+    Attributes
+    ----------
+    reference
+        Raster of class numbers, or polygons or points with a class field.
+    field
+        Field that holds the class; may be left out where only one can.
+    layer
+        Layer of a vector file with several.
+    crosswalk
+        YAML file or mapping ``{value: class name, id, or "ignore"}``; ``"*"`` stands for all other values,
+        ``null`` for features without a value. Without it, values are the map's own class names or ids.
+    single_class
+        The class of all features of a vector reference without a class field.
+    background
+        Class of pixels outside all polygons; without it they are not scored.
+    reference_crs
+        CRS of a reference that has none.
+    overlap
+        What polygons of different classes that overlap mean: refuse, or the class that stands first or last
+        in the crosswalk (without one: in the legend) wins.
+    repair
+        Repair invalid polygons instead of refusing them.
+    """
+
+    reference: Path
+    field: str | None = None
+    layer: str | None = None
+    crosswalk: Path | dict[Any, Any] | None = None
+    single_class: str | int | None = None
+    background: str | int | None = None
+    reference_crs: str | None = None
+    overlap: Literal["refuse", "first", "last"] = "refuse"
+    repair: bool = False
+
+
+class EvaluateJob(ReferenceJob):
+    """Scores of a class map against a reference.
+
+    Attributes
+    ----------
+    classes
+        The class map.
+    legend
+        YAML file or mapping ``{class number: name}`` for a map that names no classes itself.
+    out
+        ``scores.json``; ``scores.csv`` and ``confusion.csv`` come to lie beside it. None writes nothing.
+    unmapped
+        Pixels that have a reference class but no class in the map: ``ignore`` leaves them out of the scores
+        (they are counted and reported), ``error`` counts them as wrong.
+    """
+
+    classes: Path
+    legend: Path | dict[int, str] | None = None
+    out: Path | None = None
+    unmapped: Literal["ignore", "error"] = "ignore"

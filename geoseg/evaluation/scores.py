@@ -1,0 +1,177 @@
+"""What an evaluation found: the confusion matrix, the scores it gives, and how they came about."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from geoseg import __version__
+from geoseg.evaluation import metrics
+from geoseg.evaluation.matrix import ConfusionMatrix
+from geoseg.legend import Legend
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RULES = {
+    "matrix": "rows are the reference, columns the map",
+    "unit": "pixels of the map for a raster or polygon reference, points for a point reference",
+    "not scored": "pixels where the reference has no class, is nodata, or is ignored by the crosswalk",
+    "absent class": "a class in neither the reference nor the map has no score (null) and is in no mean",
+    "one-sided class": "a class in only one of them scores 0",
+    "unmapped ignore": "pixels with a reference class where the map has nodata are counted but not scored",
+    "unmapped error": "pixels with a reference class where the map has nodata count as wrong",
+    "iou": "hits / (reference + map - hits)",
+    "dice": "2 hits / (reference + map); the same as F1",
+    "precision": "hits / map (user's accuracy)",
+    "recall": "hits / reference (producer's accuracy)",
+    "mean_iou, macro_f1": "unweighted means over the classes that are in the reference or the map",
+    "frequency_weighted_iou": "IoU weighted by the class's share of the reference",
+    "kappa": "Cohen's kappa; null where chance alone would agree everywhere",
+}
+"""The rules in words, as they stand in every scores.json."""
+
+PER_CLASS = ("iou", "dice", "precision", "recall")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scores of one map against one reference.
+
+    Attributes
+    ----------
+    matrix
+        Counts; everything else follows from them.
+    unmapped
+        Whether reference pixels without a map class are left out or count as wrong.
+    kind
+        ``raster``, ``polygons`` or ``points``.
+    notes
+        What the user should know about how the two were brought together.
+    provenance
+        Grid and digests of the inputs.
+    """
+
+    matrix: ConfusionMatrix
+    unmapped: Literal["ignore", "error"] = "ignore"
+    kind: str = "raster"
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def legend(self) -> Legend:
+        """Classes, in the order of the matrix."""
+        return self.matrix.legend
+
+    @property
+    def counts(self) -> metrics.Counts:
+        """(K, K) counts, or (K, K + 1) where unmapped pixels count as wrong."""
+        return self.matrix.counts if self.unmapped == "ignore" else self.matrix.with_unmapped_as_wrong()
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """Scores over all classes; NaN where there is none."""
+        counts = self.counts
+        return {
+            "mean_iou": metrics.mean_iou(counts),
+            "frequency_weighted_iou": metrics.frequency_weighted_iou(counts),
+            "overall_accuracy": metrics.overall_accuracy(counts),
+            "kappa": metrics.kappa(counts),
+            "macro_f1": metrics.macro_f1(counts),
+        }
+
+    @property
+    def per_class(self) -> list[dict[str, Any]]:
+        """One record per class, in the order of the legend; NaN where a class has no score."""
+        counts = self.counts
+        columns = {name: getattr(metrics, name)(counts) for name in PER_CLASS}
+        shares = metrics.map_share(counts)
+        support, mapped = metrics.support(counts), metrics.mapped(counts)
+        return [
+            {
+                "id": c.id,
+                "class": c.name,
+                **{name: float(column[i]) for name, column in columns.items()},
+                "reference": int(support[i]),
+                "map": int(mapped[i]),
+                "map_share": float(shares[i]),
+            }
+            for i, c in enumerate(self.legend.classes)
+        ]
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Names of the classes that are in neither the reference nor the map."""
+        return tuple(
+            c.name
+            for c, there in zip(self.legend.classes, metrics.present(self.counts), strict=True)
+            if not there
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready; scores that do not exist are null."""
+        m = self.matrix
+        return {
+            "geoseg": __version__,
+            "overall": {name: _number(v) for name, v in self.overall.items()},
+            "classes": [{k: _number(v) for k, v in record.items()} for record in self.per_class],
+            "absent_classes": list(self.absent),
+            "confusion": {
+                "classes": list(self.legend.names),
+                "counts": m.counts.tolist(),
+                "unmapped": m.unmapped.tolist(),
+            },
+            "pixels" if self.kind != "points" else "points": {
+                "scored": int(self.counts.sum()),
+                "unmapped": int(m.unmapped.sum()),
+                "unreferenced": m.unreferenced,
+                "neither": m.empty,
+            },
+            "unmapped": self.unmapped,
+            "reference_kind": self.kind,
+            "rules": RULES,
+            "notes": list(self.notes),
+            **self.provenance,
+        }
+
+    def to_table(self) -> pd.DataFrame:
+        """Per-class scores as a data frame, indexed by class name."""
+        import pandas as pd
+
+        return pd.DataFrame(self.per_class).set_index("class")
+
+    def to_csv(self) -> str:
+        """Per-class scores as CSV text; scores that do not exist are empty."""
+        records = self.per_class
+        rows = [["" if _number(v) is None else _cell(v) for v in r.values()] for r in records]
+        return _csv([list(records[0]), *rows] if records else [])
+
+    def confusion_csv(self) -> str:
+        """Confusion matrix as CSV text: one row per reference class, one column per map class."""
+        names = [_cell(n) for n in self.legend.names]
+        counts = np.column_stack([self.matrix.counts, self.matrix.unmapped]).tolist()
+        header = ["reference / map", *names, "unmapped"]
+        return _csv([header, *([name, *row] for name, row in zip(names, counts, strict=True))])
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet does not run as a formula; numbers as they are."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"=", "+", "-", "@"}:
+        return "'" + value
+    return value
+
+
+def _csv(rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

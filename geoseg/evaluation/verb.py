@@ -1,0 +1,205 @@
+"""The verb evaluate: scores of a class map against a reference."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.evaluation.job import EvaluateJob
+from geoseg.evaluation.matrix import ConfusionMatrix
+from geoseg.evaluation.reference import Reference, is_vector, open_reference, score_chunk
+from geoseg.evaluation.scores import Scores
+from geoseg.execution import Where, run_chunks
+from geoseg.execution.manifest import sha256_file, write_durably
+from geoseg.execution.where import available_cores
+from geoseg.geometry import Grid, Window
+from geoseg.job import read_yaml
+from geoseg.legend import Legend
+from geoseg.raster.classmap import ClassMap, open_class_map
+
+
+def evaluate(
+    classes: str | PathLike[str],
+    reference: str | PathLike[str],
+    *,
+    out: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Scores:
+    """Scores of a class map against a reference, raster or vector.
+
+    Parameters
+    ----------
+    classes
+        The class map.
+    reference
+        Raster of class numbers, polygons or points, in any CRS; a raster of any pixel size.
+    out
+        ``scores.json`` to write, with ``scores.csv`` and ``confusion.csv`` beside it.
+    overwrite
+        Replace a file of that name even if it holds no scores.
+    **options
+        The further fields of `EvaluateJob`: field, layer, crosswalk, single_class, background, unmapped,
+        overlap, repair, reference_crs, legend.
+
+    Raises
+    ------
+    InputError, UsageError, OutputConflictError
+        Before anything is written.
+    """
+    job = EvaluateJob.parse({"classes": classes, "reference": reference, "out": out, **options})
+    return run_evaluate(job, overwrite=overwrite)
+
+
+def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: bool = False) -> Scores:
+    """Scores of a job; see `evaluate`. Threads of this process do it: of `where`, only `threads` counts."""
+    if job.out is not None:
+        _check_output(job, job.out, overwrite)
+    class_map = open_class_map(job.classes)
+    legend = legend_of(class_map, job)
+    reference = open_reference(job, class_map.grid, legend)
+    task = partial(_score_window, class_map, reference, legend)
+    threads = (where.threads if where else None) or available_cores()
+    windows = class_map.scan_windows()
+    outcomes = run_chunks(task, windows, concurrency=min(threads, len(windows)))
+    matrix = ConfusionMatrix.sum((o.result() for o in outcomes), legend)
+    scores = Scores(
+        matrix=matrix,
+        unmapped=job.unmapped,
+        kind=reference.kind,
+        notes=(*class_map.scene.notes, *reference.notes, *_remarks(matrix, job, reference.kind)),
+        provenance=_provenance(job, class_map, reference),
+    )
+    if not scores.counts.sum():
+        raise InputError(
+            "nothing to score: no pixel has a class in both the reference and the map",
+            where=job.reference,
+            why=f"{matrix.unreferenced:,} map pixels without a reference class, "
+            f"{int(matrix.unmapped.sum()):,} reference pixels without a map class",
+            hint="a crosswalk that does not ignore everything, or a reference on the mapped area",
+        )
+    if job.out is not None:
+        _write(scores, job.out)
+    return scores
+
+
+def _score_window(
+    class_map: ClassMap, reference: Reference, legend: Legend, window: Window
+) -> ConfusionMatrix:
+    return score_chunk(reference, window, class_map.read(window), legend)
+
+
+def legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
+    """Classes to score: given, else the map's own, else those in the map and a raster reference."""
+    if job.legend is not None:
+        raw = job.legend if isinstance(job.legend, dict) else read_yaml(job.legend)
+        try:
+            names = {int(k): str(v) for k, v in raw.items()}
+        except ValueError:
+            raise UsageError(
+                "legend keys are not class numbers", where=job.legend, why=f"{list(raw)}"
+            ) from None
+        return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
+    if class_map.declared is not None:
+        return class_map.declared
+    names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))
+    if job.crosswalk is None and not is_vector(job.reference):
+        other = open_class_map(job.reference, assume_crs=job.reference_crs)
+        names |= dict(zip(other.legend.ids, other.legend.names, strict=True))
+    return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
+
+
+def _remarks(matrix: ConfusionMatrix, job: EvaluateJob, kind: str) -> list[str]:
+    """Notes on what was not scored."""
+    unit = "points" if kind == "points" else "pixels"
+    notes = []
+    if kind != "points" and matrix.unreferenced:
+        share = matrix.scored / (matrix.scored + matrix.unreferenced)
+        notes.append(f"{share:.2%} of the map is scored; the rest has no reference class")
+    if unmapped := int(matrix.unmapped.sum()):
+        share = unmapped / (unmapped + matrix.scored)
+        what = "left out of the scores" if job.unmapped == "ignore" else "counted as wrong"
+        notes.append(
+            f"{unmapped:,} {unit} with a reference class ({share:.2%}) lie on nodata of the map: {what}"
+        )
+    if ignored := matrix.unreferenced if kind == "points" else 0:
+        notes.append(f"{ignored:,} points are ignored by the crosswalk")
+    return notes
+
+
+def _provenance(job: EvaluateJob, class_map: ClassMap, reference: Reference) -> dict[str, Any]:
+    files = _vector_files(job.reference) if is_vector(job.reference) else [job.reference]
+    return {
+        "map": {"path": str(job.classes), "files": class_map.scene.fingerprint()["files"]},
+        "reference": {
+            "path": str(job.reference),
+            "files": [
+                {"name": f.name, "size": f.stat().st_size, "sha256": sha256_file(f)}
+                for f in files
+                if f.is_file()
+            ],
+        },
+        "grid": _grid_json(class_map.grid),
+        "job": job.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _vector_files(path: Path) -> list[Path]:
+    """The file, and what belongs to a shapefile."""
+    if path.suffix.casefold() != ".shp":
+        return [path]
+    parts = {".shp", ".shx", ".dbf", ".prj", ".cpg"}
+    return sorted(p for p in path.parent.glob(f"{path.stem}.*") if p.suffix.casefold() in parts)
+
+
+def _grid_json(grid: Grid) -> dict[str, Any]:
+    authority = grid.crs.to_authority()
+    return {
+        "crs": ":".join(authority) if authority else grid.crs.to_wkt(),
+        "transform": list(grid.transform[:6]),
+        "height": grid.height,
+        "width": grid.width,
+    }
+
+
+def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:
+    """Refuse an output that would destroy something, before any work."""
+    if out.suffix.casefold() != ".json":
+        raise UsageError(f"--out {str(out)!r} is not a .json file", hint=f"--out {out.with_suffix('.json')}")
+    if out.exists() and any(out.samefile(p) for p in (job.classes, job.reference) if p.exists()):
+        raise OutputConflictError("the output is one of the inputs", where=out)
+    if out.exists() and not overwrite and not _is_ours(out):
+        raise OutputConflictError(
+            "exists and holds no scores", where=out, hint="another --out, or --overwrite to replace it"
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"geoseg", "confusion"} <= content.keys()
+
+
+def beside(out: Path) -> tuple[Path, Path]:
+    """(scores.csv, confusion.csv) that lie beside ``scores.json``; other names carry over."""
+    stem = out.stem
+    confusion = "confusion.csv" if stem == "scores" else f"{stem}_confusion.csv"
+    return out.with_name(f"{stem}.csv"), out.with_name(confusion)
+
+
+def _write(scores: Scores, out: Path) -> None:
+    """Write the three files, each whole or not at all, the JSON last."""
+    table, confusion = beside(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(table, scores.to_csv())
+        write_durably(confusion, scores.confusion_csv())
+        write_durably(out, json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    except OSError as error:
+        raise OutputConflictError("cannot be written", where=out, why=str(error)) from None
