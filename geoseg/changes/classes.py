@@ -28,8 +28,8 @@ class Classes:
     legend
         Classes of both dates, unique by name.
     before, after
-        (256,) int64 from a map's label to the position in `legend`; K (unknown) for 255, for labels that the
-        crosswalk ignores and for labels outside the map's own legend.
+        (256,) int64 from a map's label to the position in `legend`; K (unknown) for 255 and for labels that
+        the crosswalk ignores, K + 1 for labels outside the map's own legend.
     """
 
     legend: Legend
@@ -58,31 +58,39 @@ def join(
         A crosswalk that leaves a class of its map out, with the classes it lacks.
     """
     names = [
-        _renamed(legend, crosswalk, which)
-        for legend, crosswalk, which in (
-            (before, crosswalk_before, "before"),
-            (after, crosswalk_after, "after"),
+        _renamed(legend, other, crosswalk, which)
+        for legend, other, crosswalk, which in (
+            (before, after, crosswalk_before, "before"),
+            (after, before, crosswalk_after, "after"),
         )
     ]
     legend = _union((before, after), names)
     tables = []
     for old, new in zip((before, after), names, strict=True):
-        table = np.full(256, len(legend), np.int64)
+        table = np.full(256, len(legend) + 1, np.int64)
+        table[NODATA] = len(legend)
         for c in old.classes:
-            if (name := new[c.id]) is not None:
-                table[c.id] = legend.names.index(name)
+            name = new[c.id]
+            table[c.id] = len(legend) if name is None else legend.names.index(name)
         tables.append(table)
     return Classes(legend=legend, before=tables[0], after=tables[1])
 
 
-def _renamed(legend: Legend, crosswalk: Mapping[Any, Any] | None, which: str) -> dict[int, str | None]:
-    """Name of each class id in the joined legend; None for ignored ones."""
+def _renamed(
+    legend: Legend, other: Legend, crosswalk: Mapping[Any, Any] | None, which: str
+) -> dict[int, str | None]:
+    """Name of each class id in the joined legend; None for ignored ones.
+
+    Keys of classes that only the other map has are passed over, so that one crosswalk serves both, and so are
+    numbers that occur in neither.
+    """
     if crosswalk is None:
         return {c.id: c.name for c in legend.classes}
     given: dict[int, str | None] = {}
     for source, target in crosswalk.items():
         ignored = target is None or str(target).casefold() in {"ignore", "nodata"}
-        given[legend.find(source).id] = None if ignored else str(target).strip()
+        if (own := _class_id(source, legend, other)) is not None:
+            given[own] = None if ignored else str(target).strip()
     missing = [c for c in legend.classes if c.id not in given]
     if missing:
         raise UsageError(
@@ -93,8 +101,19 @@ def _renamed(legend: Legend, crosswalk: Mapping[Any, Any] | None, which: str) ->
     return given
 
 
+def _class_id(source: Any, legend: Legend, other: Legend) -> int | None:
+    """Class id that a crosswalk key means in a legend; None if it is a class of the other map alone."""
+    try:
+        return legend.find(source).id
+    except InputError:
+        if str(source).strip().isdecimal():
+            return None
+        other.find(source)
+        return None
+
+
 def _union(legends: tuple[Legend, ...], names: list[dict[int, str | None]]) -> Legend:
-    """Legend of all names; a class keeps its id and colour of the first map that has it, if the id is free."""
+    """Legend of all names; a class keeps the colour and, if it is free, the id of the first map with it."""
     found: dict[str, LandClass] = {}
     for legend, new in zip(legends, names, strict=True):
         for c in legend.classes:

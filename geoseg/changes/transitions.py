@@ -1,7 +1,8 @@
-"""Transitions between two maps: pixels and square metres by (class before, class after), additive over chunks."""
+"""Transitions between two maps: pixels and area by (class before, class after), additive over chunks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.errors import InputError
 from geoseg.geometry import HECTARE, Grid, Window, pixel_areas
 
 _STRIP = 256
@@ -83,7 +85,8 @@ class Transitions:
     @cached_property
     def hectares(self) -> NDArray[np.float64]:
         """(K + 1, K + 1) geodesic hectares."""
-        return self.units * (self.unit / HECTARE)
+        area: NDArray[np.float64] = self.units.astype(np.float64) * (self.unit / HECTARE)
+        return area
 
     @property
     def known(self) -> NDArray[np.float64]:
@@ -135,8 +138,8 @@ def area_unit(grid: Grid) -> float:
     512-fold headroom to 2**63 covers projections whose pixels grow away from the centre.
     """
     width, height = grid.ground_size
-    area = max(width * height, np.finfo(np.float32).tiny) * grid.height * grid.width
-    return float(2.0 ** np.ceil(np.log2(area) - 54))
+    area = max(width * height, 1e-9) * grid.height * grid.width
+    return math.ldexp(1.0, math.ceil(math.log2(area)) - 54)
 
 
 def count_transitions(
@@ -159,19 +162,34 @@ def count_transitions(
     names
         The K classes of both dates together.
     before_position, after_position
-        (256,) int64 from label to position in `names`, K for nodata.
+        (256,) int64 from label to position in `names`, K for unknown, K + 1 for labels without a meaning.
     grid, window
         Where the pixels lie, for their areas.
     unit
         See `area_unit`.
+
+    Raises
+    ------
+    InputError
+        Labels without a meaning, listed.
     """
-    n = len(names) + 1
-    counts, units = np.zeros((n, n), np.int64), np.zeros((n, n), np.int64)
+    k = len(names)
+    counts, units = np.zeros((k + 2, k + 2), np.int64), np.zeros((k + 2, k + 2), np.int64)
     for strip in window.blocks(_STRIP, window.width):
         rows, _ = strip.slices_in(window)
         areas = np.rint(pixel_areas(grid, strip) / unit).astype(np.int64)
         _add(before[rows], after[rows], before_position, after_position, areas, counts, units)
-    return Transitions(names=names, counts=counts, units=units, unit=unit)
+    for labels, position, strays, which in (
+        (before, before_position, counts[-1], "before"),
+        (after, after_position, counts[:, -1], "after"),
+    ):
+        if strays.any():
+            values = np.unique(labels[position[labels] == k + 1]).tolist()
+            raise InputError(
+                f"the map {which} holds class {', '.join(map(str, values))}, which is not in its legend",
+                hint="--legend with a name for it",
+            )
+    return Transitions(names=names, counts=counts[:-1, :-1], units=units[:-1, :-1], unit=unit)
 
 
 @njit(nogil=True, cache=True)

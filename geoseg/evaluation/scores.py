@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from geoseg import __version__
 from geoseg.evaluation import metrics
 from geoseg.evaluation.matrix import ConfusionMatrix
 from geoseg.legend import Legend
+from geoseg.tables import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,29 +148,15 @@ class Scores:
     def to_csv(self) -> str:
         """Per-class scores as CSV text; scores that do not exist are empty."""
         records = self.per_class
-        rows = [["" if _number(v) is None else _cell(v) for v in r.values()] for r in records]
-        return _csv([list(records[0]), *rows] if records else [])
+        return csv_text([list(records[0]), *(list(r.values()) for r in records)])
 
     def confusion_csv(self) -> str:
         """Confusion matrix as CSV text: one row per reference class, one column per map class."""
-        names = [_cell(n) for n in self.legend.names]
+        names = self.legend.names
         counts = np.column_stack([self.matrix.counts, self.matrix.unmapped]).tolist()
         header = ["reference / map", *names, "unmapped"]
-        return _csv([header, *([name, *row] for name, row in zip(names, counts, strict=True))])
+        return csv_text([header, *([name, *row] for name, row in zip(names, counts, strict=True))])
 
 
 def _number(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _cell(value: Any) -> Any:
-    """Text that a spreadsheet does not run as a formula; numbers as they are."""
-    if isinstance(value, str) and value.lstrip()[:1] in {"=", "+", "-", "@"}:
-        return "'" + value
-    return value
-
-
-def _csv(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

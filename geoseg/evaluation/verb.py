@@ -16,7 +16,7 @@ from geoseg.evaluation.scores import Scores
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import sha256_file, write_durably
 from geoseg.execution.where import available_cores
-from geoseg.geometry import Grid, Window
+from geoseg.geometry import Window
 from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
@@ -143,7 +143,7 @@ def _provenance(job: EvaluateJob, class_map: ClassMap, reference: Reference) -> 
                 if f.is_file()
             ],
         },
-        "grid": _grid_json(class_map.grid),
+        "grid": class_map.grid.to_json(),
         "job": job.model_dump(mode="json", exclude_none=True),
     }
 
@@ -154,16 +154,6 @@ def _vector_files(path: Path) -> list[Path]:
         return [path]
     parts = {".shp", ".shx", ".dbf", ".prj", ".cpg"}
     return sorted(p for p in path.parent.glob(f"{path.stem}.*") if p.suffix.casefold() in parts)
-
-
-def _grid_json(grid: Grid) -> dict[str, Any]:
-    authority = grid.crs.to_authority()
-    return {
-        "crs": ":".join(authority) if authority else grid.crs.to_wkt(),
-        "transform": list(grid.transform[:6]),
-        "height": grid.height,
-        "width": grid.width,
-    }
 
 
 def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:

@@ -78,6 +78,16 @@ class Grid:
         _, _, d = geod.inv([lon[0], lon[0]], [lat[0], lat[0]], [lon[1], lon[2]], [lat[1], lat[2]])
         return float(d[0]) / step, float(d[1]) / step
 
+    def to_json(self) -> dict[str, Any]:
+        """CRS (authority and code, else WKT), affine numbers and size, for manifests and reports."""
+        authority = self.crs.to_authority()
+        return {
+            "crs": ":".join(authority) if authority else self.crs.to_wkt(),
+            "transform": list(self.transform[:6]),
+            "height": self.height,
+            "width": self.width,
+        }
+
     def difference(self, other: Grid) -> str | None:
         """First parameter in which two grids differ, in words; None when every pixel lies on its twin.
 

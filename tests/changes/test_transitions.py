@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix
 
 from geoseg.changes.classes import Codes, join
 from geoseg.changes.transitions import Transitions, area_unit, count_transitions, encode
-from geoseg.errors import UsageError
+from geoseg.errors import InputError, UsageError
 from geoseg.geometry import HECTARE, Grid, Window, pixel_areas
 from geoseg.legend import Legend
 
@@ -110,7 +110,17 @@ def test_equal_names_are_one_class_whatever_their_numbers():
     assert classes.before[1] == classes.after[2] == classes.legend.names.index("forest")
     assert classes.after[1] == classes.legend.names.index("pasture")
     assert classes.before[255] == classes.after[255] == 3
-    assert classes.before[77] == 3
+    assert classes.before[77] == 4
+
+
+def test_a_label_outside_the_legend_is_named():
+    stray = np.full((2, 2), 9, np.uint8)
+    good = np.ones((2, 2), np.uint8)
+    grid = grid_of("EPSG:4326", (2, 2))
+    with pytest.raises(InputError, match="before holds class 9"):
+        counted(stray, good, grid)
+    with pytest.raises(InputError, match="after holds class 9"):
+        counted(good, stray, grid)
 
 
 def test_a_crosswalk_merges_and_ignores_and_must_be_total():

@@ -1,0 +1,245 @@
+"""The verb change: transitions between two class maps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.changes.classes import Classes, Codes, join
+from geoseg.changes.job import ChangeJob
+from geoseg.changes.result import Change
+from geoseg.changes.transitions import Transitions, area_unit, count_transitions, encode
+from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.execution import Where, run_chunks
+from geoseg.execution.manifest import write_durably
+from geoseg.execution.where import available_cores
+from geoseg.geometry import Window
+from geoseg.geometry.alignment import sample_nearest
+from geoseg.job import read_yaml
+from geoseg.legend import NODATA, Legend
+from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.cog import publish_cog
+from geoseg.raster.store import digest
+
+
+def change(
+    before: str | PathLike[str],
+    after: str | PathLike[str],
+    *,
+    out: str | PathLike[str],
+    overwrite: bool = False,
+    **options: Any,
+) -> Change:
+    """Transitions between two class maps, in pixels and geodesic hectares.
+
+    Parameters
+    ----------
+    before, after
+        The class maps; classes with equal names are the same class.
+    out
+        Folder that gets change.tif, transitions.csv and transitions.json.
+    overwrite
+        Replace files of these names that no comparison wrote.
+    **options
+        The further fields of `ChangeJob`: crosswalk, crosswalk_before, crosswalk_after, legend, align.
+
+    Raises
+    ------
+    InputError, UsageError, OutputConflictError
+        Before anything is written.
+    """
+    return run_change(
+        ChangeJob.parse({"before": before, "after": after, "out": out, **options}), overwrite=overwrite
+    )
+
+
+def run_change(job: ChangeJob, *, where: Where | None = None, overwrite: bool = False) -> Change:
+    """Change of a job; see `change`. Threads of this process do it: of `where`, only `threads` counts."""
+    _check_output(job, overwrite)
+    pair, classes, notes = _open(job)
+    codes = Codes.of(classes.legend)
+    task = _Comparison(pair=pair, classes=classes, codes=codes, unit=area_unit(pair.before.grid))
+    windows = pair.before.scan_windows()
+    threads = (where.threads if where else None) or available_cores()
+    total = Transitions.zero(classes.legend.names, task.unit)
+    digests: dict[Window, str] = {}
+    for outcome in run_chunks(task, windows, concurrency=min(threads, len(windows))):
+        part, digests[outcome.item] = outcome.result()
+        total = total + part
+    result = Change(
+        transitions=total,
+        codes=codes,
+        out=job.out,
+        notes=tuple(notes),
+        provenance={
+            "before": {"path": str(job.before), "files": pair.before.scene.fingerprint()["files"]},
+            "after": {"path": str(job.after), "files": pair.after.scene.fingerprint()["files"]},
+            "grid": pair.before.grid.to_json(),
+            "job": job.model_dump(mode="json", exclude_none=True),
+        },
+    )
+    _write(result, pair, task.raster, digests)
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """Two class maps read on the grid of the first."""
+
+    before: ClassMap
+    after: ClassMap
+    same_grid: bool
+
+    def read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Labels before and after."""
+        if self.same_grid:
+            return self.before.read(window), self.after.read(window)
+        grid, source = self.before.grid, self.after.grid
+        after = sample_nearest(grid, window, source, self.after.read, fill=NODATA)
+        return self.before.read(window), after
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """What one worker does to one window."""
+
+    pair: _Pair
+    classes: Classes
+    codes: Codes
+    unit: float
+
+    def __call__(self, window: Window) -> tuple[Transitions, str]:
+        """Transitions of a window, and the digest of its from-to pixels."""
+        before, after = self.pair.read(window)
+        found = count_transitions(
+            before,
+            after,
+            names=self.classes.legend.names,
+            before_position=self.classes.before,
+            after_position=self.classes.after,
+            grid=self.pair.before.grid,
+            window=window,
+            unit=self.unit,
+        )
+        return found, digest(self._encode(before, after))
+
+    def raster(self, window: Window) -> NDArray[Any]:
+        """From-to pixels of a window."""
+        return self._encode(*self.pair.read(window))
+
+    def _encode(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[Any]:
+        coded = encode(before, after, self.classes.before, self.classes.after, self.codes.table)
+        return coded.astype(self.codes.dtype, copy=False)
+
+
+def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
+    """Both maps, their classes brought together, and notes."""
+    if job.crosswalk is not None and (job.crosswalk_before is not None or job.crosswalk_after is not None):
+        raise UsageError("--crosswalk is for both maps", hint="it, or one for each date")
+    legend = _legend(job.legend)
+    before, after = (open_class_map(path, legend) for path in (job.before, job.after))
+    notes = [*before.scene.notes, *after.scene.notes]
+    difference = before.grid.difference(after.grid)
+    if difference is not None:
+        if job.align == "refuse":
+            raise InputError(
+                "the two maps are on different grids",
+                where=job.after,
+                why=difference,
+                hint="--align nearest: each pixel of the map before takes the class after under its centre",
+            )
+        notes.append(f"map after sampled at the pixel centres of the map before ({difference})")
+    classes = join(
+        before.legend,
+        after.legend,
+        _mapping(job.crosswalk_before if job.crosswalk is None else job.crosswalk),
+        _mapping(job.crosswalk_after if job.crosswalk is None else job.crosswalk),
+    )
+    return _Pair(before=before, after=after, same_grid=difference is None), classes, notes
+
+
+def _mapping(given: Path | Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
+    return read_yaml(given) if isinstance(given, Path) else given
+
+
+def _legend(given: Path | Mapping[int, str] | None) -> Legend | None:
+    raw = _mapping(given)
+    if raw is None:
+        return None
+    try:
+        return Legend.of({int(k): str(v) for k, v in raw.items()})
+    except ValueError:
+        found = ", ".join(map(str, raw))
+        raise UsageError("legend keys are not class numbers", where=given, why=f"found {found}") from None
+
+
+def _check_output(job: ChangeJob, overwrite: bool) -> None:
+    """Refuse to destroy what no comparison wrote, before any work."""
+    if job.out.exists() and not job.out.is_dir():
+        raise OutputConflictError("is a file", where=job.out, hint="--out FOLDER")
+    raster, report = job.out / "change.tif", job.out / "transitions.json"
+    if raster.exists() and any(raster.samefile(p) for p in (job.before, job.after) if p.exists()):
+        raise OutputConflictError("the output is one of the inputs", where=raster)
+    taken = [f for f in (raster, report) if f.exists()]
+    if taken and not overwrite and not _is_ours(report):
+        raise OutputConflictError(
+            "exists and was not written by a comparison",
+            where=taken[0],
+            hint="another --out, or --overwrite to replace it",
+        )
+
+
+def _is_ours(report: Path) -> bool:
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"geoseg", "transitions"} <= content.keys()
+
+
+def _write(
+    result: Change, pair: _Pair, read: Callable[[Window], NDArray[Any]], digests: Mapping[Window, str]
+) -> None:
+    """Write raster, table and report, each whole or not at all, the report last."""
+    codes = result.codes
+    try:
+        result.out.mkdir(parents=True, exist_ok=True)
+        publish_cog(
+            result.raster,
+            pair.before.grid,
+            read,
+            list(digests),
+            dtype=codes.dtype,
+            nodata=codes.nodata,
+            digests=digests,
+            legend=codes.as_legend(),
+            crs_wkt=pair.before.crs_wkt,
+            tags=_tags(result),
+            description="from-to code",
+            resampling="mode",
+            overwrite=True,
+        )
+        write_durably(result.table, result.to_csv())
+        write_durably(result.report, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputConflictError("cannot be written", where=result.out, why=str(error)) from None
+
+
+def _tags(result: Change) -> dict[str, str]:
+    """Metadata of the raster: what it is made of; names of 16-bit codes, which no colour table can carry."""
+    tags = {"GEOSEG_BEFORE": Path(result.provenance["before"]["path"]).name}
+    tags["GEOSEG_AFTER"] = Path(result.provenance["after"]["path"]).name
+    if result.codes.as_legend() is None:
+        tags |= {
+            f"CLASS_{r['code']}": result.codes.name(r["code"])
+            for r in result.records
+            if r["kind"] != "unknown"
+        }
+    return tags
