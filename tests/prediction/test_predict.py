@@ -1,0 +1,267 @@
+"""The verb as a user calls it: invariance, odd sizes, nodata, resume, conflicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+import geoseg
+from geoseg.errors import ChunksFailedError, InputError, OutputConflictError, ResourceError
+from geoseg.execution.manifest import verify_files
+from tests.prediction.conftest import make_pixels
+
+SceneFile = Callable[..., Path]
+
+
+def labels_of(prediction: geoseg.prediction.folder.Prediction) -> np.ndarray:  # type: ignore[name-defined]
+    with rasterio.open(prediction.classes) as file:
+        return file.read(1)
+
+
+@pytest.mark.parametrize("stitch", ["crop", "blend"])
+def test_labels_do_not_depend_on_chunks_batch_or_executor(
+    scene_file: SceneFile, unet: Path, tmp_path: Path, stitch: str
+) -> None:
+    pixels = make_pixels(401, 503)
+    pixels[:, :90, :120] = 0
+    pixels[:, 200:203, 300:340] = 0
+    scene = scene_file(pixels)
+
+    def run(name: str, **options: object) -> np.ndarray:
+        made = geoseg.predict(
+            scene, model=unet, out=tmp_path / name, tile=192, margin=32, stitch=stitch, threads=1, **options
+        )
+        with rasterio.open(made.confidence) as file:
+            return np.stack([labels_of(made), file.read(1)])
+
+    whole = run("whole", chunk=4096, batch=4)
+    np.testing.assert_array_equal(whole[0] == 255, (pixels == 0).any(axis=0))
+    assert len(np.unique(whole[0])) >= 3  # at least two classes, or equality would say little
+    for name, options in {
+        "small": {"chunk": 128, "batch": 1},
+        "middle": {"chunk": 256, "batch": 3},
+        "processes": {"chunk": 256, "workers": 2},
+    }.items():
+        np.testing.assert_array_equal(run(name, **options), whole, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (33, 1031), (61, 67), (257, 129)])
+@pytest.mark.parametrize("stitch", ["crop", "blend"])
+def test_odd_sizes(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, shape: tuple[int, int], stitch: str
+) -> None:
+    """A per-pixel classifier has a known answer at every pixel, whatever the tiles."""
+    pixels = make_pixels(*shape)
+    scene = scene_file(pixels)
+    made = geoseg.predict(
+        scene, model=linear, out=tmp_path / "out", stitch=stitch, tile=128, chunk=128, precision="fp32"
+    )
+    weights = geoseg.models.network.read_weights(geoseg.load_bundle(linear))  # type: ignore[attr-defined]
+    kernel = next(np.asarray(v) for v in weights.values() if v.ndim == 4)[:, :, 0, 0]
+    bias = next(np.asarray(v) for v in weights.values() if v.ndim == 1)
+    logits = np.tensordot(kernel, (pixels - 3000.0) / 1500.0, 1) + bias[:, None, None]
+    top = np.sort(logits, axis=0)
+    clear = top[-1] - top[-2] > 1e-3  # elsewhere rounding may decide
+    expected = np.array([3, 7, 11], np.uint8)[logits.argmax(axis=0)]
+    labels = labels_of(made)
+    assert labels.shape == shape
+    np.testing.assert_array_equal(labels[clear], expected[clear])
+    with rasterio.open(scene) as source, rasterio.open(made.classes) as result:
+        assert result.transform == source.transform
+        assert result.crs == source.crs
+        assert result.nodata == 255
+        assert {int(v) for v in np.unique(labels)} <= {3, 7, 11}
+
+
+def test_a_scene_without_data_gives_a_map_without_classes(
+    scene_file: SceneFile, unet: Path, tmp_path: Path
+) -> None:
+    made = geoseg.predict(
+        scene_file(np.zeros((3, 80, 90), np.uint16)), model=unet, out=tmp_path / "out", force=True
+    )
+    assert np.all(labels_of(made) == 255)
+    assert made.pixels["nodata"] == 80 * 90
+
+
+def test_area_of_interest_blanks_the_rest_and_changes_nothing_inside(
+    scene_file: SceneFile, unet: Path, tmp_path: Path
+) -> None:
+    import geopandas as gpd
+    from shapely.geometry import box
+
+    scene = scene_file(make_pixels(300, 320))
+    aoi = tmp_path / "aoi.gpkg"
+    # pixel columns 50..150, rows 60..200
+    shape = box(500500, 9000000 - 2000, 501500, 9000000 - 600)
+    gpd.GeoDataFrame({"geometry": [shape]}, crs="EPSG:32720").to_crs(4326).to_file(aoi)
+    options = {"model": unet, "tile": 192, "chunk": 128, "threads": 1}
+    whole = labels_of(geoseg.predict(scene, out=tmp_path / "whole", **options))
+    part = labels_of(geoseg.predict(scene, out=tmp_path / "part", aoi=aoi, **options))
+    inside = part != 255
+    np.testing.assert_array_equal(part[inside], whole[inside])
+    rows, cols = np.nonzero(inside)
+    assert abs(int(rows.min()) - 60) <= 1
+    assert abs(int(rows.max()) - 199) <= 1
+    assert abs(int(cols.min()) - 50) <= 1
+    assert abs(int(cols.max()) - 149) <= 1
+    with pytest.raises(InputError, match="outside the scene"):
+        far = tmp_path / "far.gpkg"
+        gpd.GeoDataFrame({"geometry": [box(0, 0, 1, 1)]}, crs="EPSG:4326").to_file(far)
+        geoseg.predict(scene, out=tmp_path / "far", aoi=far, **options)
+    assert not (tmp_path / "far").exists()
+
+
+def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:
+    made = geoseg.predict(scene_file(make_pixels(150, 150)), model=linear, out=tmp_path / "out")
+    manifest = json.loads(made.manifest.read_text())
+    assert sum(manifest["pixels"].values()) == 150 * 150
+    assert manifest["legend"][0]["name"] == "forest"
+    assert manifest["chunks"] == {"total": 1, "failed": {}}
+    assert all(fault is None for _, fault in verify_files(tmp_path / "out"))
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "classes.tif",
+        "confidence.tif",
+        "manifest.json",
+        "run.yaml",
+        "log.jsonl",
+    }
+
+
+def test_the_same_command_again_only_checks(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:
+    scene, out = scene_file(make_pixels(100, 100)), tmp_path / "out"
+    first = geoseg.predict(scene, model=linear, out=out)
+    stamp = first.classes.stat().st_mtime_ns
+    again = geoseg.predict(scene, model=linear, out=out)
+    assert first.fresh
+    assert not again.fresh
+    assert again.pixels == first.pixels
+    assert first.classes.stat().st_mtime_ns == stamp
+
+    with pytest.raises(OutputConflictError, match=r"tiling\.stitch: 'crop' -> 'blend'"):
+        geoseg.predict(scene, model=linear, out=out, stitch="blend")
+    assert geoseg.predict(scene, model=linear, out=out, stitch="blend", overwrite=True).fresh
+
+    (out / "classes.tif").write_bytes(b"harm")
+    with pytest.raises(OutputConflictError, match="was changed"):
+        geoseg.predict(scene, model=linear, out=out, stitch="blend")
+
+
+def test_files_of_others_are_never_replaced(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "classes.tif").write_bytes(b"somebody's work")
+    with pytest.raises(OutputConflictError, match="without a manifest"):
+        geoseg.predict(scene_file(make_pixels(64, 64)), model=linear, out=out)
+    assert (out / "classes.tif").read_bytes() == b"somebody's work"
+
+
+def test_a_changed_scene_is_not_resumed(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, out = scene_file(make_pixels(200, 200)), tmp_path / "out"
+    _interrupt(monkeypatch, after=1)
+    with pytest.raises(KeyboardInterrupt):
+        geoseg.predict(scene, model=linear, out=out, tile=128, chunk=64)
+    monkeypatch.undo()
+    scene_file(make_pixels(200, 200, seed=1))
+    with pytest.raises(OutputConflictError, match="sha256"):
+        geoseg.predict(scene, model=linear, out=out, tile=128, chunk=64)
+
+
+def _interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Let Ctrl-C arrive after some chunks."""
+    from geoseg.prediction import run as module
+
+    real, calls = module.predict_chunk, [0]
+
+    def interrupted(request: object, index: int) -> object:
+        if calls[0] == after:
+            raise KeyboardInterrupt
+        calls[0] += 1
+        return real(request, index)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "predict_chunk", interrupted)
+
+
+def test_resume_computes_only_what_is_missing_and_what_was_harmed(
+    scene_file: SceneFile, unet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, out = scene_file(make_pixels(400, 400)), tmp_path / "out"
+    options = {"model": unet, "tile": 192, "chunk": 128, "threads": 1}
+    expected = labels_of(geoseg.predict(scene, out=tmp_path / "clean", **options))
+    _interrupt(monkeypatch, after=6)
+    with pytest.raises(KeyboardInterrupt):
+        geoseg.predict(scene, out=out, **options)
+    monkeypatch.undo()
+    assert not (out / "classes.tif").exists()
+    chunks = sorted((out / ".work" / "store.zarr" / "classes" / "c").rglob("*"))
+    chunks = [c for c in chunks if c.is_file()]
+    assert len(chunks) == 6
+    harmed = bytearray(chunks[0].read_bytes())
+    harmed[len(harmed) // 2] ^= 4
+    chunks[0].write_bytes(harmed)
+    chunks[1].unlink()
+    made = geoseg.predict(scene, out=out, **options)
+    np.testing.assert_array_equal(labels_of(made), expected)
+    events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    second = events[[i for i, e in enumerate(events) if e["event"] == "start"][1] :]
+    assert len([e for e in second if e["event"] == "stale"]) == 2
+    assert len([e for e in second if e["event"] == "chunk"]) == 16 - 4
+
+
+def _corrupt_block(scene: Path) -> None:
+    """Overwrite the data of one block in the middle of a compressed file."""
+    size = scene.stat().st_size
+    with scene.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * 2000)
+
+
+def test_a_corrupt_block_costs_the_map_or_a_named_hole(
+    scene_file: SceneFile, linear: Path, tmp_path: Path
+) -> None:
+    scene, out = scene_file(make_pixels(1500, 1500)), tmp_path / "out"
+    _corrupt_block(scene)
+    options = {"model": linear, "tile": 320, "chunk": 256, "out": out, "force": True}
+    with pytest.raises(ChunksFailedError, match=r"chunks failed, no map was published.*rows") as caught:
+        geoseg.predict(scene, **options)
+    assert caught.value.exit_code == 4
+    assert not (out / "classes.tif").exists()
+    with pytest.raises(OutputConflictError):
+        geoseg.predict(scene, allow_missing=True, **options)
+    made = geoseg.predict(scene, allow_missing=True, overwrite=True, **options)
+    manifest = json.loads(made.manifest.read_text())
+    assert 0 < len(manifest["chunks"]["failed"]) < manifest["chunks"]["total"]
+    assert 0 < made.pixels["nodata"] < 1500 * 1500
+    with rasterio.open(made.classes) as file:
+        assert file.tags()["GEOSEG_MISSING_CHUNKS"] == str(len(manifest["chunks"]["failed"]))
+
+
+def test_a_plan_that_does_not_fit_is_refused_before_anything_is_written(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geoseg.prediction import plan
+
+    class Small:
+        available = 1000
+
+    monkeypatch.setattr(plan.psutil, "virtual_memory", Small)
+    with pytest.raises(ResourceError, match="does not fit the memory") as caught:
+        geoseg.predict(scene_file(make_pixels(100, 100)), model=linear, out=tmp_path / "out")
+    assert caught.value.exit_code == 5
+
+
+def test_the_forecast_counts_what_the_run_does(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:
+    scene = scene_file(make_pixels(700, 300))
+    for stitch in ("crop", "blend"):
+        cost = geoseg.plan(scene, model=linear, tile=192, chunk=256, stitch=stitch)
+        made = geoseg.predict(scene, model=linear, tile=192, chunk=256, stitch=stitch, out=tmp_path / stitch)
+        tiles = json.loads(made.manifest.read_text())["tiles"]
+        assert cost.preparation.tiling.forward_tiles == tiles["run"] + tiles["skipped"]
+        assert cost.seconds is not None
+        assert cost.seconds > 0
