@@ -25,7 +25,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg import __version__
-from geoseg.errors import GeosegError, OutputConflictError, ResourceError
+from geoseg.errors import GeosegError, InputError, OutputConflictError, ResourceError
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import color_table_of, tags_of
@@ -119,13 +119,16 @@ def publish_cog(
         "transform": grid.transform,
     }
     try:
-        with safe_gdal():
+        with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, dtype)):
             written = _write_tiled(
                 tiled, profile, read, windows, digests, progress, metadata, description, legend
             )
             _copy_as_cog(tiled, partial, resampling or ("mode" if legend else "nearest"))
             tiled.unlink()
-        _verify(partial, target, written, grid)
+        try:
+            _verify(partial, target, written, grid)
+        except InputError as error:
+            raise _spoiled(target, f"it does not read back: {error.what}, {error.why}") from None
         _commit(partial, target)
     except (OSError, RasterioError) as error:
         raise _cannot_write(error, target) from None
@@ -176,6 +179,11 @@ def _write_tiled(
             if progress is not None:
                 progress(window.area)
     return written
+
+
+def _cache_bytes(grid: Grid, dtype: str) -> int:
+    """GDAL's block cache while publishing: three rows of blocks, since the COG driver copies row by row."""
+    return max(32 * 2**20, 3 * BLOCK * grid.width * np.dtype(dtype).itemsize)
 
 
 def _intermediate(windows: Sequence[Window]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from geoseg.errors import InputError
 
 # GDAL's block cache would grow to 5 % of the machine's memory, so that a larger scene takes more memory than
 # a small one; GDAL reads this variable (in MB) once, at its first read.
-os.environ.setdefault("GDAL_CACHEMAX", "128")
+os.environ.setdefault("GDAL_CACHEMAX", "64")
 
 _warnings_lock = threading.RLock()
 

@@ -117,14 +117,18 @@ class Scene:
                 f"of {self.grid.height} x {self.grid.width}",
             )
         chosen = self.bands if bands is None else choose_bands(self.bands, bands, self.name)
-        pixels = np.empty((len(chosen), *window.shape), self.dtype)
+        files = sorted({b.file for b in chosen})
+        pixels = np.empty((len(chosen), *window.shape) if len(files) > 1 else 0, self.dtype)
         valid = np.ones(window.shape, np.bool_)
-        for file in sorted({b.file for b in chosen}):
+        for file in files:
             places = [i for i, b in enumerate(chosen) if b.file == file]
             part = self._read(file, [chosen[i].number for i in places], window)
             for i, band in zip(places, part, strict=True):
                 _mark_nodata(valid, band, chosen[i].nodata)
-            pixels[places] = part
+            if len(files) > 1:
+                pixels[places] = part
+            else:
+                pixels = part.astype(self.dtype, copy=False)
             if self.alphas and self.alphas[file]:
                 valid &= (self._read(file, list(self.alphas[file]), window) != 0).all(axis=0)
             elif self.masked and self.masked[file]:

@@ -6,6 +6,7 @@ dropped on the map; a GeoPackage holds the same text in its table ``layer_styles
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as Xml
 
 from geoseg.legend import LandClass, Legend
@@ -65,7 +66,7 @@ def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0)
     opacity
         0 (transparent) to 1.
     """
-    root = _qgis(styleCategories="Symbology|Fields|Labeling")
+    root = _qgis(styleCategories="Symbology")
     renderer = Xml.SubElement(
         root,
         "renderer-v2",
@@ -164,7 +165,7 @@ def _rgba(color: str) -> str:
 
 def _printable(text: str) -> str:
     """Text without the control characters that XML cannot hold, escaped or not."""
-    return "".join(ch for ch in text if ch in "\t\n" or (ch >= " " and ch not in "\ufffe\uffff"))
+    return re.sub("[^\\t\\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
 
 
 def _text(root: Xml.Element) -> str:
