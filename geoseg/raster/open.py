@@ -249,6 +249,7 @@ def _open(path: Path, *, allow_vrt: bool) -> Any:
             ) from None
     try:
         _check_limits(dataset, path)
+        _check_ends(dataset, path)
     except InputError:
         dataset.close()
         raise
@@ -276,6 +277,29 @@ def _check_limits(dataset: Any, path: Path) -> None:
             why=f"the decompression limit is {MAX_BLOCK_BYTES // 2**20} MiB",
             hint="tile it again: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE INPUT OUTPUT.tif",
         )
+
+
+def _check_ends(dataset: Any, path: Path) -> None:
+    """InputError where the first or last block of a band lies beyond the end of the file.
+
+    A truncated GeoTIFF opens without a word and fails hours later; this is the cheap part of that check, the
+    rest is found when the block is read.
+    """
+    size = path.stat().st_size
+    for number, (height, width) in enumerate(dataset.block_shapes, 1):
+        for row, col in ((0, 0), ((dataset.height - 1) // height, (dataset.width - 1) // width)):
+            place = [
+                dataset.get_tag_item(f"BLOCK_{k}_{col}_{row}", "TIFF", bidx=number)
+                for k in ("OFFSET", "SIZE")
+            ]
+            if all(place) and sum(map(int, place)) > size:
+                raise InputError(
+                    "truncated",
+                    where=path,
+                    why=f"block row {row} column {col} of band {number} ends at byte {sum(map(int, place))}, "
+                    f"the file at byte {size}",
+                    hint="copy or download it again",
+                )
 
 
 def gdal_reason(error: BaseException) -> str:

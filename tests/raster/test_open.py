@@ -35,15 +35,14 @@ def _close():
 
 def test_no_other_module_opens_rasters_for_reading() -> None:
     folder = Path(geoseg.__file__).parent
-    offenders = []
-    for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and ast.unparse(node.func) in {"rasterio.open", "rasterio.io.DatasetReader"}
-                and (len(node.args) < 2 or ast.unparse(node.args[1]) != "'w'")
-            ):
-                offenders.append(file.relative_to(folder).as_posix())
+    offenders = [
+        file.relative_to(folder).as_posix()
+        for file in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"rasterio.open", "rasterio.io.DatasetReader"}
+        and (len(node.args) < 2 or ast.unparse(node.args[1]) != "'w'")
+    ]
     assert offenders == ["raster/open.py"]
 
 
@@ -67,29 +66,29 @@ def test_no_other_module_opens_rasters_for_reading() -> None:
     ],
 )
 def test_only_local_files_are_opened(path: str) -> None:
-    with pytest.raises(InputError, match="not a local file|not found|NUL"):
+    with pytest.raises(InputError, match=r"not a local file|not found|NUL"):
         open_scene(path)
 
 
 def test_missing_folder_empty_and_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.tif: not found"):
         open_scene(tmp_path / "nowhere.tif")
-    with pytest.raises(InputError, match="no rasters in the folder"):
+    with pytest.raises(InputError, match=r"no rasters in the folder"):
         open_scene(tmp_path)
     (tmp_path / "empty.tif").touch()
-    with pytest.raises(InputError, match="0 bytes"):
+    with pytest.raises(InputError, match=r"0 bytes"):
         open_scene(tmp_path / "empty.tif")
     (tmp_path / "text.tif").write_text("a,b,c\n1,2,3\n")
-    with pytest.raises(InputError, match="content is text"):
+    with pytest.raises(InputError, match=r"content is text"):
         open_scene(tmp_path / "text.tif")
     (tmp_path / "noise.tif").write_bytes(bytes(range(128, 256)) * 20)
-    with pytest.raises(InputError, match="unknown binary"):
+    with pytest.raises(InputError, match=r"unknown binary"):
         open_scene(tmp_path / "noise.tif")
     (tmp_path / "header.tif").write_bytes(b"II*\x00" + bytes(40))
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=r"damaged"):
         open_scene(tmp_path / "header.tif")
     os.mkfifo(tmp_path / "pipe.tif")
-    with pytest.raises(InputError, match="not a regular file"):
+    with pytest.raises(InputError, match=r"not a regular file"):
         open_scene(tmp_path / "pipe.tif")
 
 
@@ -118,7 +117,7 @@ def test_a_disguised_vrt_reaches_no_host(tmp_path: Path) -> None:
             "inline.vrt": VRT.format(relative=0, source=wms.replace("<", "&lt;")),
             "good.tif.ovr": VRT.format(relative=0, source=f"/vsicurl/{host}/a.tif"),
             "good.tif.msk": VRT.format(relative=0, source=f"/vsicurl/{host}/a.tif"),
-            "good.tif.aux.xml": f"<PAMDataset><SRS>EPSG:4326</SRS><Metadata><MDI key='a'>{host}</MDI></Metadata></PAMDataset>",
+            "good.tif.aux.xml": f"<PAMDataset><SRS>EPSG:4326</SRS><!-- {host} --></PAMDataset>",
         }
         for name, text in hostile.items():
             (tmp_path / name).write_text(text)
@@ -155,12 +154,14 @@ def test_vrt_by_opt_in_only(tmp_path: Path) -> None:
 
 def test_vrt_sources_must_exist_and_be_plain(tmp_path: Path) -> None:
     (tmp_path / "gone.vrt").write_text(VRT.format(relative=1, source="gone.tif"))
-    with pytest.raises(InputError, match="not found"):
+    with pytest.raises(InputError, match=r"not found"):
         open_scene(tmp_path / "gone.vrt", allow_vrt=True)
     (tmp_path / "nested.vrt").write_text(VRT.format(relative=1, source="gone.vrt"))
-    with pytest.raises(InputError, match="content is VRT"):
+    with pytest.raises(InputError, match=r"content is VRT"):
         open_scene(tmp_path / "nested.vrt", allow_vrt=True)
-    (tmp_path / "entity.vrt").write_text('<!DOCTYPE a [<!ENTITY b "c">]>' + VRT.format(relative=1, source="&b;"))
+    (tmp_path / "entity.vrt").write_text(
+        '<!DOCTYPE a [<!ENTITY b "c">]>' + VRT.format(relative=1, source="&b;")
+    )
     with pytest.raises(GeosegError):
         open_scene(tmp_path / "entity.vrt", allow_vrt=True)
 
@@ -169,7 +170,12 @@ def test_a_block_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.tif"
     side = 8208
     write(
-        bomb, np.zeros((16, 16), np.uint8), tiled=True, blockxsize=16, blockysize=16, compress="deflate",
+        bomb,
+        np.zeros((16, 16), np.uint8),
+        tiled=True,
+        blockxsize=16,
+        blockysize=16,
+        compress="deflate",
         sparse_ok=True,
     )
     with rasterio.open(
@@ -208,7 +214,9 @@ def test_many_threads_read_the_same_pixels(tmp_path: Path) -> None:
         rng = np.random.default_rng(seed)
         for _ in range(50):
             row, col = (int(n) for n in rng.integers(0, 200, 2))
-            if not np.array_equal(scene.read(Window(row, col, 50, 40))[0], pixels[:, row : row + 50, col : col + 40]):
+            if not np.array_equal(
+                scene.read(Window(row, col, 50, 40))[0], pixels[:, row : row + 50, col : col + 40]
+            ):
                 wrong.append((row, col))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
@@ -229,15 +237,18 @@ def test_a_replaced_file_is_opened_anew(tmp_path: Path) -> None:
 
 def test_open_files_do_not_grow(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", coordinates(4, 5, 1))
-    count = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    table = Path("/proc/self/fd")
+    count = len(list(table.iterdir())) if table.exists() else 0
     for _ in range(100):
         open_scene(path).read(Window(0, 0, 4, 5))
         close_handles()
     if count:
-        assert len(os.listdir("/proc/self/fd")) <= count + 1
+        assert len(list(table.iterdir())) <= count + 1
 
 
-def test_a_forked_child_does_not_touch_its_parents_handles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forked_child_does_not_touch_its_parents_handles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "a.tif", coordinates(4, 5, 1))
     mine = open_raster(path)
     monkeypatch.setattr(os, "getpid", lambda: -1)
@@ -267,6 +278,6 @@ def test_no_warning_escapes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", coordinates(4, 5, 1), crs=None, transform=None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(InputError, match="no georeferencing"):
+        with pytest.raises(InputError, match=r"no georeferencing"):
             open_scene(path)
         assert open_scene(path, assume_crs=32633, assume_transform="10,0,0,0,-10,0").count == 1
