@@ -46,8 +46,6 @@ endef
 
 demo: $(VENV)/.test
 	$(BIN)/geoseg demo --out demo-out
-	@echo
-	@echo "Look at demo-out/: drag classes.tif and classes.gpkg into QGIS, or open the pictures (*.png)."
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow" $(FLAGS)
