@@ -29,6 +29,16 @@ def pixel_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
     return _interpolated(grid, window)
 
 
+def area_nodes(grid: Grid, window: Window) -> tuple[NDArray[np.float64], int]:
+    """(areas, step): in a projected CRS, the pixel areas between which `pixel_areas` is bilinear.
+
+    Node (i, j) lies at pixel corner (row, col) = ((window.row // step + i) * step, (window.col // step + j) * step);
+    the nodes surround every pixel centre of the window. For compiled code that goes over the pixels anyway.
+    """
+    rows, cols = _nodes(window.row, window.row_end), _nodes(window.col, window.col_end)
+    return _node_areas(grid, rows, cols), _NODE_STEP
+
+
 def _zone_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
     rows = np.arange(window.row, window.row_end + 1, dtype=np.float64)
     unit = float(grid.crs.axis_info[0].unit_conversion_factor)  # to radians

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.errors import InputError
+from geoseg.geometry import Window
 from geoseg.legend import NODATA
+from geoseg.raster.classmap import ClassMap
+from geoseg.raster.scene import Scene
 from geoseg.regions.join import OpenRegions
 from geoseg.regions.label import borders_of, label_chunk
+from geoseg.vectorization.measure import integer_areas
 from geoseg.vectorization.seams import Rings, assemble
 from geoseg.vectorization.trace import Paths, select_paths, trace_chunk
 
@@ -60,7 +65,68 @@ def shapes_of(
     )
 
 
-def surrounded(classes: NDArray[np.uint8], *, top: bool, left: bool, bottom: bool, right: bool) -> NDArray[np.uint8]:
-    """Classes with a rim of 255 on the sides named, where the scene ends."""
-    rims = ((int(top), int(bottom)), (int(left), int(right)))
-    return np.pad(classes, rims, constant_values=NODATA)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkSource:
+    """What a worker reads chunks from; it holds no open file and can be pickled.
+
+    Attributes
+    ----------
+    classes
+        The class map.
+    confidence
+        Raster of confidence on the same grid, or None.
+    area_unit
+        Square metres of a unit of area.
+    only
+        Class numbers to keep, or None for all; the others count as nodata.
+    """
+
+    classes: ClassMap
+    confidence: Scene | None
+    area_unit: float
+    only: tuple[int, ...] | None
+
+    def shapes(self, window: Window) -> ChunkShapes:
+        """Regions of the chunk with this window."""
+        grid = self.classes.grid
+        around = window.grow(1).clip(*grid.shape)
+        classes = self.classes.read(around)
+        if self.only is not None:
+            table = np.full(256, NODATA, np.uint8)
+            table[list(self.only)] = self.only
+            classes = table[classes]
+        rims = (
+            (around.row - window.row + 1, window.row_end + 1 - around.row_end),
+            (around.col - window.col + 1, window.col_end + 1 - around.col_end),
+        )
+        return shapes_of(
+            np.pad(classes, rims, constant_values=NODATA),
+            row=window.row,
+            col=window.col,
+            scene_width=grid.width,
+            areas=integer_areas(grid, window, self.area_unit),
+            confidence=None if self.confidence is None else percent(self.confidence, window),
+        )
+
+
+def percent(confidence: Scene, window: Window) -> NDArray[np.uint8]:
+    """Confidence (h, w) in percent, 255 where there is none, from percent or from fractions.
+
+    Raises
+    ------
+    InputError
+        A value that is neither.
+    """
+    (values,), valid = confidence.read(window)
+    most = 1 if values.dtype.kind == "f" else 100
+    wrong = valid & ((values < 0) | (values > most))
+    if wrong.any():
+        raise InputError(
+            f"confidence {values[wrong][0]:g} is out of range",
+            where=confidence.name,
+            why=f"{values.dtype} holds 0 to {most}",
+            hint="fractions from 0 to 1 as float32, or whole percent from 0 to 100, with a nodata tag",
+        )
+    out = np.full(values.shape, NODATA, np.uint8)
+    out[valid] = np.rint(values[valid] * (100 / most))
+    return out

@@ -89,81 +89,62 @@ def select_paths(paths: Paths, rank: NDArray[np.int32]) -> Paths:
 def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     flat = classes.ravel()
-    stride = width + 2
     runs = (row_start, start, label)
     seen = np.zeros(height * width, np.uint8)
     points = np.empty((1024, 2), np.int32)
-    offsets, owner = np.empty(256, np.int64), np.empty(256, np.int32)
+    offsets, owner = np.zeros(256, np.int64), np.empty(256, np.int32)
     first, last = np.empty(256, np.int8), np.empty(256, np.int8)
-    offsets[0] = 0
     paths = 0
-    stack = _border_starts(flat, height, width, stride, runs, is_open)
+    stack = _border_starts(flat, height, width, runs, is_open)
     depth = stack.shape[0]
-    for r in range(height):
-        for k in range(row_start[r], row_start[r + 1]):
-            own = label[k]
-            if own < 0:
+    r, k, c = 0, 0, 0
+    while True:
+        # next edge to walk from: a known start of an arc, else the next stretch of a top edge nobody walked yet
+        if depth > 0:
+            depth -= 1
+            pixel, d = stack[depth] >> 2, stack[depth] & 3
+            bit = np.uint8(2 << d)
+            if seen[pixel] & bit:
                 continue
-            c0 = np.int64(start[k])
-            c1 = np.int64(start[k + 1]) if k + 1 < row_start[r + 1] else np.int64(width)
-            v = classes[r + 1, c0 + 1]
-            c = c0 - 1
-            while depth > 0 or c < c1 - 1:
-                if depth > 0:
-                    # an arc known by its first edge: leave it if it was walked before
-                    depth -= 1
-                    begin = stack[depth]
-                    pixel, d = begin >> 2, begin & 3
-                    bit = np.uint8(2 << d)
-                    if seen[pixel] & bit:
-                        continue
-                    seen[pixel] |= bit
-                    r0, c0_ = pixel // width, pixel % width
-                    own_label = label_at(row_start, start, label, r0, c0_)
-                    is_arc = True
-                else:
-                    # the next stretch of this run's top edge that nobody walked yet, at its left end
-                    c += 1
-                    if classes[r, c + 1] == v or (c > c0 and classes[r, c] != v):
-                        continue
-                    if seen[r * width + c] & np.uint8(_TOP_SEEN):
-                        continue
-                    r0, c0_, d = np.int64(r), c, np.int64(WEST)
-                    own_label = own
-                    is_arc = False
-                begun = offsets[paths]
-                points, end, ended_at, heading = _walk(
-                    flat, height, width, stride, runs, is_open, own_label, r0, c0_, d, is_arc, seen, points, begun, row, col
-                )
-                if ended_at >= 0:
-                    # where the cut lies inside the chunk, two arcs start at it: around the pixel beyond, and here
-                    pr, pc = ended_at // width, ended_at % width
-                    right = (heading + 3) & 3
-                    yr = pr + _ROW_STEP[heading] + _ROW_STEP[right]
-                    yc = pc + _COL_STEP[heading] + _COL_STEP[right]
-                    if 0 <= yr < height and 0 <= yc < width:
-                        if depth + 2 > stack.shape[0]:
-                            grown = np.empty(2 * depth + 16, np.int64)
-                            grown[:depth] = stack[:depth]
-                            stack = grown
-                        stack[depth] = (yr * width + yc) * 4 + right
-                        stack[depth + 1] = (pr * width + pc) * 4 + ((heading + 1) & 3)
-                        depth += 2
-                if ended_at >= 0 and not is_arc:
-                    # cut on the way round: forget it, its arcs are walked from their own starts. None is missed:
-                    # as many arcs start as end at every cut inside the chunk, so those that no known start leads
-                    # to form closed circuits, and each circuit has a top edge
-                    continue
-                if paths + 2 > owner.shape[0]:
-                    size = 2 * owner.shape[0]
-                    offsets = _grown(offsets, size)
-                    owner = _grown(owner, size)
-                    first, last = _grown(first, size), _grown(last, size)
-                owner[paths] = own_label
-                first[paths] = d if is_arc else -1
-                last[paths] = heading if is_arc else -1
-                paths += 1
-                offsets[paths] = end
+            seen[pixel] |= bit
+            pr, pc = pixel // width, pixel % width
+            own = label_at(row_start, start, label, pr, pc)
+            is_arc = True
+        else:
+            r, k, c = _next_top(classes, runs, seen, r, k, c)
+            if r == height:
+                break
+            pr, pc, d, own = r, c, np.int64(WEST), label[k]
+            is_arc = False
+        points, end, cut_at, heading = _walk(
+            flat, height, width, runs, is_open, own, pr, pc, d, is_arc, seen, points, offsets[paths], row, col
+        )
+        if cut_at >= 0:
+            # where the cut lies inside the chunk, two arcs start at it: around the pixel beyond, and here
+            pr, pc = cut_at // width, cut_at % width
+            right = (heading + 3) & 3
+            yr = pr + _ROW_STEP[heading] + _ROW_STEP[right]
+            yc = pc + _COL_STEP[heading] + _COL_STEP[right]
+            if 0 <= yr < height and 0 <= yc < width:
+                if depth + 2 > stack.shape[0]:
+                    stack = _grown(stack, 2 * depth + 16)
+                stack[depth] = (yr * width + yc) * 4 + right
+                stack[depth + 1] = cut_at * 4 + ((heading + 1) & 3)
+                depth += 2
+        if cut_at >= 0 and not is_arc:
+            # cut on the way round: forget it, its arcs are walked from their own starts. None is missed: as many
+            # arcs start as end at every cut inside the chunk, so those that no known start leads to form closed
+            # circuits, and each circuit has a top edge
+            continue
+        if paths + 2 > owner.shape[0]:
+            size = 2 * owner.shape[0]
+            offsets, owner = _grown(offsets, size), _grown(owner, size)
+            first, last = _grown(first, size), _grown(last, size)
+        owner[paths] = own
+        first[paths] = d if is_arc else -1
+        last[paths] = heading if is_arc else -1
+        paths += 1
+        offsets[paths] = end
     n = offsets[paths]
     return (
         points[:n].copy(),
@@ -175,6 +156,36 @@ def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
+def _next_top(classes, runs, seen, r, k, c):  # type: ignore[no-untyped-def]
+    """(row, run, column) of the next stretch of top edge not walked yet, at its left end; row = height at the end.
+
+    Looks at (r, c) in run k first.
+    """
+    row_start, start, label = runs
+    height, width = classes.shape[0] - 2, classes.shape[1] - 2
+    while r < height:
+        above = classes[r]
+        while k < row_start[r + 1]:
+            c0 = np.int64(start[k])
+            c1 = np.int64(start[k + 1]) if k + 1 < row_start[r + 1] else np.int64(width)
+            if label[k] >= 0:
+                v = classes[r + 1, c0 + 1]
+                c = max(c, c0)
+                begins = c == c0 or above[c] == v
+                while c < c1:
+                    other = above[c + 1] != v
+                    if other and begins and not seen[r * width + c] & np.uint8(_TOP_SEEN):
+                        return r, k, c
+                    begins = not other
+                    c += 1
+            c = c1
+            k += 1
+        r += 1
+        c = 0
+    return r, k, c
+
+
+@njit(nogil=True, cache=True)
 def _grown(array, size):  # type: ignore[no-untyped-def]
     grown = np.empty(size, array.dtype)
     grown[: array.shape[0]] = array
@@ -183,73 +194,76 @@ def _grown(array, size):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _walk(  # type: ignore[no-untyped-def]
-    flat, height, width, stride, runs, is_open, own, r, c, d, is_arc, seen, points, n, row, col
+    flat, height, width, runs, is_open, own, r, c, d, is_arc, seen, points, n, row, col
 ):
     """Walk from pixel (r, c)'s edge d to the next cut, or round to the start.
 
-    Returns (points, end, pixel of the cut or -1, last direction). An arc records its start and its end; a ring
+    Returns (points, end, pixel of the cut or -1, last direction). A ring is begun at the last pixel along an edge.
+    An arc records its start and its end; a ring
     is turned to start at its smallest point.
     """
     row_start, start, label = runs
+    stride = width + 2
     cuts = is_open[own]
     r_begin, c_begin, d_begin = r, c, d
     p = (r + 1) * stride + c + 1
     v = flat[p]
-    smallest, smallest_row, smallest_col = n, np.int64(1) << 40, np.int64(0)
-    begun = n
+    begun = smallest = n
+    smallest_row, smallest_col = np.int64(1) << 40, np.int64(0)
     if is_arc:
         # the corner where edge d starts
         points[n, 0] = row + r + (d == EAST or d == NORTH)
         points[n, 1] = col + c + (d == WEST or d == NORTH)
         n += 1
     while True:
-        right = (d + 3) & 3
         dr, dc = _ROW_STEP[d], _COL_STEP[d]
-        ahead = p + dr * stride + dc
-        beyond = ahead + _ROW_STEP[right] * stride + _COL_STEP[right]
-        turn = 0
-        nr, nc = r, c
-        np_ = p
-        if flat[ahead] == v:
-            nr, nc, np_ = r + dr, c + dc, ahead
-            if flat[beyond] == v:
-                nr, nc, np_ = nr + _ROW_STEP[right], nc + _COL_STEP[right], beyond
-                turn = -1
-        elif flat[beyond] == v:
-            yr, yc = r + dr + _ROW_STEP[right], c + dc + _COL_STEP[right]
-            joined = _corner(height, width, row_start, start, label, is_open, own, yr, yc)
-            if joined == _CUT:
-                turn = _CUT
-            elif joined:
-                nr, nc, np_ = yr, yc, beyond
-                turn = -1
-            else:
-                turn = 1
-        else:
-            turn = 1
-        if cuts and turn != _CUT and (nr < 0 or nr >= height or nc < 0 or nc >= width):
-            turn = _CUT
-        if turn != 0:
-            if d == WEST:
-                seen[r * width + c] |= np.uint8(_TOP_SEEN)
-            if n + 2 > points.shape[0]:
-                grown = np.empty((2 * points.shape[0], 2), np.int32)
-                grown[:n] = points[:n]
-                points = grown
-            # the corner where edge d ends
-            er = row + r + (d == SOUTH or d == EAST)
-            ec = col + c + (d == EAST or d == NORTH)
-            points[n, 0], points[n, 1] = er, ec
-            if er < smallest_row or (er == smallest_row and ec < smallest_col):
-                smallest, smallest_row, smallest_col = n, er, ec
-            n += 1
-            if turn == _CUT:
-                return points, n, r * width + c, d
-            d = (d + 4 + turn) & 3
-        r, c, p = nr, nc, np_
-        if r == r_begin and c == c_begin and d == d_begin and not is_arc:
+        right = (d + 3) & 3
+        sr, sc = dr + _ROW_STEP[right], dc + _COL_STEP[right]
+        ahead, beyond = dr * stride + dc, sr * stride + sc
+        # straight on: the same class ahead, another one beyond the edge
+        while flat[p + ahead] == v and flat[p + beyond] != v:
+            if cuts and not (0 <= r + dr < height and 0 <= c + dc < width):
+                break
+            p += ahead
+            r += dr
+            c += dc
+        # pixel (r, c) is the last one along this edge, which ends in a corner
+        if r == r_begin and c == c_begin and d == d_begin and n > begun and not is_arc:
             _rotate(points, begun, n, smallest)
             return points, n, np.int64(-1), d
+        er = row + r + (d == SOUTH or d == EAST)
+        ec = col + c + (d == EAST or d == NORTH)
+        if d == WEST:
+            seen[r * width + c] |= np.uint8(_TOP_SEEN)
+        if n + 2 > points.shape[0]:
+            points = _grown_points(points, n)
+        points[n, 0], points[n, 1] = er, ec
+        if er < smallest_row or (er == smallest_row and ec < smallest_col):
+            smallest, smallest_row, smallest_col = n, er, ec
+        n += 1
+        cut_at = r * width + c
+        crosses = flat[p + beyond] == v
+        if crosses and flat[p + ahead] != v:
+            joined = _corner(height, width, row_start, start, label, is_open, own, r + sr, c + sc)
+            if joined == _CUT:
+                return points, n, cut_at, d
+            crosses = joined == 1
+        elif not crosses and flat[p + ahead] == v:
+            return points, n, cut_at, d  # straight on, out of the chunk
+        if crosses:
+            r, c, p = r + sr, c + sc, p + beyond
+            if cuts and not (0 <= r < height and 0 <= c < width):
+                return points, n, cut_at, d
+            d = right
+        else:
+            d = (d + 1) & 3
+
+
+@njit(nogil=True, cache=True)
+def _grown_points(points, n):  # type: ignore[no-untyped-def]
+    grown = np.empty((2 * points.shape[0], 2), np.int32)
+    grown[:n] = points[:n]
+    return grown
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -287,7 +301,7 @@ def _reverse(points, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _border_starts(flat, height, width, stride, runs, is_open):  # type: ignore[no-untyped-def]
+def _border_starts(flat, height, width, runs, is_open):  # type: ignore[no-untyped-def]
     """First edges of the arcs that start at the chunk's border, as pixel * 4 + direction."""
     row_start, start, label = runs
     starts = np.empty(8 * (height + width) + 8, np.int64)
@@ -307,7 +321,7 @@ def _border_starts(flat, height, width, stride, runs, is_open):  # type: ignore[
                     c = max(c + 1, min(c1, np.int64(width - 1)))
                     continue
                 for d in range(4):
-                    if _is_start(flat, height, width, stride, runs, is_open, own, np.int64(r), c, d):
+                    if _is_start(flat, height, width, runs, is_open, own, np.int64(r), c, d):
                         starts[n] = (np.int64(r) * width + c) * 4 + d
                         n += 1
                 c += 1
@@ -315,9 +329,10 @@ def _border_starts(flat, height, width, stride, runs, is_open):  # type: ignore[
 
 
 @njit(nogil=True, cache=True)
-def _is_start(flat, height, width, stride, runs, is_open, own, r, c, d):  # type: ignore[no-untyped-def]
+def _is_start(flat, height, width, runs, is_open, own, r, c, d):  # type: ignore[no-untyped-def]
     """Whether edge d of pixel (r, c) is a boundary whose predecessor this chunk cannot know."""
     row_start, start, label = runs
+    stride = width + 2
     right = (d + 3) & 3
     p = (r + 1) * stride + c + 1
     v = flat[p]

@@ -1,0 +1,149 @@
+"""Output files by suffix, each written in one pass from a stream of Arrow batches.
+
+A writer gets a partial path in the output's own folder and leaves nothing under the final name; `publish` renames.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geoseg.errors import OutputConflictError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WRITERS = {
+    ".gpkg": "geoseg.vectorization.ogr:write_geopackage",
+    ".shp": "geoseg.vectorization.shapefile:write_shapefile",
+    ".fgb": "geoseg.vectorization.ogr:write_flatgeobuf",
+    ".parquet": "geoseg.vectorization.geoparquet:write_geoparquet",
+    ".geojson": "geoseg.vectorization.ogr:write_geojson",
+}
+
+GEOMETRY = "geometry"
+"""Name of the column that holds well-known binary."""
+
+BOUNDS = ("xmin", "ymin", "xmax", "ymax")
+"""Columns of a batch that hold each polygon's bounding box; not an attribute of the output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What every writer needs to know beside the batches.
+
+    Attributes
+    ----------
+    name
+        Layer name.
+    crs_wkt
+        CRS of the coordinates, as WKT.
+    schema
+        Columns of the batches.
+    style
+        QML text of the classes seen, asked for when all batches are written.
+    metadata
+        Facts about the data, as texts.
+    """
+
+    name: str
+    crs_wkt: str
+    schema: pa.Schema
+    style: Callable[[], str]
+    metadata: Mapping[str, str]
+
+
+Batches = Iterator["pa.RecordBatch"]
+Writer = Callable[[Path, Batches, Layer], "list[tuple[Path, str]]"]
+"""(partial file, batches, layer) -> [(file written, its final name)], the file that users open last."""
+
+
+def writer_for(path: Path) -> Writer:
+    """Writer of a file's format; UsageError lists the suffixes that are known."""
+    target = _WRITERS.get(path.suffix.lower())
+    if target is None:
+        raise UsageError(
+            f"unknown vector format {path.suffix!r}" if path.suffix else "output without a suffix",
+            where=path,
+            why=f"the suffix is the format: {' '.join(_WRITERS)}",
+            hint=f"{path.with_suffix('.gpkg').name}",
+        )
+    module, _, name = target.partition(":")
+    writer: Writer = getattr(import_module(module), name)
+    return writer
+
+
+def write_layer(path: Path, batches: Batches, layer: Layer, *, overwrite: bool) -> tuple[Path, ...]:
+    """Paths of the files written, the one to open first; they appear whole or not at all.
+
+    Raises
+    ------
+    OutputConflictError
+        The file exists, or its folder cannot be written.
+    """
+    writer = writer_for(path)
+    check_free(path, overwrite=overwrite)
+    folder = path.parent / f".{path.stem}.{uuid.uuid4().hex[:12]}.partial"
+    try:
+        folder.mkdir()
+        written = writer(folder / path.name, batches, layer)
+        for file, _ in written:
+            _flush(file)
+        _clear(path, written)
+        for file, name in written:
+            file.replace(path.with_name(name))
+        _flush(path.parent)
+    except OSError as error:
+        raise OutputConflictError("cannot be written", where=path, why=error.strerror or str(error)) from None
+    finally:
+        _remove(folder)
+    return tuple(path.with_name(name) for _, name in reversed(written))
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """OutputConflictError where the output exists, or its folder is missing or cannot be written."""
+    if path.is_dir():
+        raise OutputConflictError("is a folder", where=path, hint="name a file")
+    if path.exists() and not overwrite:
+        raise OutputConflictError("exists", where=path, hint="another name, or --overwrite")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputConflictError("cannot be written", where=path, why=f"no writable folder {path.parent}")
+
+
+def _clear(path: Path, written: list[tuple[Path, str]]) -> None:
+    """Remove journals and side files of an older output, which would be taken for the new one's."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    if path.suffix.lower() == ".shp":
+        names = {name for _, name in written}
+        for suffix in (".qix", ".sbn", ".sbx", ".shp.xml", ".qml", ".cpg", ".prj"):
+            old = path.with_suffix(suffix)
+            if old.name not in names:
+                old.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        for file in folder.iterdir():
+            file.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def without(batch: Any, names: tuple[str, ...]) -> Any:
+    """Record batch without these columns."""
+    return batch.select([name for name in batch.schema.names if name not in names])

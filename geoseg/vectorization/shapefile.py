@@ -1,0 +1,99 @@
+"""ESRI Shapefile: UTF-8 code page, ESRI projection file, no nulls, and a new part before 2 GB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from geoseg.errors import InputError
+from geoseg.vectorization.formats import GEOMETRY, Batches, Layer
+from geoseg.vectorization.ogr import write_ogr
+
+PART_BYTES = 2**31 - 2**24
+"""Size at which .shp or .dbf starts a new part; readers use signed 32-bit offsets."""
+
+_TEXT_BYTES = 254
+_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qml", ".shp")
+_NO_CONFIDENCE = -1.0
+_NUMBER_WIDTH = 24
+
+
+def write_shapefile(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
+    """Shapefile, or several named ``NAME_2.shp`` and so on where one would pass 2 GB.
+
+    The format knows no nulls: a region without confidence has conf_mean -1. Raises InputError for a class name of
+    more than 254 bytes.
+    """
+    written: list[tuple[Path, str]] = []
+    parts = _Parts(batches)
+    while parts.has_more():
+        number = len(written) // len(_SUFFIXES) + 1
+        part = path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")
+        write_ogr(
+            part,
+            parts.take_part(),
+            layer,
+            driver="ESRI Shapefile",
+            layer_options={"ENCODING": "UTF-8", "2GB_LIMIT": "YES", "SPATIAL_INDEX": "NO"},
+        )
+        part.with_suffix(".qml").write_text(layer.style(), encoding="utf-8")
+        files = [(part.with_suffix(suffix), part.with_suffix(suffix).name) for suffix in _SUFFIXES]
+        written = [*files, *written]
+    return [(file, name) for file, name in written if file.exists()]
+
+
+class _Parts:
+    """A stream of batches cut into parts that fit the format; the first part exists even when empty."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._held: pa.RecordBatch | None = None
+        self._begun = False
+        self._ended = False
+
+    def has_more(self) -> bool:
+        """Whether another part is to be written."""
+        return not self._begun or not self._ended
+
+    def take_part(self) -> Iterator[pa.RecordBatch]:
+        """Batches of the next part."""
+        self._begun = True
+        shapes = records = 0
+        while True:
+            batch = self._held if self._held is not None else next(self._batches, None)
+            self._held = None
+            if batch is None:
+                self._ended = True
+                return
+            shape_bytes, record_bytes = _sizes(batch)
+            if shapes and max(shapes + shape_bytes, records + record_bytes) > PART_BYTES:
+                self._held = batch
+                return
+            shapes, records = shapes + shape_bytes, records + record_bytes
+            yield _without_nulls(batch)
+
+
+def _sizes(batch: pa.RecordBatch) -> tuple[int, int]:
+    """Upper bounds of what a batch adds to .shp and .dbf."""
+    geometry = pc.sum(pc.binary_length(batch[GEOMETRY])).as_py() or 0
+    text = sum(
+        (pc.max(pc.binary_length(column)).as_py() or 0) if pa.types.is_string(column.type) else _NUMBER_WIDTH
+        for column in batch.columns
+    )
+    return geometry + 60 * len(batch), (text + 81) * len(batch)
+
+
+def _without_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(column.type) and (pc.max(pc.binary_length(column)).as_py() or 0) > _TEXT_BYTES:
+            raise InputError(
+                f"a text of field {name} has more than {_TEXT_BYTES} bytes",
+                why="a Shapefile cannot hold it",
+                hint="another format: .gpkg .fgb .parquet .geojson",
+            )
+        columns.append(pc.fill_null(column, _NO_CONFIDENCE) if pa.types.is_floating(column.type) else column)
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

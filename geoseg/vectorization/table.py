@@ -1,0 +1,118 @@
+"""Attributes of regions, as Arrow batches with their geometries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+
+from geoseg.geometry import HECTARE, Grid
+from geoseg.legend import Legend
+from geoseg.vectorization.encode import EncodedPolygons, encode, map_points
+from geoseg.vectorization.formats import BOUNDS, GEOMETRY
+from geoseg.vectorization.measure import EdgeLengths
+from geoseg.vectorization.stream import Shapes
+
+_BATCH_ROWS = 1 << 16
+_BATCH_CORNERS = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolygonTable:
+    """Turns complete regions into rows.
+
+    Attributes
+    ----------
+    grid, area_unit, lengths
+        Where the pixels lie, square metres of an area unit, and metres along pixel edges.
+    legend
+        Names of classes; None names them ``class N``.
+    has_confidence
+        Whether the regions carry confidence; conf_mean is left out otherwise.
+    run_id
+        Run that made the map; the field is left out at None.
+    crs
+        Of the output, where it is not the grid's.
+    """
+
+    grid: Grid
+    area_unit: float
+    lengths: EdgeLengths
+    legend: Legend | None
+    has_confidence: bool
+    run_id: str | None
+    crs: CRS | None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the batches; every attribute's name has at most 10 characters, as a Shapefile needs."""
+        fields = [
+            pa.field("class_id", pa.int32(), nullable=False),
+            pa.field("class_name", pa.string(), nullable=False),
+            pa.field("area_ha", pa.float64(), nullable=False),
+            pa.field("perim_m", pa.float64(), nullable=False),
+        ]
+        if self.has_confidence:
+            fields.append(pa.field("conf_mean", pa.float64()))
+        fields.append(pa.field("n_pix", pa.int64(), nullable=False))
+        if self.run_id is not None:
+            fields.append(pa.field("run_id", pa.string(), nullable=False))
+        fields.append(pa.field(GEOMETRY, pa.large_binary(), nullable=False))
+        return pa.schema([*fields, *(pa.field(name, pa.float64(), nullable=False) for name in BOUNDS)])
+
+    def name_of(self, class_id: int) -> str:
+        """Name of a class."""
+        return f"class {class_id}" if self.legend is None else self.legend.name(class_id)
+
+    def batches(self, shapes: Shapes) -> Iterator[pa.RecordBatch]:
+        """Rows of complete regions, in batches of bounded size."""
+        corners = shapes.rings.ring_offsets[shapes.rings.polygon_offsets]
+        begin, count = 0, len(shapes.regions)
+        while begin < count:
+            fitting = int(np.searchsorted(corners, corners[begin] + _BATCH_CORNERS, "right")) - 1
+            end = min(max(fitting, begin + 1), begin + _BATCH_ROWS, count)
+            part = np.arange(begin, end)
+            yield self._batch(Shapes(regions=shapes.regions[begin:end], rings=shapes.rings.take(part)))
+            begin = end
+
+    def _batch(self, shapes: Shapes) -> pa.RecordBatch:
+        regions = shapes.regions
+        points = map_points(shapes.rings, self.grid.transform)
+        reverse = self.grid.transform.a * self.grid.transform.e > 0
+        if self.crs is not None:
+            transformer = Transformer.from_crs(self.grid.crs, self.crs, always_xy=True)
+            points[:, 0], points[:, 1] = transformer.transform(points[:, 0], points[:, 1])
+        encoded = encode(points, shapes.rings, reverse=reverse)
+        ids = regions["class_id"]
+        names = np.array([self.name_of(i) for i in range(256)], object)
+        values: dict[str, Any] = {
+            "class_id": ids.astype(np.int32),
+            "class_name": pa.DictionaryArray.from_arrays(pa.array(ids), pa.array(names)).cast(pa.string()),
+            "area_ha": regions["area"] * (self.area_unit / HECTARE),
+            "perim_m": self.lengths.perimeters(shapes.rings),
+            "conf_mean": _mean_confidence(regions),
+            "n_pix": np.ascontiguousarray(regions["pixels"]),
+            "run_id": pa.repeat(self.run_id or "", len(regions)),
+            GEOMETRY: _binary(encoded),
+            **{name: np.ascontiguousarray(encoded.bounds[:, i]) for i, name in enumerate(BOUNDS)},
+        }
+        return pa.RecordBatch.from_arrays(
+            [pa.array(values[f.name]).cast(f.type) for f in self.schema], schema=self.schema
+        )
+
+
+def _mean_confidence(regions: NDArray[np.void]) -> pa.Array:
+    known = regions["confident"] > 0
+    mean = regions["confidence"] / np.maximum(regions["confident"], 1) / 100.0
+    return pa.array(mean, mask=~known)
+
+
+def _binary(encoded: EncodedPolygons) -> pa.Array:
+    """Arrow array over the encoded bytes, without a copy."""
+    buffers = [None, pa.py_buffer(encoded.offsets), pa.py_buffer(encoded.wkb)]
+    return pa.Array.from_buffers(pa.large_binary(), len(encoded.offsets) - 1, buffers)

@@ -1,0 +1,374 @@
+"""The verb: a class map in, polygons out; exact over any chunking, in memory that follows the width alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geoseg import __version__
+from geoseg.errors import ChunksFailedError, GeosegError, InputError, UsageError
+from geoseg.execution import Where, run_chunks
+from geoseg.execution.where import available_cores
+from geoseg.geometry import HECTARE, Window
+from geoseg.legend import Legend
+from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.scene import Scene, open_scene
+from geoseg.vectorization.formats import Layer, check_free, write_layer, writer_for
+from geoseg.vectorization.job import VectorizeJob
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from geoseg.vectorization.chunk import ChunkShapes
+    from geoseg.vectorization.table import PolygonTable
+
+CONFIDENCE_NAME = "confidence.tif"
+_BAND_PIXELS = 1 << 25
+_BLOCK = 512
+_WIDEST = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorizeProgress:
+    """How far a vectorization is.
+
+    Attributes
+    ----------
+    done, total
+        Pixels.
+    polygons
+        Polygons written.
+    """
+
+    done: int
+    total: int
+    polygons: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassTotal:
+    """One class of a vectorization.
+
+    Attributes
+    ----------
+    class_id, name
+        The class.
+    polygons, pixels
+        Numbers of both.
+    hectares
+        Geodesic area.
+    """
+
+    class_id: int
+    name: str
+    polygons: int
+    pixels: int
+    hectares: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vectorization:
+    """What a vectorization made.
+
+    Attributes
+    ----------
+    path
+        The file to open.
+    paths
+        All files, that one first.
+    classes
+        Totals by class, in order of class number.
+    seconds
+        Time taken.
+    notes
+        What the user should know.
+    """
+
+    path: Path
+    paths: tuple[Path, ...]
+    classes: tuple[ClassTotal, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def polygons(self) -> int:
+        """Number of polygons."""
+        return sum(c.polygons for c in self.classes)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels in polygons."""
+        return sum(c.pixels for c in self.classes)
+
+    @property
+    def hectares(self) -> dict[str, float]:
+        """Geodesic hectares by class name."""
+        return {c.name: c.hectares for c in self.classes}
+
+
+def vectorize(
+    classes: str | Path,
+    *,
+    out: str | Path,
+    overwrite: bool = False,
+    workers: int | str = 0,
+    threads: int | None = None,
+    scheduler: str | None = None,
+    progress: Callable[[VectorizeProgress], None] | None = None,
+    **options: Any,
+) -> Vectorization:
+    """Polygons of a class map: one for every 4-connected area of one class.
+
+    Parameters
+    ----------
+    classes, out, options
+        Fields of `VectorizeJob`.
+    overwrite
+        Replace a file of that name.
+    workers, threads, scheduler
+        Where it runs: this process with a thread per core, N processes, or a Dask scheduler.
+    progress
+        Called after every chunk.
+
+    Raises
+    ------
+    UsageError
+        An unknown option or format.
+    InputError
+        A raster that cannot be used as it is.
+    OutputConflictError
+        The output exists or cannot be written.
+    """
+    job = VectorizeJob.parse({"classes": classes, "out": out, **options})
+    where = Where.parse(workers, scheduler, threads)
+    return run_vectorize(job, where=where, overwrite=overwrite, progress=progress)
+
+
+def run_vectorize(
+    job: VectorizeJob,
+    *,
+    where: Where | None = None,
+    overwrite: bool = False,
+    progress: Callable[[VectorizeProgress], None] | None = None,
+) -> Vectorization:
+    """Twin of `vectorize` that takes the frozen job."""
+    started = time.monotonic()
+    where = where or Where()
+    out = job.out.absolute()
+    writer_for(out)
+    check_free(out, overwrite=overwrite)
+    plan = _Plan.of(job)
+    totals = _Totals()
+    paths = write_layer(
+        out, _rows(plan, where, totals, progress), plan.layer(job, totals), overwrite=overwrite
+    )
+    return Vectorization(
+        path=paths[0],
+        paths=paths,
+        classes=totals.by_class(plan.table),
+        seconds=time.monotonic() - started,
+        notes=plan.notes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """A job with its inputs opened and checked."""
+
+    classes: ClassMap
+    source: Any
+    table: PolygonTable
+    windows: tuple[Window, ...]
+    across: int
+    crs_wkt: str
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, job: VectorizeJob) -> _Plan:
+        from geoseg.vectorization.chunk import ChunkSource
+        from geoseg.vectorization.measure import EdgeLengths, area_unit
+        from geoseg.vectorization.table import PolygonTable
+
+        classes = open_class_map(
+            job.classes,
+            band=job.band,
+            nodata=job.nodata,
+            assume_crs=job.assume_crs,
+            assume_transform=job.assume_transform,
+            allow_vrt=job.allow_vrt,
+        )
+        confidence, notes = _confidence(job, classes)
+        crs = None if job.crs is None else _parse_crs(job.crs)
+        grid, unit = classes.grid, area_unit(classes.grid)
+        height, width = chunk_shape(grid.height, grid.width, job.chunk)
+        return cls(
+            classes=classes,
+            source=ChunkSource(
+                classes=classes, confidence=confidence, area_unit=unit, only=_chosen(job, classes.declared)
+            ),
+            table=PolygonTable(
+                grid=grid,
+                area_unit=unit,
+                lengths=EdgeLengths.of(grid),
+                legend=classes.declared,
+                has_confidence=confidence is not None,
+                run_id=_run_id(classes),
+                crs=crs,
+            ),
+            windows=tuple(grid.window.blocks(height, width)),
+            across=-(-grid.width // width),
+            crs_wkt=classes.crs_wkt if crs is None else crs.to_wkt(),
+            notes=(*classes.scene.notes, *notes),
+        )
+
+    def layer(self, job: VectorizeJob, totals: _Totals) -> Layer:
+        from geoseg.raster.style import vector_qml
+
+        return Layer(
+            name=job.layer,
+            crs_wkt=self.crs_wkt,
+            schema=self.table.schema,
+            style=lambda: vector_qml(self.legend(totals)),
+            metadata={
+                "description": f"Polygons of {self.classes.path.name}: 4-connected areas of one class. "
+                "area_ha and perim_m are geodesic.",
+                "software": f"geoseg {__version__}",
+                **({} if self.table.run_id is None else {"run_id": self.table.run_id}),
+            },
+        )
+
+    def legend(self, totals: _Totals) -> Legend:
+        """The map's legend, or one of the classes that were met."""
+        if self.classes.declared is not None:
+            return self.classes.declared
+        seen = [int(i) for i in np.flatnonzero(totals.polygons)]
+        return Legend.of(
+            {i: self.table.name_of(i) for i in seen},
+            {i: c for i, c in self.classes.colors.items() if i in seen},
+        )
+
+
+class _Totals:
+    """Running totals by class number."""
+
+    def __init__(self) -> None:
+        self.polygons = np.zeros(256, np.int64)
+        self.pixels = np.zeros(256, np.int64)
+        self.area = np.zeros(256, np.int64)
+
+    def add(self, regions: np.ndarray) -> None:
+        ids = regions["class_id"]
+        self.polygons += np.bincount(ids, minlength=256)
+        np.add.at(self.pixels, ids, regions["pixels"])
+        np.add.at(self.area, ids, regions["area"])
+
+    def by_class(self, table: PolygonTable) -> tuple[ClassTotal, ...]:
+        return tuple(
+            ClassTotal(
+                class_id=int(i),
+                name=table.name_of(int(i)),
+                polygons=int(self.polygons[i]),
+                pixels=int(self.pixels[i]),
+                hectares=float(self.area[i]) * table.area_unit / HECTARE,
+            )
+            for i in np.flatnonzero(self.polygons)
+        )
+
+
+def _rows(
+    plan: _Plan, where: Where, totals: _Totals, progress: Callable[[VectorizeProgress], None] | None
+) -> Iterator[pa.RecordBatch]:
+    """Batches of polygons, in the order of `stream_shapes`."""
+    from geoseg.vectorization.stream import stream_shapes
+
+    done = [0]
+
+    def chunks() -> Iterator[ChunkShapes]:
+        outcomes = run_chunks(
+            plan.source.shapes, plan.windows, where, concurrency=available_cores(), ordered=True
+        )
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise _failed(outcome.item, outcome.error)
+            done[0] += outcome.item.area
+            if progress is not None:
+                total = plan.classes.grid.height * plan.classes.grid.width
+                progress(VectorizeProgress(done=done[0], total=total, polygons=int(totals.polygons.sum())))
+            yield outcome.result()
+
+    for shapes in stream_shapes(chunks(), plan.across):
+        totals.add(shapes.regions)
+        yield from plan.table.batches(shapes)
+
+
+def _failed(window: Window, error: GeosegError) -> GeosegError:
+    """The error of one chunk: a user's own as it is, any other as a failed chunk."""
+    if type(error) is not GeosegError:
+        return error
+    return ChunksFailedError(
+        f"chunk at row {window.row} column {window.col} failed", why=error.what, hint=error.hint
+    )
+
+
+def chunk_shape(height: int, width: int, chunk: int | None = None) -> tuple[int, int]:
+    """(rows, columns) of a chunk: a row of chunks holds some 32 million pixels at most, since memory follows it."""
+    if chunk is not None:
+        return chunk, chunk
+    across = -(-width // _WIDEST)
+    columns = -(-width // across // _BLOCK) * _BLOCK
+    rows = min(_BAND_PIXELS // 2 // width, height // 4, columns) // _BLOCK * _BLOCK
+    return max(rows, _BLOCK), columns
+
+
+def _chosen(job: VectorizeJob, legend: Legend | None) -> tuple[int, ...] | None:
+    """Class numbers of `only`."""
+    if not job.only:
+        return None
+    if legend is None:
+        names = [v for v in job.only if isinstance(v, str)]
+        if names:
+            raise UsageError(
+                f"class {names[0]!r} is a name, and the map has none", where=job.classes, hint="its number"
+            )
+        return tuple(sorted({int(v) for v in job.only}))
+    return tuple(sorted({legend.find(v).id for v in job.only}))
+
+
+def _confidence(job: VectorizeJob, classes: ClassMap) -> tuple[Scene | None, list[str]]:
+    """Confidence raster to use, and what to tell the user about it."""
+    beside = classes.path.with_name(CONFIDENCE_NAME)
+    path = job.confidence or (beside if beside.is_file() and beside != classes.path else None)
+    if path is None:
+        return None, []
+    scene = open_scene(path, assume_crs=job.assume_crs, assume_transform=job.assume_transform)
+    difference = classes.grid.difference(scene.grid)
+    why = f"against {classes.path.name}: {difference}" if difference else f"{scene.count} bands, expected one"
+    if difference or scene.count != 1:
+        if job.confidence is None:
+            return None, [f"{path.name} beside the class map is not its confidence and was left out: {why}"]
+        raise InputError("not the confidence of this class map", where=path, why=why)
+    return scene, []
+
+
+def _run_id(classes: ClassMap) -> str | None:
+    from geoseg.raster.open import open_raster, safe_gdal
+
+    with safe_gdal():
+        tag = open_raster(classes.path, allow_vrt=classes.scene.allow_vrt).tags().get("GEOSEG_RUN")
+    return str(tag) if tag else None
+
+
+def _parse_crs(text: str) -> Any:
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        crs = CRS.from_user_input(text)
+    except CRSError as error:
+        raise UsageError(f"--crs {text!r} is not known", why=" ".join(str(error).split())) from None
+    return crs
