@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from geoseg.errors import OutputConflictError
+from geoseg.execution.manifest import write_durably
 
 
 @contextmanager
@@ -39,8 +40,7 @@ def claim(folder: Path) -> Iterator[None]:
             "the output folder cannot be written", where=folder.parent, why=str(error), hint="another --out"
         ) from None
     try:
-        holder = {"host": platform.node(), "pid": os.getpid()}
-        (folder / "holder.json").write_text(json.dumps(holder), encoding="utf-8")
+        write_durably(folder / "holder.json", json.dumps({"host": platform.node(), "pid": os.getpid()}))
         yield
     finally:
         lock.release()

@@ -64,9 +64,9 @@ def open_client(where: Where) -> Iterator[tuple[ChunkClient, int]]:
                 scheduler={"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}},
                 silence_logs=50,
             ) as cluster,
-            Client(cluster, timeout=120) as client,
+            Client(cluster, timeout=300) as client,
         ):
-            client.wait_for_workers(len(environments), timeout=120)
+            client.wait_for_workers(len(environments), timeout=300)
             yield ChunkClient(client), len(environments)
 
 
@@ -96,7 +96,7 @@ def _worker(environment: dict[str, str]) -> dict[str, Any]:
 @contextmanager
 def _existing(address: str) -> Iterator[tuple[ChunkClient, int]]:
     try:
-        client = Client(address, timeout=20)
+        client = Client(address, timeout=10)
     except (OSError, TimeoutError, ValueError) as error:
         raise ResourceError(
             "scheduler does not answer",

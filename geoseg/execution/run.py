@@ -127,25 +127,22 @@ def _pump(
     """Keep at most `limit` futures alive and yield their outcomes."""
     source = iter(items)
     waiting: deque[tuple[Any, T]] = deque()
-
-    def refill() -> None:
-        for item in islice(source, limit - len(waiting)):
-            waiting.append((submit(guarded, task, item), item))
-
+    ready: deque[tuple[Any, T]] = deque()
     try:
-        refill()
-        while waiting:
-            if ordered:
-                wait_any([waiting[0][0]])
-                finished = [waiting.popleft()]
-            else:
-                done = wait_any([f for f, _ in waiting])
-                finished = [pair for pair in waiting if pair[0] in done]
-                waiting = deque(pair for pair in waiting if pair[0] not in done)
-            for future, item in finished:
-                outcome = _collect(future, item)
-                refill()
-                yield outcome
+        while True:
+            for item in islice(source, limit - len(waiting) - len(ready)):
+                waiting.append((submit(guarded, task, item), item))
+            if not ready:
+                if not waiting:
+                    return
+                if ordered:
+                    wait_any([waiting[0][0]])
+                    ready.append(waiting.popleft())
+                else:
+                    done = wait_any([future for future, _ in waiting])
+                    ready.extend(pair for pair in waiting if pair[0] in done)
+                    waiting = deque(pair for pair in waiting if pair[0] not in done)
+            yield _collect(*ready.popleft())
     finally:
         for future, _ in waiting:
             future.cancel()

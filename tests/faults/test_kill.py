@@ -1,0 +1,117 @@
+"""kill -9 at any moment: no final name before the end, and the same command finishes with the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.prediction.conftest import linear, make_pixels, scene_file
+
+__all__ = ["linear", "scene_file"]  # fixtures of the prediction tests
+
+_SIDE = 1100
+
+
+def _command(scene: Path, bundle: Path, out: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "geoseg.cli.main", "predict", str(scene), "--model", str(bundle)),
+        *("--out", str(out), "--tile", "128", "--chunk", "64", "--threads", "1"),
+    ]
+
+
+def _products(out: Path) -> dict[str, str]:
+    return {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in ("classes.tif", "confidence.tif")
+    }
+
+
+def _started(out: Path) -> bool:
+    return (out / "log.jsonl").exists()
+
+
+@pytest.fixture
+def request_of(
+    scene_file: Callable[..., Path], linear: Path, tmp_path: Path
+) -> Callable[[str], tuple[list[str], Path]]:
+    scene = scene_file(make_pixels(_SIDE, _SIDE))
+    return lambda name: (_command(scene, linear, tmp_path / name), tmp_path / name)
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in range(1, 6))])
+def test_killed_and_resumed_equals_uninterrupted(
+    request_of: Callable[[str], tuple[list[str], Path]], seed: int
+) -> None:
+    command, clean = request_of("clean")
+    began = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    whole = time.monotonic() - began
+    events = [json.loads(line) for line in (clean / "log.jsonl").read_text().splitlines()]
+    command, out = request_of("killed")
+    rng = random.Random(seed)
+    kills = 0
+    for _ in range(30):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not _started(out):
+            time.sleep(0.01)
+        # anywhere between the first chunk and the last byte of the manifest
+        time.sleep(rng.uniform(0, whole))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        if (out / "manifest.json").exists():
+            break
+        if kills >= 4:
+            subprocess.run(command, check=True, capture_output=True)
+            break
+    assert _products(out) == _products(clean)
+    assert {p.name for p in out.iterdir()} == {p.name for p in clean.iterdir()}
+    done = [e["chunk"] for e in events if e["event"] == "chunk"]
+    assert len(done) == len(set(done)) > 100
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_asked_to_stop_it_stops_and_says_how_to_go_on(
+    request_of: Callable[[str], tuple[list[str], Path]], name: str, code: int
+) -> None:
+    command, out = request_of("stopped")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    ledger = out / ".work" / "ledger.sqlite"
+    while process.poll() is None and not ledger.exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(process.pid, getattr(signal, name))
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "resumes" in err
+    assert "Traceback" not in err
+    assert not (out / "classes.tif").exists()
+    assert not (out / "manifest.json").exists()
+
+
+def test_two_runs_in_one_folder(request_of: Callable[[str], tuple[list[str], Path]]) -> None:
+    command, out = request_of("both")
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while first.poll() is None and not (out / ".work" / "holder.json").exists():
+            time.sleep(0.01)
+        assert first.poll() is None
+        first.send_signal(signal.SIGSTOP)  # it holds the folder for as long as the second tries
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert second.returncode == 6
+        assert f"process {first.pid}" in second.stderr
+    finally:
+        first.send_signal(signal.SIGCONT)
+        first.kill()
+        first.wait()
