@@ -122,11 +122,11 @@ class TorchEngine:
         def answer(probability: Tensor, mask: Tensor | None) -> Tensor:
             best, position = probability.max(dim=1)
             confidence = (best * 100).round_().to(torch.uint8)
-            both = torch.stack((self._ids[position], confidence))
-            return both if mask is None else both.masked_fill_(~mask, NODATA)
+            both = torch.stack((self._ids[position], confidence), dim=1)
+            return both if mask is None else both.masked_fill_(~mask[:, None], NODATA)
 
-        labels, confidence = self._run(raw, valid, answer).numpy()
-        return labels, confidence
+        both = self._run(raw, valid, answer).numpy()
+        return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
 
     def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
         """``round(p * 65535)`` (N, K, T, T) uint16."""
@@ -144,24 +144,35 @@ class TorchEngine:
         valid: NDArray[np.bool_] | None,
         answer: Callable[[Tensor, Tensor | None], Tensor],
     ) -> Tensor:
-        """What `answer` makes of the probabilities (N, K, T, T) and the mask, brought back to the CPU."""
+        """What `answer` makes of the probabilities (N, K, T, T) and the mask, along axis 0, on the CPU.
+
+        A GPU takes the whole batch. A CPU takes its tiles one by one: larger batches are no faster there, and
+        kernels chosen by the shape of the batch would let the last bits depend on it.
+        """
         check_tiles(raw, valid, bands=self._bands, multiple=self._multiple)
+        at_once = 1
         if self._device.type == "cpu":
             # OpenMP keeps the number per thread, and workers call from threads of their own
             torch.set_num_threads(self._threads)
+        else:
+            at_once = raw.shape[0]
+        answers = []
         try:
             with torch.inference_mode():
-                mask = None if valid is None else self._send(valid)
-                return answer(self._forward(self._send(raw), mask), mask).cpu()
+                for start in range(0, raw.shape[0], at_once):
+                    part = slice(start, start + at_once)
+                    mask = None if valid is None else self._send(valid[part])
+                    answers.append(answer(self._forward(self._send(raw[part]), mask), mask).cpu())
         except torch.OutOfMemoryError as error:
             raise self._no_memory(raw, error) from error
         except RuntimeError as error:
             if "allocate memory" in str(error):
                 raise self._no_memory(raw, error) from error
             raise
+        return torch.cat(answers)
 
     def _forward(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        x = raw.float().mul_(self._gain).add_(self._shift)
+        x = raw.float().mul(self._gain).add_(self._shift)  # mul copies: raw may be the caller's own
         if mask is not None:
             x = torch.where(mask[:, None], x, 0.0)  # a product would keep NaN
         x = x.contiguous(memory_format=torch.channels_last)
@@ -173,7 +184,9 @@ class TorchEngine:
     def _send(self, array: NDArray[Any]) -> Tensor:
         """The array on the device, in its own data type: raw integers are a quarter of their floats."""
         plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-        tensor = torch.from_numpy(plain if plain.flags.writeable else plain.copy())
+        if not plain.flags.writeable or min(plain.strides) < 0:
+            plain = plain.copy()  # torch takes neither, even where an axis of length 1 hides the stride
+        tensor = torch.from_numpy(plain)
         if self._device.type == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)

@@ -172,6 +172,7 @@ def save_bundle(
     half: bool = False,
     overwrite: bool = False,
     card: str | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Bundle:
     """Bundle written to a directory, whole or not at all.
 
@@ -187,6 +188,8 @@ def save_bundle(
         Replace a bundle that is there.
     card
         Text of a ``README.md`` beside the two files.
+    files
+        Further files by name, such as the card's pictures.
 
     Raises
     ------
@@ -227,8 +230,8 @@ def save_bundle(
         }
         text = json.dumps(raw, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (partial / _JSON).write_text(text, encoding="utf-8")
-        if card is not None:
-            (partial / "README.md").write_text(card, encoding="utf-8")
+        for extra, content in {**(files or {}), **({"README.md": card.encode()} if card else {})}.items():
+            (partial / Path(extra).name).write_bytes(content)
         load_bundle(partial)
         partial.chmod(0o755)
         _swap(partial, target)

@@ -6,6 +6,7 @@ Nothing is ever downloaded: pretrained encoder weights reach a network only thro
 from __future__ import annotations
 
 import difflib
+import inspect
 from typing import Any
 
 from torch import nn
@@ -14,8 +15,12 @@ from torch import nn
 def _create(decoder: str, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
     import segmentation_models_pytorch as smp
 
-    network: nn.Module = getattr(smp, decoder)(
-        encoder_name=_encoder_name(encoder),
+    factory, name = getattr(smp, decoder), _encoder_name(encoder)
+    unknown = sorted(set(arguments) - set(inspect.signature(factory.__init__).parameters))
+    if unknown and not name.startswith("tu-"):  # timm refuses what it does not know, the others take anything
+        raise TypeError(f"no arguments are called {', '.join(unknown)}")
+    network: nn.Module = factory(
+        encoder_name=name,
         encoder_weights=None,
         in_channels=bands,
         classes=classes,

@@ -1,0 +1,138 @@
+"""`geoseg model`: list the models and show what one of them takes, gives and scores."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from geoseg.models.bundle import Bundle
+
+
+@click.group("model")
+def command() -> None:
+    """List the models that come with geoseg, or show one."""
+
+
+@command.command("list")
+@click.option(
+    "--json", "as_json", is_flag=True, help="For programs: a list of names with their descriptions."
+)
+def list_models(as_json: bool) -> None:
+    """Name, classes, input and score of every model."""
+    from geoseg.models.bundle import list_bundles, load_bundle
+
+    bundles = [load_bundle(name, verify=False) for name in list_bundles()]
+    if as_json:
+        fields = [{"name": b.name, "version": b.version, "description": b.description} for b in bundles]
+        click.echo(json.dumps(fields, indent=2))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "classes", "bands", "pixel", "mean IoU", "size", box=box.SIMPLE_HEAD)
+    for b in bundles:
+        table.add_row(
+            b.name,
+            ", ".join(b.legend.names),
+            ", ".join(b.contract.band_names),
+            _metres(b),
+            _score(b),
+            _size(b),
+        )
+    Console().print(table)
+    click.echo("geoseg model show NAME says more. A path of a bundle directory is a model too.")
+
+
+@command.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs: the bundle's own description.")
+def show(name: str, as_json: bool) -> None:
+    """What the model NAME (or a bundle directory) takes, gives and scores."""
+    from geoseg.models.bundle import load_bundle
+
+    bundle = load_bundle(name)
+    if as_json:
+        click.echo((bundle.path / "bundle.json").read_text(encoding="utf-8"), nl=False)
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"{bundle.name} {bundle.version}", style="bold", highlight=False, markup=False)
+    if bundle.description:
+        console.print(bundle.description, highlight=False, markup=False)
+    for table in (_facts(bundle), _bands(bundle), _classes(bundle)):
+        console.print(table)
+    card = bundle.path / "README.md"
+    if card.is_file():
+        console.print(f"Card: {card}", highlight=False, soft_wrap=True)
+
+
+def _facts(bundle: Bundle) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    low, high = bundle.contract.value_range
+    network = f"{bundle.architecture.name} {bundle.architecture.encoder}".strip()
+    rows = {
+        "input": f"{bundle.contract.dtype}, values {low:g} to {high:g}, pixels of {_metres(bundle)}",
+        "network": f"{network}, {_size(bundle)}, margin {bundle.margin} px",
+        "licence": bundle.licence,
+        "data": str(bundle.provenance.get("data", "not said")),
+        "credit": str(bundle.provenance.get("credit", "not said")),
+        "scored on": str(bundle.scores.get("data", "not scored")),
+        "scores": ", ".join(
+            f"{key.replace('_', ' ')} {value:.3f}"
+            for key, value in bundle.scores.items()
+            if isinstance(value, float)
+        ),
+        "digest": bundle.digest[:16],
+    }
+    for key, value in rows.items():
+        if value:
+            table.add_row(f"[dim]{key}[/]", escape(value))
+    return table
+
+
+def _bands(bundle: Bundle) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("band", "name", "wavelength", "description", box=box.SIMPLE_HEAD)
+    for number, band in enumerate(bundle.contract.bands, start=1):
+        wavelength = "" if band.wavelength_nm is None else f"{band.wavelength_nm:g} nm"
+        table.add_row(str(number), band.name, wavelength, band.description)
+    return table
+
+
+def _classes(bundle: Bundle) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    scored = bundle.scores.get("classes", {})
+    table = Table("id", "class", "colour", "IoU", "F1", box=box.SIMPLE_HEAD)
+    for c in bundle.legend.classes:
+        scores = scored.get(c.name, {}) if isinstance(scored, dict) else {}
+        cells = (f"{scores[key]:.3f}" if key in scores else "" for key in ("iou", "f1"))
+        table.add_row(str(c.id), c.name, f"[{c.color}]██[/] {c.color}", *cells)
+    return table
+
+
+def _metres(bundle: Bundle) -> str:
+    low, high = bundle.contract.pixel_size
+    return f"{low:g} to {high:g} m"
+
+
+def _score(bundle: Bundle) -> str:
+    value = bundle.scores.get("mean_iou")
+    return f"{value:.3f}" if isinstance(value, float) else ""
+
+
+def _size(bundle: Bundle) -> str:
+    return f"{bundle.weights_bytes / 1e6:.1f} MB"

@@ -1,0 +1,82 @@
+"""What every architecture promises; a new line in ARCHITECTURES is tested without a new test."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from geoseg.errors import UsageError
+from geoseg.models import architectures
+from geoseg.models.architectures import ARCHITECTURES, Architecture, build, resolve
+
+_SIDE = {"pan": 128}  # its attention pools the deepest features, 1/32 of the input, twice more
+_SPECIAL = {
+    "linear": Architecture(name="linear"),
+    "dpt": Architecture(name="dpt", encoder="vit_tiny_patch16_224", arguments={"dynamic_img_size": True}),
+}
+# parameters that the decoder leaves unused in the encoder that it is given
+_UNUSED = {"pspnet": ("encoder.model.blocks.",), "dpt": ("encoder.model.norm.", "encoder.model.head.")}
+
+
+def small(name: str) -> Architecture:
+    return _SPECIAL.get(name, Architecture(name=name, encoder="mobilenetv3_small_050"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_logits_of_every_class_for_any_number_of_bands(name):
+    side = _SIDE.get(name, 64)
+    for bands in (1, 4, 12):
+        network = build(small(name), bands=bands, classes=5).eval()
+        with torch.inference_mode():
+            logits = network(torch.randn(1, bands, side, side + 32))
+        assert logits.shape == (1, 5, side, side + 32)
+        assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_gradient_reaches_every_parameter(name):
+    network = build(small(name), bands=3, classes=3).train()
+    side = _SIDE.get(name, 64)
+    network(torch.randn(2, 3, side, side)).square().mean().backward()
+    unreached = [key for key, value in network.named_parameters() if value.grad is None]
+    assert [key for key in unreached if not key.startswith(_UNUSED.get(name, ()))] == []
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_tile_does_not_see_its_neighbours_in_the_batch(name):
+    network = build(small(name), bands=3, classes=3).eval()
+    side = _SIDE.get(name, 64)
+    first, second, other = torch.randn(3, 3, side, side)
+    with torch.inference_mode():
+        pairs = [network(torch.stack(pair))[0] for pair in ((first, second), (first, other * 100))]
+    assert torch.equal(*pairs)
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UsageError, match=r"unknown architecture 'unett'.*Try: 'unet'"):
+        resolve("unett")
+    with pytest.raises(UsageError, match=r"unknown encoder 'resnet35'.*resnet34"):
+        build(Architecture(name="unet", encoder="resnet35"), bands=3, classes=2)
+
+
+def test_arguments_that_the_factory_does_not_take_are_refused():
+    wrong = Architecture(name="unet", encoder="resnet18", arguments={"decoder_chanels": [1]})
+    with pytest.raises(UsageError, match="decoder_chanels"):
+        build(wrong, bands=3, classes=2)
+
+
+def test_a_line_in_the_table_or_a_trusted_path_is_enough(monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, "mine", "geoseg.models.linear:linear")
+    assert build(Architecture(name="mine"), bands=2, classes=4).weight.shape == (4, 2, 1, 1)
+    monkeypatch.setenv(architectures.TRUSTED, "geoseg")
+    path = Architecture(name="geoseg.models.linear:linear")
+    assert build(path, bands=2, classes=4).weight.shape == (4, 2, 1, 1)
