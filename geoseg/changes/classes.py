@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,13 +181,14 @@ class Codes:
             rgb = tuple(round(255 - (255 - v) * 0.25) for v in rgb)  # type: ignore[assignment]
         return "#" + "".join(f"{v:02X}" for v in rgb)
 
-    def as_legend(self) -> Legend | None:
-        """Legend of the codes for a uint8 raster; None for a uint16 one, whose codes a legend cannot hold."""
+    def as_legend(self, occurring: Collection[int]) -> Legend | None:
+        """Legend of the codes that occur, for a uint8 raster; None for a uint16 one: its codes do not fit."""
         if self.dtype != "uint8":
             return None
         return Legend(
             tuple(
                 LandClass(id=code, name=self.name(code), color=self.color(code))
                 for code, _, _ in self.items()
+                if code in occurring
             )
         )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.changes.classes import Classes, Codes, join
+from geoseg.changes.classes import UNKNOWN, Classes, Codes, join
 from geoseg.changes.job import ChangeJob
 from geoseg.changes.result import Change
 from geoseg.changes.transitions import Transitions, area_unit, count_transitions, encode
@@ -219,7 +219,7 @@ def _write(
             dtype=codes.dtype,
             nodata=codes.nodata,
             digests=digests,
-            legend=codes.as_legend(),
+            legend=codes.as_legend(_occurring(result)),
             crs_wkt=pair.before.crs_wkt,
             tags=_tags(result),
             description="from-to code",
@@ -232,14 +232,14 @@ def _write(
         raise OutputConflictError("cannot be written", where=result.out, why=str(error)) from None
 
 
+def _occurring(result: Change) -> set[int]:
+    return {int(r["code"]) for r in result.records if r["kind"] != UNKNOWN}
+
+
 def _tags(result: Change) -> dict[str, str]:
     """Metadata of the raster: what it is made of; names of 16-bit codes, which no colour table can carry."""
     tags = {"GEOSEG_BEFORE": Path(result.provenance["before"]["path"]).name}
     tags["GEOSEG_AFTER"] = Path(result.provenance["after"]["path"]).name
-    if result.codes.as_legend() is None:
-        tags |= {
-            f"CLASS_{r['code']}": result.codes.name(r["code"])
-            for r in result.records
-            if r["kind"] != "unknown"
-        }
+    if result.codes.dtype != "uint8":
+        tags |= {f"CLASS_{code}": result.codes.name(code) for code in sorted(_occurring(result))}
     return tags

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +19,12 @@ from geoseg.evaluation.vector_reference import PointReference, PolygonReference
 from geoseg.geometry import Grid
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.burn import read_vector, to_pixel_coordinates
-from geoseg.raster.georeference import parse_crs
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 _MOST_NAMED = 5
+_POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 
 
 def open_vector_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> PolygonReference | PointReference:
@@ -39,24 +38,23 @@ def open_vector_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Poly
         A field that is missing or has to be named.
     """
     path = job.reference
-    features, notes = _read(job)
+    notes: list[str] = []
+    features = _read(job)
     rules = Rules.parse(job.crosswalk, legend)
     values = _values(features, job, rules, notes)
     classes = _classes(values, rules, job)
     shapes = np.asarray(features.geometry.array, dtype=object)
-    kind = _kind(shapes, path)
-    if kind == "polygons":
+    points = shapely.get_type_id(shapes[0]) in _POINTS
+    if not points:
         shapes = _valid(shapes, job, notes)
     features = features.set_geometry(list(shapes), crs=features.crs)
     require_overlap(tuple(features.total_bounds), CRS.from_user_input(features.crs), grid, path)
     if not grid.crs.equals(CRS.from_user_input(features.crs), ignore_axis_order=True):
         notes.append(f"reference brought from {features.crs.name} to {grid.crs.name}")
     placed = np.asarray(to_pixel_coordinates(features, grid).geometry.array, dtype=object)
-    if kind == "points":
+    if points:
         if job.background is not None:
-            raise UsageError(
-                "a background class needs polygons", where=path, why="the reference holds points"
-            )
+            raise UsageError("--background needs polygons", where=path, why="the reference holds points")
         return _points(placed, classes, grid, notes)
     background = NODATA if job.background is None else legend.find(job.background).id
     order = _burning_order(values, classes, rules, job)
@@ -66,23 +64,13 @@ def open_vector_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Poly
     return _settle_overlaps(reference, grid, job, notes)
 
 
-def _read(job: ReferenceJob) -> tuple[GeoDataFrame, list[str]]:
-    """Features with a geometry and a CRS, and notes."""
-    path, notes = job.reference, []
-    features = read_vector(path, layer=job.layer)
-    if not len(features):
-        raise InputError("no features", where=path)
-    if features.crs is None:
-        if job.reference_crs is None:
-            raise InputError("no coordinate reference system", where=path, hint="--reference-crs EPSG:...")
-        features = features.set_crs(parse_crs(job.reference_crs))
-    hollow = features.geometry.isna() | features.geometry.is_empty
-    if hollow.any():
-        notes.append(f"{int(hollow.sum())} of {len(features)} features have no geometry and are left out")
-        features = features[~hollow]
-    if not len(features):
-        raise InputError("no feature has a geometry", where=path)
-    return features, notes
+def _read(job: ReferenceJob) -> GeoDataFrame:
+    try:
+        return read_vector(job.reference, layer=job.layer, assume_crs=job.reference_crs, points=True)
+    except InputError as error:
+        if not error.what.startswith("no coordinate reference system"):
+            raise
+        raise InputError(error.what, where=error.where, hint="--reference-crs EPSG:...") from None
 
 
 def _values(features: GeoDataFrame, job: ReferenceJob, rules: Rules, notes: list[str]) -> list[Any]:
@@ -129,20 +117,6 @@ def _classes(values: Sequence[Any], rules: Rules, job: ReferenceJob) -> NDArray[
     table = {k: NODATA if v is None else v for k, v in assigned.items()}
     null = table.get(None, NODATA)
     return np.array([table.get(v, null) for v in values], np.uint8)
-
-
-def _kind(shapes: NDArray[np.object_], path: Path) -> str:
-    types = {shapely.GeometryType(t).name.removeprefix("MULTI") for t in shapely.get_type_id(shapes)}
-    if types == {"POLYGON"}:
-        return "polygons"
-    if types == {"POINT"}:
-        return "points"
-    raise InputError(
-        "polygons or points required",
-        where=path,
-        why=f"found {', '.join(sorted(t.lower() for t in types))}",
-        hint="--layer if the file has others; buffer lines to polygons first",
-    )
 
 
 def _valid(shapes: NDArray[np.object_], job: ReferenceJob, notes: list[str]) -> NDArray[np.object_]:

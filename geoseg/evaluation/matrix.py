@@ -129,13 +129,13 @@ def count(reference: NDArray[np.uint8], mapped: NDArray[np.uint8], legend: Legen
     )
 
 
-def positions(legend: Legend) -> NDArray[np.uint8]:
+def positions(legend: Legend) -> NDArray[np.int64]:
     """Lookup table (256,) from label to position in the legend; K for nodata, K + 1 for a stray label."""
     k = len(legend)
-    table = legend.index_of()
+    table = legend.index_of().astype(np.int64)
     table[table < 0] = k + 1
     table[NODATA] = k
-    return table.astype(np.uint16 if k + 1 > NODATA else np.uint8)
+    return table
 
 
 def unknown_labels(labels: NDArray[np.uint8], legend: Legend, what: str) -> InputError:
@@ -153,8 +153,8 @@ def unknown_labels(labels: NDArray[np.uint8], legend: Legend, what: str) -> Inpu
 def joint_counts(
     first: NDArray[np.uint8],
     second: NDArray[np.uint8],
-    first_position: NDArray[np.uint8],
-    second_position: NDArray[np.uint8],
+    first_position: NDArray[np.int64],
+    second_position: NDArray[np.int64],
     n: int,
 ) -> NDArray[np.int64]:
     """Joint histogram (n, n) int64 of two flat uint8 arrays, looked up in tables of 256 positions below n.
@@ -163,8 +163,8 @@ def joint_counts(
     the previous one of the same bin costs several cycles.
     """
     bins = np.zeros((4, n * n), np.int64)
-    row = first_position.astype(np.int64) * n
-    col = second_position.astype(np.int64)
+    row = first_position * n
+    col = second_position
     quads = first.size // 4 * 4
     for i in range(0, quads, 4):
         bins[0, row[first[i]] + col[second[i]]] += 1

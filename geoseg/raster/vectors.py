@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoseg.errors import InputError, UsageError
+from geoseg.raster.georeference import parse_crs
 from geoseg.raster.open import local_file
 
 if TYPE_CHECKING:
@@ -23,10 +24,16 @@ _SIGNATURES = {
 }
 _PARTS = {".shx": "the index", ".dbf": "the attributes"}
 _POLYGONS = (3, 6)
+_POINTS = (0, 4)
 
 
 def read_vector(
-    path: str | PathLike[str], *, layer: str | None = None, columns: Sequence[str] | None = None
+    path: str | PathLike[str],
+    *,
+    layer: str | None = None,
+    columns: Sequence[str] | None = None,
+    assume_crs: Any = None,
+    points: bool = False,
 ) -> GeoDataFrame:
     """Polygons of one layer: GeoPackage, Shapefile, FlatGeobuf, GeoJSON or GeoParquet.
 
@@ -41,6 +48,10 @@ def read_vector(
         Which of several layers.
     columns
         Attribute fields to read; None for all.
+    assume_crs
+        CRS where the file has none: anything that pyproj understands.
+    points
+        A layer of points will do as well; never both in one.
 
     Raises
     ------
@@ -52,12 +63,22 @@ def read_vector(
     file = local_file(path)
     kind = _kind_of(file)
     if kind == "Shapefile":
-        _check_parts(file)
+        _check_parts(file, needs_crs=assume_crs is None)
     if kind == "GeoParquet":
         frame = _read_parquet(file, columns)
     else:
         frame = _read_ogr(file, layer, columns)
-    return _only_polygons(frame, file, kind)
+    frame = _with_geometry(frame, file, kind)
+    _check_types(frame, file, points)
+    if frame.crs is None:
+        if assume_crs is None:
+            raise InputError(
+                "no coordinate reference system",
+                where=file,
+                hint="set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT",
+            )
+        frame = frame.set_crs(parse_crs(assume_crs))
+    return frame
 
 
 def layers_of(path: str | PathLike[str]) -> list[str]:
@@ -90,7 +111,7 @@ def _kind_of(file: Path) -> str:
     )
 
 
-def _check_parts(file: Path) -> None:
+def _check_parts(file: Path, *, needs_crs: bool) -> None:
     siblings = {p.suffix.lower() for p in file.parent.glob("*") if p.stem == file.stem}
     for suffix, role in _PARTS.items():
         if suffix not in siblings:
@@ -100,7 +121,7 @@ def _check_parts(file: Path) -> None:
                 why=f"that file holds {role}",
                 hint="copy all files of the Shapefile (.shp .shx .dbf .prj .cpg)",
             )
-    if ".prj" not in siblings:
+    if needs_crs and ".prj" not in siblings:
         raise InputError(
             f"no coordinate reference system: Shapefile without {file.stem}.prj",
             where=file,
@@ -156,32 +177,31 @@ def _check_fields(file: Path, wanted: Sequence[str], found: Sequence[Any]) -> No
         raise UsageError(f"no field {missing!r}", where=file, why=f"fields are {', '.join(names) or 'none'}")
 
 
-def _only_polygons(frame: Any, file: Path, kind: str) -> GeoDataFrame:
-    import shapely
-
+def _with_geometry(frame: Any, file: Path, kind: str) -> GeoDataFrame:
     if not hasattr(frame, "geometry") or len(frame) == 0:
         raise InputError("no features", where=file, why=f"the {kind} is empty")
     present = ~(frame.geometry.isna() | frame.geometry.is_empty)
     frame = frame[present]
     if len(frame) == 0:
         raise InputError("no features with a geometry", where=file)
+    result: GeoDataFrame = frame.reset_index(drop=True)
+    return result
+
+
+def _check_types(frame: GeoDataFrame, file: Path, points: bool) -> None:
+    import shapely
+
     types = shapely.get_type_id(np.asarray(frame.geometry.array, object))
+    if points and np.isin(types, _POINTS).all():
+        return
     others = np.flatnonzero(~np.isin(types, _POLYGONS))
     if others.size:
         names = ", ".join(sorted(set(frame.geometry.iloc[others].geom_type)))
         raise InputError(
-            "polygons required",
+            "polygons or points required" if points else "polygons required",
             where=file,
             why=f"{others.size} of {len(frame)} features are {names}, the first is number {others[0]}",
         )
-    if frame.crs is None:
-        raise InputError(
-            "no coordinate reference system",
-            where=file,
-            hint="set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT",
-        )
-    result: GeoDataFrame = frame.reset_index(drop=True)
-    return result
 
 
 def _damaged(file: Path, error: Exception) -> InputError:
