@@ -95,9 +95,8 @@ class RasterReference:
         if not len(self.values):
             return np.full(pixels.shape, rest, np.uint16)
         at = np.minimum(np.searchsorted(self.values, pixels), len(self.values) - 1)
-        found: NDArray[np.uint16] = np.where(self.values[at] == pixels, self.classes[at], rest).astype(
-            np.uint16
-        )
+        classes = self.classes.astype(np.uint16)  # 256 does not fit uint8
+        found: NDArray[np.uint16] = np.where(self.values[at] == pixels, classes[at], np.uint16(rest))
         return found
 
     def _unknown(self, values: NDArray[Any], window: Window) -> InputError:
