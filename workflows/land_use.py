@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import pandas as pd
 from pydantic import Field
 
@@ -51,18 +50,18 @@ class LandUse(Job):
 def map_land_use(study: LandUse) -> pd.DataFrame:
     """Hectares, share and number of polygons per class; everything else lies in the study's folder."""
     prediction = geoseg.predict(study.scene, model=study.model, out=study.out / "map", **study.options)
-    layer = geoseg.vectorize(prediction.classes, out=study.out / study.polygons, overwrite=True).path
+    layer = geoseg.vectorize(prediction.classes, out=study.out / study.polygons, overwrite=True)
 
-    columns = ["class_name", "area_ha"]
-    if layer.suffix == ".parquet":
-        polygons = pd.read_parquet(layer, columns=columns)
-    else:
-        polygons = gpd.read_file(layer, columns=columns, ignore_geometry=True)
-    areas = polygons.groupby("class_name")["area_ha"].agg(
-        hectares="sum", polygons="count", median_ha="median"
-    )
-    areas["share"] = areas["hectares"] / areas["hectares"].sum()
-    areas = areas.sort_values("hectares", ascending=False).round({"hectares": 2, "median_ha": 3, "share": 5})
+    total = sum(layer.hectares.values())
+    areas = pd.DataFrame(
+        {
+            "class": c.name,
+            "hectares": round(c.hectares, 2),
+            "share": round(c.hectares / total, 5),
+            "polygons": c.polygons,
+        }
+        for c in sorted(layer.classes, key=lambda c: -c.hectares)
+    ).set_index("class")
     areas.to_csv(study.out / "areas.csv")
 
     figures.draw_classes(prediction.classes, study.out / "classes.png", title="Land use")
@@ -70,7 +69,7 @@ def map_land_use(study: LandUse) -> pd.DataFrame:
     figures.draw_scene(scene, study.out / "scene.png", title="Scene")
     figures.draw_polygons(
         scene,
-        layer,
+        layer.path,
         study.out / "polygons.png",
         window=figures.busiest_window(prediction.classes),
         legend=geoseg.open_class_map(prediction.classes).legend,

@@ -243,6 +243,7 @@ def _colours(legend: Legend) -> NDArray[np.float64]:
 def _read_polygons(path: Path, grid: Grid) -> list[tuple[int, list[NDArray[np.float64]]]]:
     """(class id, rings) of the polygons that meet the grid, in the grid's CRS."""
     import geopandas as gpd
+    import pyogrio
 
     if not path.exists():
         raise InputError("not found", where=path.absolute())
@@ -254,7 +255,9 @@ def _read_polygons(path: Path, grid: Grid) -> list[tuple[int, list[NDArray[np.fl
         else:
             # GeoJSON is always in longitude and latitude: the box is given with its CRS
             box = gpd.GeoSeries.from_xy([grid.bounds[0], grid.bounds[2]], [grid.bounds[1], grid.bounds[3]])
-            frame = gpd.read_file(path, bbox=box.set_crs(grid.crs))
+            layers = pyogrio.list_layers(path)  # a GeoPackage also lists its tables of styles
+            layer = next((name for name, geometry in layers if geometry), None)
+            frame = gpd.read_file(path, layer=layer, bbox=box.set_crs(grid.crs))
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError("cannot be read as a vector layer", where=path, why=str(error)) from None
     if frame.crs is not None and frame.crs != grid.crs:

@@ -1,0 +1,73 @@
+"""Every configuration that ships is read by the job that it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from geoseg.vectorization.job import VectorizeJob
+
+from geoseg.changes.job import ChangeJob
+from geoseg.evaluation.job import EvaluateJob
+from geoseg.job import Job, read_yaml
+from geoseg.pipeline import PipelineJob, check_steps
+from geoseg.prediction.job import PredictJob
+from tests.workflows.scripts import load_script
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+JOBS: dict[str, type[Job]] = {
+    "predict": PredictJob,
+    "vectorize": VectorizeJob,
+    "evaluate": EvaluateJob,
+    "change": ChangeJob,
+    "run": PipelineJob,
+}
+STUDIES = {"land_use": "LandUse", "deforestation": "Deforestation", "train_forest": "TrainForest"}
+
+
+def job_of(name: str) -> type[Job]:
+    if name in JOBS:
+        return JOBS[name]
+    job: type[Job] = getattr(load_script(name), STUDIES[name])
+    return job
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
+def test_every_configuration_is_read_by_its_job(config: Path) -> None:
+    job = job_of(config.stem).load(config)
+    assert type(job).parse({**read_yaml(config)}) == job
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_every_verb_has_a_configuration(name: str) -> None:
+    assert (ROOT / "configs" / f"{name}.yaml").is_file()
+
+
+def test_the_pipelines_steps_fit_each_other() -> None:
+    steps = check_steps(PipelineJob.load(ROOT / "configs" / "run.yaml"))
+    maps = [p.out / "classes.tif" for p in steps.predict]
+    assert [v.classes for v in steps.vectorize] == maps
+    assert [e.classes for e in steps.evaluate] == maps
+    assert [(c.before, c.after) for c in steps.change] == [tuple(maps)]
+
+
+def test_configurations_point_at_what_the_demo_makes() -> None:
+    """Default paths are the demo's, so that a user can try each at once."""
+    from geoseg.demo.files import DATES, reference_file, scene_file
+
+    demo = Path("demo-out")
+    known = {str(f(demo, d)) for f in (scene_file, reference_file) for d in DATES}
+    known |= {str(demo / d / "classes.tif") for d in DATES}
+    used = {
+        value for config in CONFIGS for value in _texts(read_yaml(config)) if value.startswith("demo-out/")
+    }
+    assert used and used <= known
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [t for v in value.values() for t in _texts(v)]
+    if isinstance(value, list):
+        return [t for v in value for t in _texts(v)]
+    return [value] if isinstance(value, str) else []
