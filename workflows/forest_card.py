@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ CREDIT = (
 _PAD = 32
 _TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(4), 116))
 _BINS = 15
+_EDGES = (0, 8, 16, 32, 64, 128)  # distances to a tile's edge, in pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +60,11 @@ class Scored:
     pictures
         (image, reference, labels, confidence) of each image.
     same_labels
-        Share of pixels with equal labels in bf16 and in fp32; None where bf16 was not run.
+        Share of pixels with equal labels in bf16 and in fp32.
     speed
         Mpx/s of one CPU thread on 512 px tiles by precision.
+    near_edges
+        Share of pixels whose label depends on where the tile was cut, by distance to the tile's edge.
     """
 
     legend: Legend
@@ -72,6 +76,7 @@ class Scored:
     pictures: list[tuple[NDArray[Any], ...]]
     same_labels: float
     speed: dict[str, float]
+    near_edges: dict[str, float]
 
 
 def score(bundle: Bundle, samples: list[Sample]) -> Scored:
@@ -98,6 +103,7 @@ def score(bundle: Bundle, samples: list[Sample]) -> Scored:
         ],
         same_labels=same,
         speed=speed,
+        near_edges=_disagreement_near_edges(bundle, samples),
     )
 
 
@@ -144,11 +150,30 @@ def _compare_precisions(bundle: Bundle, samples: list[Sample]) -> tuple[float, d
     return float((labels["fp32"] == labels["bf16"]).mean()), speed
 
 
+def _disagreement_near_edges(bundle: Bundle, samples: list[Sample]) -> dict[str, float]:
+    """Share of labels of 256 px tiles that differ from those of a forward over the whole image."""
+    engine = open_engine(bundle, device="cpu", precision="fp32", threads=1)
+    side = 256
+    inward = np.minimum(np.arange(side), np.arange(side)[::-1])
+    band = np.digitize(np.minimum.outer(inward, inward), _EDGES) - 1
+    wrong, seen = (np.zeros(len(_EDGES) - 1) for _ in range(2))
+    for sample in samples:
+        padded = _pad(sample.pixels)
+        whole = engine.classify(padded[None])[0][0]
+        for row, col in ((64, 64), (64, 256), (160, 160), (256, 64), (256, 256)):
+            cut = np.s_[row : row + side, col : col + side]
+            tile = engine.classify(padded[None, :, *cut])[0][0]
+            wrong += np.bincount(band.ravel(), weights=(tile != whole[cut]).ravel(), minlength=len(wrong))
+            seen += np.bincount(band.ravel(), minlength=len(seen))
+    names = [f"{low} to {high}" for low, high in itertools.pairwise(_EDGES)]
+    return dict(zip(names, (wrong / seen).tolist(), strict=True))
+
+
 def describe(scored: Scored, *, job: BaseModel, training: Sequence[str], minutes: float) -> dict[str, Any]:
     """Keyword arguments of save_bundle that say what the model is and how well it does."""
     pooled = ConfusionMatrix.sum(scored.matrices, scored.legend).counts
     settings = job.model_dump(mode="json")
-    command = f"python workflows/train_forest.py configs/train_forest.yaml --steps {settings['steps']}"
+    command = "python workflows/train_forest.py configs/train_forest.yaml"
     classes = {
         name: {"iou": i, "f1": f, "precision": p, "recall": r}
         for name, i, f, p, r in zip(
@@ -218,6 +243,9 @@ def _card(
         same=scored.same_labels,
         fp32=scored.speed["fp32"],
         bf16=scored.speed["bf16"],
+        edges=" | ".join(scored.near_edges),
+        rules="|".join("---" for _ in scored.near_edges),
+        shares=" | ".join(f"{share:.3%}" for share in scored.near_edges.values()),
         **settings,
     )
 
@@ -297,6 +325,13 @@ error (15 bins) {before:.4f} without it; {after:.4f} where each image's temperat
 
 **Precision.** bf16 gives the same label as fp32 on {same:.3%} of these pixels. One CPU thread with AVX-512
 BF16, 512 px tiles: {fp32:.2f} Mpx/s in fp32, {bf16:.2f} Mpx/s in bf16.
+
+**Margin.** Share of labels of 256 px tiles that differ from a forward over the whole image, by distance to
+the tile's edge in pixels. The default margin of 32 px discards the first three.
+
+| {edges} |
+|{rules}|
+| {shares} |
 
 ## Limits
 

@@ -52,7 +52,7 @@ class TrainForest(Job):
     version: str = "1.0"
     encoder: str = "mobilenet_v2"
     decoder_channels: tuple[int, ...] = (128, 64, 48, 32, 16)
-    steps: int = 2000
+    steps: int = 500
     batch: int = 8
     crop: int = 256
     learning_rate: float = 2e-3

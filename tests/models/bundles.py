@@ -30,7 +30,7 @@ def contract(bands: int = 3, **changes: Any) -> InputContract:
 
 
 def network(architecture: Architecture, *, bands: int = 3, classes: int = 3, seed: int = 0) -> nn.Module:
-    """Network with seeded weights whose classes are all likely somewhere: unit logits for uniform 8-bit noise."""
+    """Network with seeded weights that finds every class somewhere in uniform 8-bit noise: unit logits."""
     torch.manual_seed(seed)
     built = build(architecture, bands=bands, classes=classes)
     noise = (torch.rand(4, bands, 64, 64) - 0.35) * 6
