@@ -15,6 +15,8 @@ class ChangeJob(Job):
     ----------
     before, after
         The class maps.
+    band_before, band_after
+        Their bands, where they have several: number from 1, or name. One file may be both dates.
     out
         Output folder: transitions.csv, transitions.json, change.tif.
     crosswalk
@@ -31,6 +33,8 @@ class ChangeJob(Job):
 
     before: Path
     after: Path
+    band_before: int | str | None = None
+    band_after: int | str | None = None
     out: Path
     crosswalk: Path | dict[Any, Any] | None = None
     crosswalk_before: Path | dict[Any, Any] | None = None

@@ -48,7 +48,8 @@ def change(
     overwrite
         Replace files of these names that no comparison wrote.
     **options
-        The further fields of `ChangeJob`: crosswalk, crosswalk_before, crosswalk_after, legend, align.
+        The further fields of `ChangeJob`: crosswalk, crosswalk_before, crosswalk_after, legend, align,
+        band_before, band_after.
 
     Raises
     ------
@@ -144,7 +145,8 @@ def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
     if job.crosswalk is not None and (job.crosswalk_before is not None or job.crosswalk_after is not None):
         raise UsageError("--crosswalk is for both maps", hint="it, or one for each date")
     legend = _legend(job.legend)
-    before, after = (open_class_map(path, legend) for path in (job.before, job.after))
+    before = open_class_map(job.before, legend, band=job.band_before)
+    after = open_class_map(job.after, legend, band=job.band_after)
     notes = [*before.scene.notes, *after.scene.notes]
     difference = before.grid.difference(after.grid)
     if difference is not None:

@@ -31,6 +31,8 @@ _MOST_TRANSITIONS = 12
     show_default=True,
     help="Maps on different grids: refuse, or sample AFTER at the pixel centres of BEFORE.",
 )
+@click.option("--band-before", help="Band of BEFORE where it has several.")
+@click.option("--band-after", help="Band of AFTER where it has several.")
 @click.option("--legend", type=click.Path(path_type=Path), help="YAML: class number to name, for both maps.")
 @click.option("--overwrite", is_flag=True, help="Replace files that no comparison wrote.")
 def command(before: Path, after: Path, out: Path, overwrite: bool, **options: Any) -> None:

@@ -16,6 +16,8 @@ from geoseg.cli.progress import show_notes
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="scores.json; the CSV tables come beside it.")
 @click.option("--field", help="Field of a vector reference that holds the class.")
+@click.option("--band", help="Band of CLASSES where it has several.")
+@click.option("--reference-band", help="Band of REFERENCE where it has several.")
 @click.option("--layer", help="Layer of a vector file with several.")
 @click.option(
     "--crosswalk",

@@ -19,6 +19,8 @@ class ReferenceJob(Job):
         Field that holds the class; may be left out where only one can.
     layer
         Layer of a vector file with several.
+    reference_band
+        Band of a reference raster with several, by number from 1 or by name.
     crosswalk
         YAML file or mapping ``{value: class name, id, or "ignore"}``; ``"*"`` stands for all other values,
         ``null`` for features without a value. Without it, values are the map's own class names or ids.
@@ -38,6 +40,7 @@ class ReferenceJob(Job):
     reference: Path
     field: str | None = None
     layer: str | None = None
+    reference_band: int | str | None = None
     crosswalk: Path | dict[Any, Any] | None = None
     single_class: str | int | None = None
     background: str | int | None = None
@@ -53,6 +56,8 @@ class EvaluateJob(ReferenceJob):
     ----------
     classes
         The class map.
+    band
+        Its band, where it has several: number from 1, or name.
     legend
         YAML file or mapping ``{class number: name}`` for a map that names no classes itself.
     out
@@ -63,6 +68,7 @@ class EvaluateJob(ReferenceJob):
     """
 
     classes: Path
+    band: int | str | None = None
     legend: Path | dict[int, str] | None = None
     out: Path | None = None
     unmapped: Literal["ignore", "error"] = "ignore"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
+from geoseg.evaluation.job import ReferenceJob
 from geoseg.evaluation.rules import Rules
 from geoseg.geometry import Grid, Window
 from geoseg.geometry.alignment import sample_nearest
@@ -111,9 +111,7 @@ class RasterReference:
         )
 
 
-def open_raster_reference(
-    path: Path, grid: Grid, legend: Legend, crosswalk: Any, *, reference_crs: str | None = None
-) -> RasterReference:
+def open_raster_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> RasterReference:
     """Reference from a raster of class numbers.
 
     Without a crosswalk, classes that both files name are the same where their names are; a raster without
@@ -124,8 +122,8 @@ def open_raster_reference(
     InputError
         A file that cannot be used, class names that the map lacks, no common area.
     """
-    raster = open_class_map(path, assume_crs=reference_crs)
-    rules = Rules.parse(crosswalk, legend)
+    raster = open_class_map(job.reference, band=job.reference_band, assume_crs=job.reference_crs)
+    rules = Rules.parse(job.crosswalk, legend)
     table = _value_table(raster, rules)
     values = np.array(sorted(table), np.int64)
     ignored = {v: NODATA if c is None else c for v, c in table.items()}

@@ -53,6 +53,8 @@ def open_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Reference:
     if not path.exists():
         raise InputError("not found", where=path.absolute())
     if is_vector(path):
+        if job.reference_band is not None:
+            raise UsageError("--reference-band needs a raster", where=path)
         from geoseg.evaluation.features import open_vector_reference
 
         return open_vector_reference(job, grid, legend)
@@ -63,7 +65,7 @@ def open_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Reference:
             raise UsageError(
                 f"--{option.replace('_', '-')} needs a vector reference", where=path, why="this is a raster"
             )
-    reference = open_raster_reference(path, grid, legend, job.crosswalk, reference_crs=job.reference_crs)
+    reference = open_raster_reference(job, grid, legend)
     require_overlap(reference.raster.grid.bounds, reference.raster.grid.crs, grid, path)
     return reference
 

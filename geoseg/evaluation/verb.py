@@ -44,7 +44,7 @@ def evaluate(
         Replace a file of that name even if it holds no scores.
     **options
         The further fields of `EvaluateJob`: field, layer, crosswalk, single_class, background, unmapped,
-        overlap, repair, reference_crs, legend.
+        overlap, repair, reference_crs, reference_band, band, legend.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     """Scores of a job; see `evaluate`. Threads of this process do it: of `where`, only `threads` counts."""
     if job.out is not None:
         _check_output(job, job.out, overwrite)
-    class_map = open_class_map(job.classes)
+    class_map = open_class_map(job.classes, band=job.band)
     legend = legend_of(class_map, job)
     reference = open_reference(job, class_map.grid, legend)
     task = partial(_score_window, class_map, reference, legend)
@@ -108,7 +108,7 @@ def legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
         return class_map.declared
     names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))
     if job.crosswalk is None and not is_vector(job.reference):
-        other = open_class_map(job.reference, assume_crs=job.reference_crs)
+        other = open_class_map(job.reference, band=job.reference_band, assume_crs=job.reference_crs)
         names |= dict(zip(other.legend.ids, other.legend.names, strict=True))
     return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
 
