@@ -116,8 +116,9 @@ def run_demo(
     log.keep("confidence after, in percent", predictions[1].confidence)
     with log.step("traced the polygons"):
         for date, prediction in zip(DATES, predictions, strict=True):
-            layer = vectorize(prediction.classes, out=folder / date / "classes.gpkg", overwrite=True)
-            log.keep(f"polygons {date}", layer.path)
+            polygons = folder / date / "classes.gpkg"
+            vectorize(prediction.classes, out=polygons, overwrite=True)
+            log.keep(f"polygons {date}", polygons)
     with log.step("scored both maps against the exact references"):
         scores = tuple(
             evaluate(
@@ -220,25 +221,19 @@ def _predict(
 
 def _draw(folder: Path, predictions: list[Prediction], scores: Scores, log: _Log) -> None:
     pictures = folder / "pictures"
-    legend = scores.legend
     for date, prediction in zip(DATES, predictions, strict=True):
         scene = scene_file(folder, date)
-        log.keep("picture", figures.draw_scene(scene, pictures / f"scene_{date}.png", title=f"Scene {date}"))
-        drawn = figures.draw_classes(
-            prediction.classes, pictures / f"classes_{date}.png", title=f"Classes {date}"
-        )
-        log.keep("picture", drawn)
+        figures.draw_scene(scene, pictures / f"scene_{date}.png", title=f"Scene {date}")
+        figures.draw_classes(prediction.classes, pictures / f"classes_{date}.png", title=f"Classes {date}")
     before, after = (p.classes for p in predictions)
-    log.keep("picture", figures.draw_change(before, after, pictures / "change.png", title="What changed"))
-    closeup = figures.draw_polygons(
+    figures.draw_change(before, after, pictures / "change.png", title="What changed")
+    figures.draw_polygons(
         scene_file(folder, "after"),
         folder / "after" / "classes.gpkg",
         pictures / "polygons.png",
         window=figures.busiest_window(after),
-        legend=legend,
+        legend=scores.legend,
         title="Polygons on the pixels' edges",
     )
-    log.keep("picture", closeup)
-    log.keep(
-        "picture", figures.draw_confusion(scores.matrix.counts, legend.names, pictures / "confusion.png")
-    )
+    figures.draw_confusion(scores.matrix.counts, scores.legend.names, pictures / "confusion.png")
+    log.keep("pictures: scenes, classes, change, polygons, confusion matrix", pictures)

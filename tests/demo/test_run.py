@@ -24,7 +24,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def test_everything_it_names_is_there(demo: Demo) -> None:
     assert all(path.exists() for _, path in demo.files)
     names = {path.name for _, path in demo.files}
-    assert {"classes.tif", "classes.gpkg", "scores.json", "change.png", "polygons.png"} <= names
+    assert {"classes.tif", "classes.gpkg", "scores.json"} <= names
+    pictures = {p.name for p in (demo.out / "pictures").iterdir()}
+    assert {"classes_after.png", "scene_before.png", "change.png", "polygons.png", "confusion.png"} == (
+        pictures - {"classes_before.png", "scene_after.png"}
+    )
     text = (demo.out / "README.md").read_text()
     assert "Synthetic" in text and "classes.gpkg" in text
 
@@ -78,9 +82,12 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_command_says_what_it_made_and_that_it_is_synthetic(tmp_path: Path) -> None:
+def test_command_says_what_it_made_and_that_it_is_synthetic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a relative --out, as people give it
     result = CliRunner().invoke(
-        command, ["--out", str(tmp_path / "out"), "--size", "97x103", "--seed", "3", "--threads", "1"]
+        command, ["--out", "out", "--size", "97x103", "--seed", "3", "--threads", "1"]
     )
     assert result.exit_code == 0, result.output
     for expected in ("synthetic", "IoU", "forest lost", "QGIS", "classes.gpkg"):
