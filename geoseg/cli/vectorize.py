@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     required=True,
     help="File to write; the suffix is the format: .gpkg .shp .fgb .parquet .geojson",
 )
-@click.option("--confidence", type=click.Path(path_type=Path), help="Confidence raster. [confidence.tif beside CLASSES]")
+@click.option(
+    "--confidence", type=click.Path(path_type=Path), help="Confidence raster. [confidence.tif beside CLASSES]"
+)
 @click.option("--only", help="Classes to write, by name or number: forest,water.")
 @click.option("--layer", help="Layer name. [landcover]")
 @click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")

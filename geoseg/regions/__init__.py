@@ -1,0 +1,1 @@
+"""4-connected regions of class maps far larger than memory, for whoever needs whole objects."""

@@ -1,7 +1,7 @@
 """Regions joined over chunk seams, one row of chunks after the other.
 
-A region is finished as soon as a row of chunks ends without it reaching over the lower seam; only regions that
-do are kept, so memory follows the width of the scene and never its height.
+A region is finished as soon as a row of chunks ends without it reaching over the lower seam; only regions
+that do are kept, so memory follows the width of the scene and never its height.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class OpenRegions:
 class Joined:
     """What one row of chunks did to the open regions.
 
-    Nodes are the regions that were open before the row, in their order, then the open regions of each chunk from
-    left to right.
+    Nodes are the regions that were open before the row, in their order, then the open regions of each chunk
+    from left to right.
 
     Attributes
     ----------
     target
-        (nodes,) int64: region that each node became part of: ``t >= 0`` is position t among `finished`, ``t < 0``
-        is position ``-1 - t`` among the regions that are open from now on.
+        (nodes,) int64: region that each node became part of: ``t >= 0`` is position t among `finished`, ``t
+        < 0`` is position ``-1 - t`` among the regions that are open from now on.
     bases
         (chunks,) int64: node of each chunk's first open region.
     finished
@@ -86,9 +86,7 @@ class RegionJoin:
         target = target[parent]
         self._open = merged[staying]
         self._frontier = np.where(bottom >= 0, -1 - target[bottom], -1) if len(target) else bottom
-        return Joined(
-            target=target, bases=bases, finished=merged[finished], still_open=len(staying)
-        )
+        return Joined(target=target, bases=bases, finished=merged[finished], still_open=len(staying))
 
     @staticmethod
     def _ordered(regions: NDArray[np.void], mask: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -116,7 +114,7 @@ def _unite(parent, one, one_base, other, other_base):  # type: ignore[no-untyped
 
 @njit(nogil=True, cache=True)
 def _merge(parent, regions, bottom):  # type: ignore[no-untyped-def]
-    """(regions with every set summed into its root, is a root, reaches over the lower seam); flattens `parent`."""
+    """(sets summed into their roots, is a root, reaches over the lower seam); flattens `parent`."""
     count = regions.shape[0]
     merged = regions.copy()
     is_root, stays = np.zeros(count, np.bool_), np.zeros(count, np.bool_)

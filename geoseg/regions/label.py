@@ -35,9 +35,10 @@ first
 pixels
     Number of pixels.
 area
-    Sum of its pixels' areas in integer units (see `AreaUnit`), so that sums do not depend on their order.
+    Sum of its pixels' areas in integer units (see `label_chunk`), so that sums do not depend on their order.
 confidence, confident, least
-    Sum of the confidence of the pixels that have one, their number, and the smallest (255 where there is none).
+    Sum of the confidence of the pixels that have one, their number, and the smallest (255 where there is
+    none).
 row_end, col, col_end
     Bounding box in scene pixels, ends excluded; its first row is ``first // width``.
 class_id
@@ -56,8 +57,8 @@ class Runs:
     row_start
         (height + 1,) int64: runs of row r are ``row_start[r]`` to ``row_start[r + 1]``.
     start
-        (runs + 1,) int32: first column of each run, counted in the chunk; the run ends where the next one of its
-        row starts, or at the chunk's width.
+        (runs + 1,) int32: first column of each run, counted in the chunk; the run ends where the next one of
+        its row starts, or at the chunk's width.
     label
         (runs,) int32: region of the run, or -1 for nodata. Labels are in order of the regions' first pixels.
     """
@@ -81,14 +82,14 @@ def label_chunk(
     Parameters
     ----------
     classes
-        (h + 2, w + 2) uint8: the chunk with the one pixel of its neighbours all around it, and 255 outside the
-        scene. 255 belongs to no region.
+        (h + 2, w + 2) uint8: the chunk with the one pixel of its neighbours all around it, and 255 outside
+        the scene. 255 belongs to no region.
     row, col
         Scene position of the chunk's first pixel (of ``classes[1, 1]``).
     scene_width
         Width of the scene in pixels.
     areas
-        (h, 1) or (h, w) int64 area of each pixel; 1 each when left out.
+        (h, 1) or (h, w) int64: area of each pixel in any unit; 1 each when left out.
     confidence
         (h, w) uint8, 255 where there is none.
     """

@@ -1,0 +1,1 @@
+"""Polygons of class maps: traced per chunk, chained over seams, written as a stream."""

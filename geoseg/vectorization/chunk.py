@@ -58,9 +58,7 @@ def shapes_of(
     return ChunkShapes(
         regions=regions[finished],
         rings=assemble(paths, int(finished.sum()), rank),
-        open_regions=OpenRegions(
-            regions=regions[is_open], borders=borders_of(classes, runs, open_rank)
-        ),
+        open_regions=OpenRegions(regions=regions[is_open], borders=borders_of(classes, runs, open_rank)),
         pieces=select_paths(paths, open_rank),
     )
 

@@ -1,6 +1,7 @@
 """Output files by suffix, each written in one pass from a stream of Arrow batches.
 
-A writer gets a partial path in the output's own folder and leaves nothing under the final name; `publish` renames.
+A writer gets a partial path in the output's own folder and leaves nothing under the final name; `write_layer`
+renames.
 """
 
 from __future__ import annotations

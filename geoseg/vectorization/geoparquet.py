@@ -32,7 +32,10 @@ def write_geoparquet(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
             columns = [*without(batch, BOUNDS).columns, boxes]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=len(batch))
         writer.add_key_value_metadata(
-            {"geo": json.dumps(_geo(layer, [*low, *high])), **{f"geoseg:{k}": v for k, v in layer.metadata.items()}}
+            {
+                "geo": json.dumps(_geo(layer, [*low, *high])),
+                **{f"geoseg:{k}": v for k, v in layer.metadata.items()},
+            }
         )
     return [(path, path.name)]
 

@@ -28,7 +28,7 @@ def area_unit(grid: Grid) -> float:
 
 
 def integer_areas(grid: Grid, window: Window, unit: float) -> NDArray[np.int64]:
-    """Area of every pixel of a window in whole units, (h, 1) or (h, w); each pixel's depends on its place alone."""
+    """Areas (h, 1) or (h, w) of a window's pixels in whole units; each depends on its own place alone."""
     if grid.crs.is_geographic:
         return np.rint(pixel_areas(grid, window) / unit).astype(np.int64)
     nodes, step = area_nodes(grid, window)
@@ -91,13 +91,16 @@ class EdgeLengths:
 
     def perimeters(self, rings: Rings) -> NDArray[np.float64]:
         """(polygons,) float64: length of every polygon's rings in metres."""
-        return _perimeters(
+        made: NDArray[np.float64] = _perimeters(
             rings.points, rings.ring_offsets, rings.polygon_offsets, self.across, self.down, self.step
         )
+        return made
 
 
 def _distance(
-    grid: Grid, a: tuple[NDArray[np.float64], NDArray[np.float64]], b: tuple[NDArray[np.float64], NDArray[np.float64]]
+    grid: Grid,
+    a: tuple[NDArray[np.float64], NDArray[np.float64]],
+    b: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
     transformer, geod = to_geographic(grid.crs), geod_of(grid.crs)
     ends = []
@@ -132,7 +135,7 @@ def _perimeters(points, ring_offsets, polygon_offsets, across, down, step):  # t
 
 @njit(nogil=True, cache=True, inline="always")
 def _along(nodes, fixed, low, high, step, is_column):  # type: ignore[no-untyped-def]
-    """Integral of a bilinear field along one straight edge: its middle value in every cell, times the pixels there."""
+    """Integral of a bilinear field along a straight edge: its middle value in each cell, times pixels."""
     total = 0.0
     across_cells = (nodes.shape[1] if is_column else nodes.shape[0]) - 2
     i = min(fixed // step, across_cells)

@@ -50,7 +50,7 @@ def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
 
 
 def write_geojson(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
-    """GeoJSON after RFC 7946: longitude and latitude on WGS 84, 7 decimals (1 cm), cut at the antimeridian."""
+    """GeoJSON after RFC 7946: longitude and latitude, 7 decimals (1 cm), cut at the antimeridian."""
     write_ogr(
         path, batches, layer, driver="GeoJSON", layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": "7"}
     )
@@ -85,14 +85,17 @@ def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **opti
         if isinstance(error, (GeosegError, MemoryError)):
             raise
         raise ResourceError(
-            "cannot be written", where=path.name, why=" ".join(str(error).split()), hint="check the free disk space"
+            "cannot be written",
+            where=path.name,
+            why=" ".join(str(error).split()),
+            hint="check the free disk space",
         ) from None
     if failures:
         raise failures[0]
 
 
 def _guarded(batches: Batches, failures: list[BaseException]) -> Iterator[pa.RecordBatch]:
-    """Batches without their bounding boxes; what ends them early is kept, since Arrow's stream carries only text."""
+    """Batches without their bounding boxes; what ends them early is kept (Arrow carries only text)."""
     try:
         for batch in batches:
             yield without(batch, BOUNDS)

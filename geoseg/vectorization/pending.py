@@ -7,6 +7,7 @@ links their lists instead of moving anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -102,7 +103,7 @@ class PendingPaths:
         self._tail = np.where(counts > 0, ends - 1, _NONE)
 
 
-def _resized(array: NDArray[np.generic], used: int, size: int) -> NDArray[np.generic]:
+def _resized(array: NDArray[Any], used: int, size: int) -> NDArray[Any]:
     grown = np.empty((size, *array.shape[1:]), array.dtype)
     grown[:used] = array[:used]
     return grown

@@ -1,7 +1,7 @@
 """Rings out of arcs: what the chunks cut is chained by its integer end points, exactly.
 
-Nothing is computed with coordinates: two arcs meet where they end in the same pixel corner. The result is ring
-for ring what a walk over the whole raster gives.
+Nothing is computed with coordinates: two arcs meet where they end in the same pixel corner. The result is
+ring for ring what a walk over the whole raster gives.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Rings:
     ring_offsets
         (rings + 1,) int64 into points.
     polygon_offsets
-        (polygons + 1,) int64 into rings; the first ring of a polygon is its exterior, holes follow in order of
-        their first point.
+        (polygons + 1,) int64 into rings; the first ring of a polygon is its exterior, holes follow in order
+        of their first point.
     """
 
     points: NDArray[np.int32]
@@ -143,9 +143,9 @@ def _chain(points, offsets, owner, first, last):  # type: ignore[no-untyped-def]
             key = (np.int64(points[k1 - 1, 0]) << 32) | np.int64(points[k1 - 1, 1])
             after = _find(starts, owners, owners[at], key)
             # two of the region's arcs start here when it touches itself at this corner: it is joined there
-            if after + 1 < arcs and starts[after + 1] == key and owners[after + 1] == owners[at]:
-                if first[arc_ids[after]] != (last[i] + 3) & 3:
-                    after += 1
+            twice = after + 1 < arcs and starts[after + 1] == key and owners[after + 1] == owners[at]
+            if twice and first[arc_ids[after]] != (last[i] + 3) & 3:
+                after += 1
             if first[arc_ids[after]] == last[i]:
                 n -= 1  # straight on: no corner of the ring
             at = after
@@ -188,7 +188,7 @@ def _turn_to_smallest(points, begin, end):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _group(points, offsets, owner, polygons):  # type: ignore[no-untyped-def]
-    """(ring order, polygon offsets): rings by polygon, within one by first point; the exterior's is the smallest."""
+    """(ring order, polygon offsets): rings by polygon, then first point (the exterior's is smallest)."""
     rings = owner.shape[0]
     polygon_offsets = np.zeros(polygons + 1, np.int64)
     for i in range(rings):

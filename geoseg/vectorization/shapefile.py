@@ -24,8 +24,8 @@ _NUMBER_WIDTH = 24
 def write_shapefile(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
     """Shapefile, or several named ``NAME_2.shp`` and so on where one would pass 2 GB.
 
-    The format knows no nulls: a region without confidence has conf_mean -1. Raises InputError for a class name of
-    more than 254 bytes.
+    The format knows no nulls: a region without confidence has conf_mean -1. Raises InputError for a class
+    name of more than 254 bytes.
     """
     written: list[tuple[Path, str]] = []
     parts = _Parts(batches)

@@ -1,4 +1,4 @@
-"""Chunks in, polygons out: a stream that holds one row of chunks and the regions that cross its lower seam."""
+"""Chunks in, polygons out: a stream that holds one row of chunks and the regions that cross its seam."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Shapes:
 def stream_shapes(chunks: Iterable[ChunkShapes], chunks_across: int) -> Iterator[Shapes]:
     """Complete regions of a scene, one batch per row of chunks.
 
-    Chunks come in row-major order. Regions come out in order of their last row, then of their first pixel: the
-    order in which a stream can know them, and the same for any chunking.
+    Chunks come in row-major order. Regions come out in order of their last row, then of their first pixel:
+    the order in which a stream can know them, and the same for any chunking.
     """
     join, pending = RegionJoin(), PendingPaths()
     row: list[ChunkShapes] = []

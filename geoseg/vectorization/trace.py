@@ -1,10 +1,10 @@
 """Boundaries of one chunk's regions, in integer pixel corners: rings of what ends here, arcs of what goes on.
 
-Every region is walked with its pixels on the left, so an exterior ring runs counter-clockwise in a north-up map
-and a hole clockwise. Two pixels of one class that touch only at a corner belong together there when they are of
-the same region, and not otherwise: rings then never touch themselves, and every polygon is valid (OGC Simple
-Features 6.1.11). Whether they are of one region can depend on what lies beyond the chunk; where it does, the
-walk is cut at that corner and `seams` decides.
+Every region is walked with its pixels on the left, so an exterior ring runs counter-clockwise in a north-up
+map and a hole clockwise. Two pixels of one class that touch only at a corner belong together there when they
+are of the same region, and not otherwise: rings then never touch themselves, and every polygon is valid (OGC
+Simple Features 6.1.11). Whether they are of one region can depend on what lies beyond the chunk; where it
+does, the walk is cut at that corner and `seams` decides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.legend import NODATA
 from geoseg.regions.label import Runs, label_at
 
 WEST, SOUTH, EAST, NORTH = 0, 1, 2, 3
@@ -23,6 +22,9 @@ WEST, SOUTH, EAST, NORTH = 0, 1, 2, 3
 
 _ROW_STEP = np.array([0, 1, 0, -1], np.int64)
 _COL_STEP = np.array([-1, 0, 1, 0], np.int64)
+# corners of pixel (0, 0) where its edge in that direction starts and ends
+_START_ROW, _START_COL = np.array([0, 0, 1, 1], np.int64), np.array([1, 0, 0, 1], np.int64)
+_END_ROW, _END_COL = np.array([0, 1, 1, 0], np.int64), np.array([0, 0, 1, 1], np.int64)
 
 _CUT = -2  # the walk cannot know its next pixel
 _TOP_SEEN = 1
@@ -37,8 +39,8 @@ class Paths:
     points
         (n, 2) int32: (row, col) of pixel corners in the scene.
     offsets
-        (paths + 1,) int64: points of path i are ``offsets[i]`` to ``offsets[i + 1]``. A ring does not repeat its
-        first point and starts at its smallest (row, col); an arc has both its ends.
+        (paths + 1,) int64: points of path i are ``offsets[i]`` to ``offsets[i + 1]``. A ring does not repeat
+        its first point and starts at its smallest (row, col); an arc has both its ends.
     owner
         (paths,) int32: region that the path bounds.
     first, last
@@ -99,7 +101,8 @@ def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore
     depth = stack.shape[0]
     r, k, c = 0, 0, 0
     while True:
-        # next edge to walk from: a known start of an arc, else the next stretch of a top edge nobody walked yet
+        # next edge to walk from: a known start of an arc, else the next stretch of a top edge nobody walked
+        # yet
         if depth > 0:
             depth -= 1
             pixel, d = stack[depth] >> 2, stack[depth] & 3
@@ -132,9 +135,9 @@ def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore
                 stack[depth + 1] = cut_at * 4 + ((heading + 1) & 3)
                 depth += 2
         if cut_at >= 0 and not is_arc:
-            # cut on the way round: forget it, its arcs are walked from their own starts. None is missed: as many
-            # arcs start as end at every cut inside the chunk, so those that no known start leads to form closed
-            # circuits, and each circuit has a top edge
+            # cut on the way round: forget it, its arcs are walked from their own starts. None is missed: as
+            # many arcs start as end at every cut inside the chunk, so those that no known start leads to
+            # form closed circuits, and each circuit has a top edge
             continue
         if paths + 2 > owner.shape[0]:
             size = 2 * owner.shape[0]
@@ -157,7 +160,7 @@ def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore
 
 @njit(nogil=True, cache=True)
 def _next_top(classes, runs, seen, r, k, c):  # type: ignore[no-untyped-def]
-    """(row, run, column) of the next stretch of top edge not walked yet, at its left end; row = height at the end.
+    """(row, run, column) of the next stretch of top edge not walked yet, at its left end; or row = height.
 
     Looks at (r, c) in run k first.
     """
@@ -198,8 +201,8 @@ def _walk(  # type: ignore[no-untyped-def]
 ):
     """Walk from pixel (r, c)'s edge d to the next cut, or round to the start.
 
-    Returns (points, end, pixel of the cut or -1, last direction). A ring is begun at the last pixel along an edge.
-    An arc records its start and its end; a ring
+    Returns (points, end, pixel of the cut or -1, last direction). A ring is begun at the last pixel along an
+    edge. An arc records its start and its end; a ring
     is turned to start at its smallest point.
     """
     row_start, start, label = runs
@@ -212,8 +215,8 @@ def _walk(  # type: ignore[no-untyped-def]
     smallest_row, smallest_col = np.int64(1) << 40, np.int64(0)
     if is_arc:
         # the corner where edge d starts
-        points[n, 0] = row + r + (d == EAST or d == NORTH)
-        points[n, 1] = col + c + (d == WEST or d == NORTH)
+        points[n, 0] = row + r + _START_ROW[d]
+        points[n, 1] = col + c + _START_COL[d]
         n += 1
     while True:
         dr, dc = _ROW_STEP[d], _COL_STEP[d]
@@ -231,8 +234,8 @@ def _walk(  # type: ignore[no-untyped-def]
         if r == r_begin and c == c_begin and d == d_begin and n > begun and not is_arc:
             _rotate(points, begun, n, smallest)
             return points, n, np.int64(-1), d
-        er = row + r + (d == SOUTH or d == EAST)
-        ec = col + c + (d == EAST or d == NORTH)
+        er = row + r + _END_ROW[d]
+        ec = col + c + _END_COL[d]
         if d == WEST:
             seen[r * width + c] |= np.uint8(_TOP_SEEN)
         if n + 2 > points.shape[0]:
@@ -268,7 +271,7 @@ def _grown_points(points, n):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, inline="always")
 def _corner(height, width, row_start, start, label, is_open, own, yr, yc):  # type: ignore[no-untyped-def]
-    """Whether region `own` and the pixel (yr, yc) that it touches at a corner are one region; _CUT if unknown."""
+    """Whether `own` and the pixel (yr, yc) that it touches at a corner are one region; _CUT if unknown."""
     inside = 0 <= yr < height and 0 <= yc < width
     if not is_open[own]:
         return np.int64(inside and label_at(row_start, start, label, yr, yc) == own)

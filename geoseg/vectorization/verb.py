@@ -316,7 +316,7 @@ def _failed(window: Window, error: GeosegError) -> GeosegError:
 
 
 def chunk_shape(height: int, width: int, chunk: int | None = None) -> tuple[int, int]:
-    """(rows, columns) of a chunk: a row of chunks holds some 32 million pixels at most, since memory follows it."""
+    """(rows, columns) of a chunk; a row of chunks, which memory follows, holds some 16 million pixels."""
     if chunk is not None:
         return chunk, chunk
     across = -(-width // _WIDEST)

@@ -1,0 +1,134 @@
+"""Small class maps that hurt, and the independent answer for any map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import shapely
+from affine import Affine
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from rasterio.features import shapes as rasterio_shapes
+
+from geoseg.vectorization.chunk import shapes_of
+from geoseg.vectorization.seams import Rings, joined_rings
+from geoseg.vectorization.stream import Shapes, stream_shapes
+
+NORTH_UP = Affine(1, 0, 0, 0, -1, 0)
+
+
+def checkerboard(n: int) -> np.ndarray:
+    return (np.indices((n, n)).sum(0) % 2).astype(np.uint8)
+
+
+def diagonals(n: int) -> np.ndarray:
+    i, j = np.indices((n, n))
+    return ((i - j) % 3 == 0).astype(np.uint8)
+
+
+def frames(n: int) -> np.ndarray:
+    """Rings of one pixel around each other."""
+    i, j = np.indices((n, n))
+    return (np.minimum(np.minimum(i, j), np.minimum(n - 1 - i, n - 1 - j)) % 2).astype(np.uint8)
+
+
+def spiral(n: int) -> np.ndarray:
+    """One region of one pixel's width that winds through the whole map."""
+    a = np.zeros((n, n), np.uint8)
+    r, c, d = 0, 0, 0
+    steps = ((0, 1), (1, 0), (0, -1), (-1, 0))
+    a[0, 0] = 1
+    turns = 0
+    while turns < 2:
+        dr, dc = steps[d]
+        ahead, beyond = (r + dr, c + dc), (r + 2 * dr, c + 2 * dc)
+        inside = 0 <= ahead[0] < n and 0 <= ahead[1] < n
+        free = not (0 <= beyond[0] < n and 0 <= beyond[1] < n) or a[beyond] == 0
+        if inside and free and a[ahead] == 0:
+            r, c = ahead
+            a[r, c] = 1
+            turns = 0
+        else:
+            d, turns = (d + 1) % 4, turns + 1
+    return a
+
+
+def pinched_ring() -> np.ndarray:
+    """A ring closed only at corners: its hole touches the outside, its exterior touches itself."""
+    return np.array(
+        [[0, 1, 1, 1, 0], [1, 0, 0, 1, 1], [1, 0, 1, 0, 1], [1, 1, 0, 0, 1], [0, 1, 1, 1, 0]], np.uint8
+    )
+
+
+SHAPES = {
+    "checkerboard": checkerboard(9),
+    "diagonals": diagonals(10),
+    "frames": frames(11),
+    "spiral": spiral(13),
+    "pinched": pinched_ring(),
+    "one pixel": np.zeros((1, 1), np.uint8),
+    "row": np.array([[0, 1, 1, 255, 1, 0, 0]], np.uint8),
+    "nodata only": np.full((4, 5), 255, np.uint8),
+}
+
+
+@st.composite
+def class_maps(draw: st.DrawFn, most: int = 14) -> np.ndarray:
+    """Maps of up to `most` pixels a side: noise, blown-up noise, and structures with holes punched in."""
+    kind = draw(st.sampled_from(["noise", "blocks", "structure"]))
+    if kind == "structure":
+        a = draw(st.sampled_from(list(SHAPES.values()))).copy()
+    else:
+        values = st.sampled_from([0, 1, 1, 255] if draw(st.booleans()) else [0, 1, 2])
+        shape = st.tuples(st.integers(1, most), st.integers(1, most))
+        a = draw(hnp.arrays(np.uint8, shape, elements=values))
+        if kind == "blocks":
+            a = np.kron(a, np.ones((2, 3), np.uint8))[:most, :most]
+    if draw(st.booleans()):
+        holes = draw(st.integers(0, 5))
+        rng = np.random.default_rng(draw(st.integers(0, 1000)))
+        a.ravel()[rng.integers(0, a.size, holes)] = 255
+    return a
+
+
+def trace_chunked(a: np.ndarray, rows: int, cols: int) -> Shapes:
+    """All polygons of a map that is read in chunks of rows x cols."""
+    height, width = a.shape
+    padded = np.pad(a, 1, constant_values=255)
+    chunks = (
+        shapes_of(
+            padded[r : r + min(rows, height - r) + 2, c : c + min(cols, width - c) + 2].copy(),
+            row=r,
+            col=c,
+            scene_width=width,
+        )
+        for r in range(0, height, rows)
+        for c in range(0, width, cols)
+    )
+    parts = list(stream_shapes(chunks, -(-width // cols)))
+    return Shapes(
+        regions=np.concatenate([p.regions for p in parts]), rings=joined_rings([p.rings for p in parts])
+    )
+
+
+def polygons_of(rings: Rings, transform: Affine = NORTH_UP) -> list[shapely.Polygon]:
+    made = []
+    for k in range(len(rings)):
+        lines = []
+        for i in range(rings.polygon_offsets[k], rings.polygon_offsets[k + 1]):
+            part = rings.points[rings.ring_offsets[i] : rings.ring_offsets[i + 1]].tolist()
+            lines.append([transform * (c, r) for r, c in part])
+        made.append(shapely.Polygon(lines[0], lines[1:]))
+    return made
+
+
+def geometry_set(pairs: Iterable[tuple[int, shapely.Polygon]]) -> list[tuple[int, bytes]]:
+    """(class, normalised geometry) sorted: equal exactly when the polygons are."""
+    return sorted((int(i), shapely.normalize(g).wkb) for i, g in pairs)
+
+
+def whole_raster_answer(a: np.ndarray, transform: Affine = NORTH_UP) -> list[tuple[int, bytes]]:
+    """What rasterio gives for the whole map at once."""
+    found = rasterio_shapes(a, mask=a != 255, connectivity=4, transform=transform)
+    return geometry_set((int(v), shapely.geometry.shape(g)) for g, v in found)
