@@ -218,3 +218,37 @@ def test_missing_and_empty_files(make_vector, tmp_path):
     (tmp_path / "empty.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     with pytest.raises(InputError):
         opened(tmp_path / "empty.geojson")
+
+
+def test_real_buildings_burned_by_chunks_equal_rasterio_burning_the_whole(shared_data, tmp_path):
+    folder = shared_data / "nrcan_aerial_vectors" / "massachusetts"
+    with rasterio.open(folder / "22978945_15.tif") as image:
+        grid = Grid(
+            crs=CRS.from_wkt(image.crs.to_wkt()),
+            transform=image.transform,
+            height=image.height,
+            width=image.width,
+        )
+    legend = Legend.of({0: "other", 1: "building"})
+    path = folder / "massachusetts_buildings.gpkg"
+    frame = gpd.read_file(path)
+    expected = rasterio.features.rasterize(
+        ((g, 1) for g in frame.geometry), out_shape=grid.shape, transform=grid.transform, dtype="uint8"
+    )
+    assert expected.sum() > 50_000
+
+    def burned(file, side):
+        job = ReferenceJob.parse({"reference": file, "field": "class", "background": "other"})
+        reference = open_reference(job, grid, legend)
+        pieces = np.zeros(grid.shape, np.uint8)
+        for window in grid.window.blocks(side, side):
+            pieces[window.slices_in(grid.window)] = reference.burn(window)
+        return pieces
+
+    whole = burned(path, 4096)
+    # corners rounded to 2**-16 pixel may decide a centre that lies on an edge
+    assert (whole != expected).sum() <= 2
+    assert all(np.array_equal(burned(path, side), whole) for side in (64, 177, 512))
+    frame.to_crs(4326).to_file(tmp_path / "degrees.gpkg")
+    there = burned(tmp_path / "degrees.gpkg", 300)
+    assert (there != expected).sum() <= 10
