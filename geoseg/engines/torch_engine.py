@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoseg.engines.engine import PROBABILITY_SCALE, Engine, check_tiles
+from geoseg.engines.folding import fold_batch_norms
 from geoseg.errors import ResourceError, UsageError
 from geoseg.legend import NODATA, Legend
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
 
+_PROBE_SIDE = 128  # the smallest input that every architecture takes
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -78,7 +80,8 @@ def _has_bf16(device: torch.device) -> bool:
 class TorchEngine:
     """A network on a device: normalisation, forward, softmax, argmax and quantisation all happen there.
 
-    Convolutions run in channels-last layout and the chosen precision under autocast; the softmax is fp32.
+    Batch norms are folded into convolutions, which run in channels-last layout and the chosen precision under
+    autocast; the softmax is fp32.
     """
 
     def __init__(self, bundle: Bundle, *, device: torch.device, precision: str, threads: int | None) -> None:
@@ -91,7 +94,9 @@ class TorchEngine:
             # measured kernels may differ from run to run, and with them the last bits of the sums
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
-        network = load_network(bundle)
+        side = max(2 * bundle.size_multiple, _PROBE_SIDE)
+        probe = torch.randn(1, self._bands, side, side, generator=torch.Generator().manual_seed(0))
+        network, self._folded = fold_batch_norms(load_network(bundle), probe)
         self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         contract = bundle.contract
         per_band = {"dtype": torch.float64, "device": "cpu"}
@@ -111,6 +116,7 @@ class TorchEngine:
             "device": _device_name(self._device),
             "precision": self._precision,
             "threads": self._threads,
+            "folded": self._folded,
             "bundle": self._digest,
         }
 

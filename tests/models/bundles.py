@@ -35,7 +35,7 @@ def network(architecture: Architecture, *, bands: int = 3, classes: int = 3, see
     built = build(architecture, bands=bands, classes=classes)
     noise = (torch.rand(4, bands, 64, 64) - 0.35) * 6
     with torch.no_grad():
-        for _ in range(30):  # batch norms learn the statistics of their inputs
+        for _ in range(15):  # batch norms learn the statistics of their inputs
             built.train()(noise)
         logits = built.eval()(noise)
         spread, middle = logits.std((0, 2, 3)), logits.mean((0, 2, 3))
