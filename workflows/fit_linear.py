@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 import geoseg
@@ -57,7 +58,7 @@ class FitLinear(Job):
     bands: list[int | str] | None = None
     fit_columns: tuple[float, float] = (0.0, 1.0)
     licence: str = "see the labels' licence"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 def fit(job: FitLinear) -> Bundle:
