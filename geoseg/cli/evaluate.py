@@ -40,6 +40,7 @@ from geoseg.cli.progress import show_notes
     show_default=True,
     help="Overlapping polygons: the class first or last in the crosswalk wins.",
 )
+@click.option("--boundary", type=int, metavar="PIXELS", help="Also boundary IoU, in bands this wide.")
 @click.option("--repair", is_flag=True, help="Repair invalid polygons instead of refusing them.")
 @click.option("--reference-crs", help="CRS of a reference that has none, for example EPSG:32720.")
 @click.option(
@@ -74,13 +75,15 @@ def _show(scores: Any) -> None:
 
     from geoseg.evaluation.scores import PER_CLASS
 
+    columns = PER_CLASS if scores.boundary is None else (*PER_CLASS, "boundary_iou")
+    outlines = () if scores.boundary is None else ("boundary IoU",)
     unit = "points" if scores.kind == "points" else "px"
-    headings = ("IoU", "Dice/F1", "precision", "recall", f"reference {unit}", f"map {unit}")
+    headings = ("IoU", "Dice/F1", "precision", "recall", *outlines, f"reference {unit}", f"map {unit}")
     table = Table("class", box=None, pad_edge=False)
     for heading in headings:
         table.add_column(heading, justify="right")
     for record in scores.per_class:
-        numbers = [_percent(record[name]) for name in PER_CLASS]
+        numbers = [_percent(record[name]) for name in columns]
         table.add_row(record["class"], *numbers, f"{record['reference']:,}", f"{record['map']:,}")
     console = Console(soft_wrap=True)
     console.print(table)
@@ -91,6 +94,8 @@ def _show(scores: Any) -> None:
         "macro_f1": "macro F1",
     }
     overall = scores.overall
+    if scores.boundary is not None:
+        names["mean_boundary_iou"] = "mean boundary IoU"
     line = ", ".join(f"{word} {_percent(overall[name])}" for name, word in names.items())
     kappa = "-" if math.isnan(overall["kappa"]) else f"{overall['kappa']:.3f}"
     console.print(f"{line}, kappa {kappa}", highlight=False)

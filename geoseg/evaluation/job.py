@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from geoseg.job import Job
 
@@ -62,6 +64,8 @@ class EvaluateJob(ReferenceJob):
         YAML file or mapping ``{class number: name}`` for a map that names no classes itself.
     out
         ``scores.json``; ``scores.csv`` and ``confusion.csv`` come to lie beside it. None writes nothing.
+    boundary
+        Also score boundaries (boundary IoU), in bands of this many pixels.
     unmapped
         Pixels that have a reference class but no class in the map: ``ignore`` leaves them out of the scores
         (they are counted and reported), ``error`` counts them as wrong.
@@ -71,4 +75,5 @@ class EvaluateJob(ReferenceJob):
     band: int | str | None = None
     legend: Path | dict[int, str] | None = None
     out: Path | None = None
+    boundary: Annotated[int, Field(ge=1, le=256)] | None = None
     unmapped: Literal["ignore", "error"] = "ignore"

@@ -11,6 +11,7 @@ import numpy as np
 
 from geoseg import __version__
 from geoseg.evaluation import metrics
+from geoseg.evaluation.boundary import BoundaryCounts
 from geoseg.evaluation.matrix import ConfusionMatrix
 from geoseg.legend import Legend
 from geoseg.tables import csv_text
@@ -32,6 +33,8 @@ RULES = {
     "recall": "hits / reference (producer's accuracy)",
     "mean_iou, macro_f1": "unweighted means over the classes that are in the reference or the map",
     "frequency_weighted_iou": "IoU weighted by the class's share of the reference",
+    "boundary_iou": "IoU of the bands of pixels with another class within boundary_pixels rows and columns; "
+    "nodata and the edge of the map make no boundary; null for a class without a boundary in both",
     "kappa": "Cohen's kappa; null where chance alone would agree everywhere",
 }
 """The rules in words, as they stand in every scores.json."""
@@ -49,6 +52,8 @@ class Scores:
         Counts; everything else follows from them.
     unmapped
         Whether reference pixels without a map class are left out or count as wrong.
+    boundary
+        Counts of boundary bands, if they were asked for.
     kind
         ``raster``, ``polygons`` or ``points``.
     notes
@@ -59,6 +64,7 @@ class Scores:
 
     matrix: ConfusionMatrix
     unmapped: Literal["ignore", "error"] = "ignore"
+    boundary: BoundaryCounts | None = None
     kind: str = "raster"
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -77,12 +83,14 @@ class Scores:
     def overall(self) -> dict[str, float]:
         """Scores over all classes; NaN where there is none."""
         counts = self.counts
+        outlines = {} if self.boundary is None else {"mean_boundary_iou": metrics.mean(self.boundary.iou)}
         return {
             "mean_iou": metrics.mean_iou(counts),
             "frequency_weighted_iou": metrics.frequency_weighted_iou(counts),
             "overall_accuracy": metrics.overall_accuracy(counts),
             "kappa": metrics.kappa(counts),
             "macro_f1": metrics.macro_f1(counts),
+            **outlines,
         }
 
     @property
@@ -90,6 +98,8 @@ class Scores:
         """One record per class, in the order of the legend; NaN where a class has no score."""
         counts = self.counts
         columns = {name: getattr(metrics, name)(counts) for name in PER_CLASS}
+        if self.boundary is not None:
+            columns["boundary_iou"] = self.boundary.iou
         shares = metrics.map_share(counts)
         support, mapped = metrics.support(counts), metrics.mapped(counts)
         return [
@@ -132,6 +142,7 @@ class Scores:
                 "unreferenced": m.unreferenced,
                 "neither": m.empty,
             },
+            "boundary_pixels": None if self.boundary is None else self.boundary.distance,
             "unmapped": self.unmapped,
             "reference_kind": self.kind,
             "rules": RULES,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.evaluation.boundary import BoundaryCounts, count_boundaries
 from geoseg.evaluation.job import EvaluateJob
-from geoseg.evaluation.matrix import ConfusionMatrix
+from geoseg.evaluation.matrix import ConfusionMatrix, count
 from geoseg.evaluation.reference import Reference, is_vector, open_reference, score_chunk
 from geoseg.evaluation.scores import Scores
 from geoseg.execution import Where, run_chunks
@@ -43,8 +44,8 @@ def evaluate(
     overwrite
         Replace a file of that name even if it holds no scores.
     **options
-        The further fields of `EvaluateJob`: field, layer, crosswalk, single_class, background, unmapped,
-        overlap, repair, reference_crs, reference_band, band, legend.
+        The further fields of `EvaluateJob`: field, layer, crosswalk, single_class, background, overlap,
+        repair, reference_crs, reference_band, band, legend, unmapped, boundary.
 
     Raises
     ------
@@ -62,14 +63,19 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     class_map = open_class_map(job.classes, band=job.band)
     legend = legend_of(class_map, job)
     reference = open_reference(job, class_map.grid, legend)
-    task = partial(_score_window, class_map, reference, legend)
+    if job.boundary is not None and reference.kind == "points":
+        raise UsageError("--boundary needs a raster or polygons", where=job.reference, why="it holds points")
+    task = partial(_score_window, class_map, reference, legend, job.boundary)
     threads = (where.threads if where else None) or available_cores()
     windows = class_map.scan_windows()
     outcomes = run_chunks(task, windows, concurrency=min(threads, len(windows)))
-    matrix = ConfusionMatrix.sum((o.result() for o in outcomes), legend)
+    parts = [o.result() for o in outcomes]
+    matrix = ConfusionMatrix.sum((m for m, _ in parts), legend)
+    outlines = [b for _, b in parts if b is not None]
     scores = Scores(
         matrix=matrix,
         unmapped=job.unmapped,
+        boundary=BoundaryCounts.sum(outlines, job.boundary, len(legend)) if job.boundary else None,
         kind=reference.kind,
         notes=(*class_map.scene.notes, *reference.notes, *_remarks(matrix, job, reference.kind)),
         provenance=_provenance(job, class_map, reference),
@@ -88,9 +94,15 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
 
 
 def _score_window(
-    class_map: ClassMap, reference: Reference, legend: Legend, window: Window
-) -> ConfusionMatrix:
-    return score_chunk(reference, window, class_map.read(window), legend)
+    class_map: ClassMap, reference: Reference, legend: Legend, boundary: int | None, window: Window
+) -> tuple[ConfusionMatrix, BoundaryCounts | None]:
+    if boundary is None:
+        return score_chunk(reference, window, class_map.read(window), legend), None
+    around = window.grow(boundary).clip(*class_map.grid.shape)
+    truth, mapped = reference.pairs(around, class_map.read(around))
+    core = window.slices_in(around)
+    outlines = count_boundaries(truth, mapped, core, legend, boundary)
+    return count(truth[core], mapped[core], legend), outlines
 
 
 def legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
@@ -118,8 +130,9 @@ def _remarks(matrix: ConfusionMatrix, job: EvaluateJob, kind: str) -> list[str]:
     unit = "points" if kind == "points" else "pixels"
     notes = []
     if kind != "points" and matrix.unreferenced:
-        share = matrix.scored / (matrix.scored + matrix.unreferenced)
-        notes.append(f"{share:.2%} of the map is scored; the rest has no reference class")
+        mapped = matrix.scored + matrix.unreferenced
+        share = f"{matrix.scored / mapped:.2%} of the map is scored"
+        notes.append(f"{share} ({matrix.scored:,} of {mapped:,} pixels); the rest has no reference class")
     if unmapped := int(matrix.unmapped.sum()):
         share = unmapped / (unmapped + matrix.scored)
         what = "left out of the scores" if job.unmapped == "ignore" else "counted as wrong"
