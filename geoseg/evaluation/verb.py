@@ -131,8 +131,8 @@ def _remarks(matrix: ConfusionMatrix, job: EvaluateJob, kind: str) -> list[str]:
     notes = []
     if kind != "points" and matrix.unreferenced:
         mapped = matrix.scored + matrix.unreferenced
-        share = f"{matrix.scored / mapped:.2%} of the map is scored"
-        notes.append(f"{share} ({matrix.scored:,} of {mapped:,} pixels); the rest has no reference class")
+        part = f"{matrix.scored / mapped:.2%} of the map is scored"
+        notes.append(f"{part} ({matrix.scored:,} of {mapped:,} pixels); the rest has no reference class")
     if unmapped := int(matrix.unmapped.sum()):
         share = unmapped / (unmapped + matrix.scored)
         what = "left out of the scores" if job.unmapped == "ignore" else "counted as wrong"
