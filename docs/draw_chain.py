@@ -1,4 +1,4 @@
-"""The README's picture, from the files of `geoseg demo`: python docs/draw_chain.py demo-out docs/chain.png."""
+"""Draws the README's picture from the demo's files: python docs/draw_chain.py demo-out docs/chain.png."""
 
 from __future__ import annotations
 

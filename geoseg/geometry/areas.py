@@ -32,7 +32,8 @@ def pixel_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
 def area_nodes(grid: Grid, window: Window) -> tuple[NDArray[np.float64], int]:
     """(areas, step): in a projected CRS, the pixel areas between which `pixel_areas` is bilinear.
 
-    Node (i, j) lies at pixel corner (row, col) = ((window.row // step + i) * step, (window.col // step + j) * step);
+    Node (i, j) lies at pixel corner
+    (row, col) = ((window.row // step + i) * step, (window.col // step + j) * step);
     the nodes surround every pixel centre of the window. For compiled code that goes over the pixels anyway.
     """
     rows, cols = _nodes(window.row, window.row_end), _nodes(window.col, window.col_end)
