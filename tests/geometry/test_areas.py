@@ -37,7 +37,7 @@ def grid_at(place: str, height: int = 700, width: int = 500) -> Grid:
     )
 
 
-def polygon_area(grid: Grid, window: Window, points: int = 400) -> float:
+def polygon_area(grid: Grid, window: Window, points: int = 4000) -> float:
     """Geodesic area of a window's outline, densified so that geodesics follow the grid's lines."""
     t = np.linspace(0, 1, points, endpoint=False)
     rows = window.row + window.height * np.concatenate([0 * t, t, 1 + 0 * t, 1 - t])
@@ -56,13 +56,25 @@ def summed(grid: Grid, window: Window) -> float:
 @pytest.mark.parametrize("window", [Window(0, 0, 700, 500), Window(100, 300, 64, 64), Window(651, 77, 7, 90)])
 def test_sums_equal_the_geodesic_polygon(place: str, window: Window) -> None:
     grid = grid_at(place)
-    assert summed(grid, window) == pytest.approx(polygon_area(grid, window), rel=1e-4)
+    assert summed(grid, window) == pytest.approx(polygon_area(grid, window), rel=1e-7)
 
 
 @pytest.mark.parametrize("place", ["Sentinel-2 in UTM", "web Mercator", "Massachusetts in metres"])
-def test_fine_pixels_are_tighter(place: str) -> None:
+def test_pixels_of_ten_metres_are_as_exact_as_documented(place: str) -> None:
     grid = grid_at(place)
-    assert summed(grid, grid.window) == pytest.approx(polygon_area(grid, grid.window, 4000), rel=2e-7)
+    assert summed(grid, grid.window) == pytest.approx(polygon_area(grid, grid.window, 8000), rel=1e-8)
+
+
+@pytest.mark.parametrize("pixel", [1_000.0, 5_000.0])
+def test_coarse_pixels_are_as_exact_as_documented(pixel: float) -> None:
+    grid = Grid(
+        crs=CRS.from_user_input("ESRI:54009"),
+        transform=Affine(pixel, 0, -6_000_000, 0, -pixel, 3_000_000),
+        height=500,
+        width=500,
+    )
+    for window in (grid.window, Window(130, 210, 40, 50)):
+        assert summed(grid, window) == pytest.approx(polygon_area(grid, window, 8000), rel=1e-4)
 
 
 @pytest.mark.parametrize("place", PLACES)
