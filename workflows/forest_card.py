@@ -301,7 +301,7 @@ Forest and non-forest in Sentinel-2 true-colour images, tropical South America.
 
 ## Data
 
-{credit}. Its 30 training pairs (512 x 512 px each), more than 20 km apart: 24 trained on, 6 held out.
+{credit}. Its 30 training pairs (512 x 512 px each), 37 km apart or more: 24 trained on, 6 held out.
 The split takes one image at random of each five with a similar share of forest (seed {seed}). The record is
 believed to be under CC BY 4.0; that was not confirmed. Labels look like a cleaned threshold, with small
 speckle. One mask is 515 columns wide and was cut to the columns that lie on its image.

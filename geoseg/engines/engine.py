@@ -25,8 +25,9 @@ ENGINES: dict[str, str] = {"torch": "geoseg.engines.torch_engine:open_torch_engi
 class Engine(Protocol):
     """Runs a network on raw tiles.
 
-    A tile's answer is the same, bit for bit, at every position in a batch and for every batch size, at equal
-    precision and threads.
+    On a CPU a tile's answer is the same, bit for bit, at every position in a batch and for every batch size,
+    at equal precision and threads. A GPU may pick another kernel for another batch size, so there the batch that
+    every forward is padded to belongs to the promise.
     """
 
     @property

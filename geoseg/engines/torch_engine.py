@@ -94,6 +94,8 @@ class TorchEngine:
             # measured kernels may differ from run to run, and with them the last bits of the sums
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+            if precision == "fp32":  # the default for convolutions is TF32, with ten bits of mantissa
+                torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
         side = max(2 * bundle.size_multiple, _PROBE_SIDE)
         probe = torch.randn(1, self._bands, side, side, generator=torch.Generator().manual_seed(0))
         network, self._folded = fold_batch_norms(load_network(bundle), probe)
@@ -182,8 +184,8 @@ class TorchEngine:
         if mask is not None:
             x = torch.where(mask[:, None], x, 0.0)  # a product would keep NaN
         x = x.contiguous(memory_format=torch.channels_last)
-        autocast = self._precision != "fp32"
-        with torch.autocast(self._device.type, dtype=_DTYPES[self._precision], enabled=autocast):
+        dtype = None if self._precision == "fp32" else _DTYPES[self._precision]
+        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None):
             logits: Tensor = self._network(x)
         return torch.softmax(logits.float().div_(self._temperature), dim=1)
 
