@@ -276,7 +276,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("demo-frontier"), help="bundle directory to write")
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1, help="of the weights and of the crops")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--overwrite", action="store_true")

@@ -82,8 +82,9 @@ def _show(demo: Demo, console: Console) -> None:
     mapped, true = demo.lost()
     console.print(f"forest lost between the dates: {mapped:,.0f} ha mapped, {true:,.0f} ha true")
     console.print("\nFiles")
+    width = max(len(str(path)) for _, path in demo.files)
     for what, path in demo.files:
-        console.print(f"  {path}  [dim]{what}[/dim]", soft_wrap=True)
+        console.print(f"  {path!s:{width}}  [dim]{what}[/dim]", soft_wrap=True)
     console.print(f"\n{HOW_TO_OPEN}", soft_wrap=True)
     console.print(
         "\nThe scene is synthetic and the model was trained on its like: the scores show that the chain "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from geoseg.vectorization.job import VectorizeJob
 
 from geoseg.changes.job import ChangeJob
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.job import Job, read_yaml
 from geoseg.pipeline import PipelineJob, check_steps
 from geoseg.prediction.job import PredictJob
+from geoseg.vectorization.job import VectorizeJob
 from tests.workflows.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,13 +23,18 @@ JOBS: dict[str, type[Job]] = {
     "change": ChangeJob,
     "run": PipelineJob,
 }
-STUDIES = {"land_use": "LandUse", "deforestation": "Deforestation", "train_forest": "TrainForest"}
 
 
 def job_of(name: str) -> type[Job]:
+    """Job that reads ``configs/<name>.yaml``: the verb's, or the workflow's of that name."""
     if name in JOBS:
         return JOBS[name]
-    job: type[Job] = getattr(load_script(name), STUDIES[name])
+    script = load_script(name)
+    (job,) = (
+        v
+        for v in vars(script).values()
+        if isinstance(v, type) and issubclass(v, Job) and v.__module__ == script.__name__
+    )
     return job
 
 
