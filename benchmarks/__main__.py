@@ -1,4 +1,7 @@
-"""Run all benchmarks, or those named: python -m benchmarks [NAME ...]. Options: python -m benchmarks.NAME --help."""
+"""Run all benchmarks, or those named: python -m benchmarks [NAME ...].
+
+For the options of one: python -m benchmarks.NAME --help.
+"""
 
 from __future__ import annotations
 
