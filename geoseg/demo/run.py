@@ -168,7 +168,9 @@ imagery.
 
 Forest lost between the dates: {mapped:,.0f} ha mapped, {true:,.0f} ha true (geodesic hectares).
 
+```text
 {HOW_TO_OPEN}
+```
 """
 
 
