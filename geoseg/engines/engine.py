@@ -26,8 +26,8 @@ class Engine(Protocol):
     """Runs a network on raw tiles.
 
     On a CPU a tile's answer is the same, bit for bit, at every position in a batch and for every batch size,
-    at equal precision and threads. A GPU may pick another kernel for another batch size, so there the batch that
-    every forward is padded to belongs to the promise.
+    at equal precision and threads. A GPU may pick another kernel for another batch size, so there the
+    batch that every forward is padded to belongs to the promise.
     """
 
     @property

@@ -21,16 +21,14 @@ from ..models import bundles as made
 UNET = Architecture(name="unet", encoder="mobilenet_v2", arguments={"decoder_channels": [32, 16, 16, 8, 8]})
 
 
-@pytest.fixture(autouse=True)
-def restore_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def unet(tmp_path_factory):
     return made.bundle(tmp_path_factory.mktemp("unet"), UNET, temperature=1.7)
+
+
+@pytest.fixture(scope="module")
+def exact(unet):
+    return open_engine(unet, device="cpu", precision="fp32", threads=1)
 
 
 def tiles(count: int, *, bands: int = 3, side: int = 96, dtype: str = "uint8", seed: int = 0) -> np.ndarray:
@@ -48,18 +46,16 @@ def expected_probabilities(bundle, raw: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def test_probabilities_are_softmax_of_the_normalised_forward(unet):
+def test_probabilities_are_softmax_of_the_normalised_forward(unet, exact):
     raw = tiles(2)
-    engine = open_engine(unet, device="cpu", precision="fp32", threads=1)
-    found = engine.probabilities(raw)
+    found = exact.probabilities(raw)
     assert found.dtype == np.uint16
     assert np.abs(found / 65535 - expected_probabilities(unet, raw)).max() < 2e-4
 
 
-def test_labels_are_legend_ids_of_the_likeliest_class_with_its_percent(unet):
+def test_labels_are_legend_ids_of_the_likeliest_class_with_its_percent(unet, exact):
     raw = tiles(2)
-    engine = open_engine(unet, device="cpu", precision="fp32", threads=1)
-    labels, confidence = engine.classify(raw)
+    labels, confidence = exact.classify(raw)
     expected = expected_probabilities(unet, raw)
     clear = np.diff(np.sort(expected, axis=1)[:, -2:], axis=1)[:, 0] > 1e-3
     ids = np.array(unet.legend.ids, np.uint8)[expected.argmax(axis=1)]
@@ -85,9 +81,11 @@ def test_a_tile_is_bitwise_the_same_anywhere_in_any_batch(unet, precision):
 
 def test_threads_hold_in_whatever_thread_calls(unet):
     raw = tiles(1)
-    torch.set_num_threads(2)
     engine = open_engine(unet, device="cpu", precision="fp32", threads=1)
+    torch.set_num_threads(2)
     here = engine.probabilities(raw)
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(2)
     there: list[object] = []
 
     def work() -> None:
@@ -142,15 +140,14 @@ def test_invalid_pixels_are_filled_and_marked(tmp_path):
     assert np.array_equal(engine.probabilities(holes, valid), engine.probabilities(filled))
 
 
-def test_arrays_of_the_caller_are_left_as_they_are(unet):
+def test_arrays_of_the_caller_are_left_as_they_are(exact):
     raw = tiles(1, dtype="float32")
     before = raw.copy()
     raw.flags.writeable = False
-    open_engine(unet, device="cpu", threads=1).classify(raw, np.zeros((1, 96, 96), bool))
+    exact.classify(raw, np.zeros((1, 96, 96), bool))
     assert np.array_equal(raw, before)
     crossed = np.moveaxis(np.ascontiguousarray(np.moveaxis(raw, 1, -1)), -1, 1)
-    engine = open_engine(unet, device="cpu", threads=1)
-    assert np.array_equal(engine.probabilities(crossed), engine.probabilities(raw))
+    assert np.array_equal(exact.probabilities(crossed), exact.probabilities(raw))
 
 
 def test_many_classes_and_bands(tmp_path):
@@ -166,14 +163,13 @@ def test_many_classes_and_bands(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 4, 64, 64), (1, 3, 60, 64), (1, 3, 64, 33)])
-def test_tiles_of_a_wrong_shape_are_refused_with_the_right_one(unet, shape):
-    engine = open_engine(unet, device="cpu", threads=1)
+def test_tiles_of_a_wrong_shape_are_refused_with_the_right_one(exact, shape):
     with pytest.raises(UsageError, match=r"expected \(tiles, 3, T, T\) with T a multiple of 32"):
-        engine.classify(np.zeros(shape, np.uint8))
+        exact.classify(np.zeros(shape, np.uint8))
 
 
-def test_identity_says_what_decides_the_bits(unet):
-    identity = open_engine(unet, device="cpu", precision="fp32", threads=1).identity
+def test_identity_says_what_decides_the_bits(unet, exact):
+    identity = exact.identity
     assert identity["bundle"] == unet.digest
     assert identity["torch"] == torch.__version__
     assert (identity["precision"], identity["threads"]) == ("fp32", 1)
