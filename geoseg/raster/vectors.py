@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -121,12 +122,34 @@ def _check_parts(file: Path, *, needs_crs: bool) -> None:
                 why=f"that file holds {role}",
                 hint="copy all files of the Shapefile (.shp .shx .dbf .prj .cpg)",
             )
+    _check_length(file)
     if needs_crs and ".prj" not in siblings:
         raise InputError(
             f"no coordinate reference system: Shapefile without {file.stem}.prj",
             where=file,
             hint="copy it along, or set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT.shp",
         )
+
+
+def _check_length(file: Path) -> None:
+    """InputError for a truncated Shapefile: GDAL reads what is left of it without a word."""
+    for part in (p for p in file.parent.glob("*") if p.stem == file.stem):
+        if part.suffix.lower() not in {".shp", ".shx", ".dbf"}:
+            continue
+        with part.open("rb") as stream:
+            head = stream.read(100)
+        if part.suffix.lower() == ".dbf":
+            records, header, record = struct.unpack_from("<IHH", head.ljust(12, b"\0"), 4)
+            declared = header + records * record
+        else:
+            declared = 2 * struct.unpack_from(">I", head.ljust(28, b"\0"), 24)[0]  # counted in 16-bit words
+        if declared > part.stat().st_size:
+            raise InputError(
+                "truncated",
+                where=part,
+                why=f"{part.stat().st_size} bytes, its header says {declared}",
+                hint="copy or download it again",
+            )
 
 
 def _read_ogr(file: Path, layer: str | None, columns: Sequence[str] | None) -> GeoDataFrame:

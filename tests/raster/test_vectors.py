@@ -82,7 +82,7 @@ def test_points_lines_and_emptiness(tmp_path: Path, frame: geopandas.GeoDataFram
 
 
 def test_no_crs(tmp_path: Path, frame: geopandas.GeoDataFrame) -> None:
-    frame.crs = None
+    frame = frame.set_crs(None, allow_override=True)
     with pytest.warns(UserWarning, match="crs"):
         frame.to_file(tmp_path / "a.fgb", engine="pyogrio")
     with pytest.raises(InputError, match=r"no coordinate reference system.*ogr2ogr -a_srs"):
@@ -91,7 +91,8 @@ def test_no_crs(tmp_path: Path, frame: geopandas.GeoDataFrame) -> None:
 
 def test_what_is_no_vector(tmp_path: Path, frame: geopandas.GeoDataFrame) -> None:
     (tmp_path / "a.gpkg").write_text(
-        '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>/etc/hosts</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'
+        '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>/etc/hosts</SrcDataSource>'
+        "</OGRVRTLayer></OGRVRTDataSource>"
     )
     with pytest.raises(InputError, match="not a vector file"):
         read_vector(tmp_path / "a.gpkg")
