@@ -1,0 +1,97 @@
+"""What the documents say is true of the code: links, options, versions, the models' numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+import geoseg
+from geoseg.cli.main import cli
+
+ROOT = Path(geoseg.__file__).parent.parent
+PAGES = sorted(
+    p for pattern in ("*.md", "docs/**/*.md", "geoseg/models/pretrained/*/*.md") for p in ROOT.glob(pattern)
+)
+NAMES = [p.relative_to(ROOT).as_posix() for p in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    broken = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert broken == []
+
+
+def options_of(command: click.Command) -> set[str]:
+    found = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            sub = command.get_command(context, name)
+            assert sub is not None
+            found |= options_of(sub)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_and_options_exist(page: Path) -> None:
+    """Every `geoseg COMMAND --option` in the documents is one that the command takes."""
+    context = click.Context(cli)
+    wrong = []
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"^(?: {4,}|\$ )(?:[A-Z_]+=\S+ )?geoseg ([a-z]+)(.*)$", text, re.MULTILINE)
+    for name, rest in shown + re.findall(r"`geoseg ([a-z]+)([^`]*)`", text):
+        command = cli.get_command(context, name)
+        if command is None:
+            wrong.append(f"geoseg {name}")
+            continue
+        known = options_of(command) | {"--help"}
+        given = re.findall(r"(--[a-z][a-z-]+)", rest.partition("#")[0])
+        wrong += [f"geoseg {name} {option}" for option in given if option not in known]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name != "adr"], ids=lambda p: p.name)
+def test_named_files_exist(page: Path) -> None:
+    """Decisions may name what was turned down; every other page names what is there."""
+    named = re.findall(
+        r"`((?:geoseg|tests|workflows|docs|configs|benchmarks)/[\w/.-]+)`", page.read_text("utf-8")
+    )
+    assert [n for n in named if not (ROOT / n).exists()] == []
+
+
+def test_the_readme_gives_the_models_own_numbers() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for folder in sorted((ROOT / "geoseg/models/pretrained").iterdir()):
+        bundle = json.loads((folder / "bundle.json").read_text())
+        row = next(line for line in text.splitlines() if f"`{bundle['name']}`](" in line)
+        scores = bundle["scores"]
+        assert f"mean IoU {scores.get('mean_iou', scores.get('miou')):.3f}" in row
+        assert bundle["licence"] in row
+
+
+def test_one_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == geoseg.__version__
+    assert f"## {geoseg.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_constraints_hold_names_and_versions_only() -> None:
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r'#.*|[a-z0-9-]+==[\w.]+(; python_version (<|>=|==) "3\.\d+")?', line), line
+
+
+def test_plug_in_tables_point_at_functions() -> None:
+    from geoseg.engines.engine import ENGINES
+    from geoseg.models.architectures import ARCHITECTURES
+    from geoseg.vectorization.formats import _WRITERS
+
+    for target in (*ENGINES.values(), *ARCHITECTURES.values(), *_WRITERS.values()):
+        module, _, function = target.partition(":")
+        assert callable(getattr(import_module(module), function))
