@@ -14,6 +14,7 @@ from geoseg.raster.classmap import ClassMap
 from geoseg.raster.scene import Scene
 from geoseg.regions.join import OpenRegions
 from geoseg.regions.label import borders_of, label_chunk
+from geoseg.vectorization.coverage import Generalization
 from geoseg.vectorization.measure import integer_areas
 from geoseg.vectorization.seams import Rings, assemble
 from geoseg.vectorization.trace import Paths, select_paths, trace_chunk
@@ -45,13 +46,16 @@ def shapes_of(
     scene_width: int,
     areas: NDArray[np.int64] | None = None,
     confidence: NDArray[np.uint8] | None = None,
+    generalization: Generalization | None = None,
 ) -> ChunkShapes:
-    """Regions of a chunk with their boundaries; parameters as in `label_chunk`."""
+    """Regions of a chunk with their boundaries, simplified on request; other parameters as in `label_chunk`."""
     runs, regions = label_chunk(
         classes, row=row, col=col, scene_width=scene_width, areas=areas, confidence=confidence
     )
     is_open = np.ascontiguousarray(regions["is_open"])
     paths = trace_chunk(classes, runs, is_open, row=row, col=col)
+    if generalization is not None:
+        paths = generalization.apply(paths, classes, row=row, col=col)
     finished = ~is_open
     rank = np.where(is_open, -1, np.cumsum(finished) - 1)
     open_rank = np.where(is_open, np.cumsum(is_open) - 1, -1).astype(np.int32)

@@ -146,14 +146,22 @@ def _chain(points, offsets, owner, first, last):  # type: ignore[no-untyped-def]
             twice = after + 1 < arcs and starts[after + 1] == key and owners[after + 1] == owners[at]
             if twice and first[arc_ids[after]] != (last[i] + 3) & 3:
                 after += 1
-            if first[arc_ids[after]] == last[i]:
+            if first[arc_ids[after]] == last[i] and _is_straight(points, k1 - 1, offsets[arc_ids[after]]):
                 n -= 1  # straight on: no corner of the ring
             at = after
-        _turn_to_smallest(out, begin, n)
+        turn_to_smallest(out, begin, n)
         out_owner[count] = owners[j]
         count += 1
         out_offsets[count] = n
     return out[:n], out_offsets[: count + 1], out_owner[:count]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _is_straight(points, end, start):  # type: ignore[no-untyped-def]
+    """Whether the arc that starts there goes on in the direction of the one that ends here."""
+    r, c = np.int64(points[end, 0]), np.int64(points[end, 1])
+    back_r, back_c = r - points[end - 1, 0], c - points[end - 1, 1]
+    return back_r * (points[start + 1, 1] - c) == back_c * (points[start + 1, 0] - r)
 
 
 @njit(nogil=True, cache=True)
@@ -172,7 +180,7 @@ def _find(starts, owners, owner, key):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _turn_to_smallest(points, begin, end):  # type: ignore[no-untyped-def]
+def turn_to_smallest(points, begin, end):  # type: ignore[no-untyped-def]
     """Turn a ring in place so that it starts at its smallest (row, col)."""
     at = begin
     for k in range(begin + 1, end):
@@ -208,8 +216,21 @@ def _group(points, offsets, owner, polygons):  # type: ignore[no-untyped-def]
             for j in range(high - low):
                 at = offsets[mine[j]]
                 keys[j] = (np.int64(points[at, 0]) << 32) | np.int64(points[at, 1])
-            order[low:high] = mine[np.argsort(keys)]
+            mine = mine[np.argsort(keys)]
+            # simplified, a hole may begin in the exterior's first point: the exterior goes the other way round
+            if not _is_exterior(points, offsets[mine[0]], offsets[mine[0] + 1]):
+                mine[0], mine[1] = mine[1], mine[0]
+            order[low:high] = mine
     return order, polygon_offsets
+
+
+@njit(nogil=True, cache=True)
+def _is_exterior(points, begin, end):  # type: ignore[no-untyped-def]
+    """Whether a ring that starts at its smallest point has its inside on the left (south of west)."""
+    r, c = np.int64(points[begin, 0]), np.int64(points[begin, 1])
+    dr, dc = points[begin + 1, 0] - r, points[begin + 1, 1] - c
+    er, ec = points[end - 1, 0] - r, points[end - 1, 1] - c
+    return dr * ec > dc * er
 
 
 @njit(nogil=True, cache=True)

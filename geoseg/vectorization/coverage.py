@@ -1,0 +1,204 @@
+"""A chunk's boundary pieces with simplified borders: what both neighbours of a border get is the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from geoseg.errors import UsageError
+from geoseg.geometry import Grid
+from geoseg.vectorization.borders import ARMS, CELL, EAST, KEPT, NODE, NORTH, ROUNDED, SOUTH, WEST
+from geoseg.vectorization.borders import chains_of, mark_corners
+from geoseg.vectorization.seams import turn_to_smallest
+from geoseg.vectorization.smooth import cut, mark_rounded, scale_of
+from geoseg.vectorization.thin import thin
+from geoseg.vectorization.trace import Paths
+
+Method = Literal["visvalingam", "douglas-peucker"]
+
+STAYS = 4
+"""Bit of `Paths.last`: the arc ends in a node of three or four borders, a vertex of all that meet there."""
+_UNTOUCHED = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generalization:
+    """How borders are simplified and smoothed.
+
+    Attributes
+    ----------
+    down, across
+        Height and width of a pixel, in tolerances; for smoothing alone the tolerance is half a pixel.
+    thins
+        Whether vertices are taken out.
+    method
+        Which ones.
+    rounds
+        Rounds of corner cutting, 0 for none.
+    cell
+        Side of the cells that each is simplified for itself; a chunk is made of whole cells.
+    """
+
+    down: float
+    across: float
+    thins: bool = True
+    method: Method = "visvalingam"
+    rounds: int = 0
+    cell: int = CELL
+
+    @classmethod
+    def of(cls, grid: Grid, tolerance: float | None, method: Method, rounds: int) -> Generalization | None:
+        """The one for a tolerance in metres on the ground at the grid's centre; None for no change.
+
+        Raises
+        ------
+        UsageError
+            A grid too large for the numbers that smoothing takes.
+        """
+        if tolerance is None and rounds == 0:
+            return None
+        most = np.iinfo(np.int32).max // scale_of(rounds)
+        if max(grid.shape) > most:
+            raise UsageError(
+                f"{rounds} rounds of smoothing reach {most:,} pixels",
+                why=f"the map has {grid.height:,} x {grid.width:,}",
+                hint="fewer rounds",
+            )
+        width, height = grid.ground_size
+        metres = _UNTOUCHED * min(width, height) if tolerance is None else tolerance
+        return cls(
+            down=height / metres,
+            across=width / metres,
+            thins=tolerance is not None,
+            method=method,
+            rounds=rounds,
+        )
+
+    @property
+    def scale(self) -> int:
+        """Units per pixel of the points that come out."""
+        return scale_of(self.rounds)
+
+    def apply(self, paths: Paths, classes: NDArray[np.uint8], *, row: int, col: int) -> Paths:
+        """Boundary pieces of a chunk, simplified; points are in 1 / `scale` pixels.
+
+        Parameters
+        ----------
+        paths
+            The exact ones, from `trace_chunk`.
+        classes
+            (h + 2, w + 2) uint8 as in `label_chunk`.
+        row, col
+            Scene position of the chunk's first pixel, on the lattice of cells.
+        """
+        corners = self._corners(np.ascontiguousarray(classes))
+        points, offsets, last = _redraw(
+            paths.points, paths.offsets, paths.first, paths.last, corners, row, col, *self._how()
+        )
+        return Paths(points=points, offsets=offsets, owner=paths.owner, first=paths.first, last=last)
+
+    def _how(self) -> tuple[int, int, float, float]:
+        return self.rounds, self.scale, self.down, self.across
+
+    def _corners(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bits of the chunk's corners, with the vertices that stay."""
+        corners = mark_corners(classes, self.cell)
+        height, width = corners.shape[0] - 1, corners.shape[1] - 1
+        for r in range(0, height, self.cell):
+            for c in range(0, width, self.cell):
+                edges = r, c, min(r + self.cell, height), min(c + self.cell, width)
+                chains = chains_of(corners, *edges)
+                kept = np.ones(len(chains.rows), np.bool_)
+                if self.thins:
+                    kept = thin(
+                        corners,
+                        chains,
+                        edges,
+                        down=self.down,
+                        across=self.across,
+                        peucker=self.method == "douglas-peucker",
+                    )
+                if self.rounds:
+                    mark_rounded(corners, chains, kept, down=self.down, across=self.across)
+        return corners
+
+
+@njit(nogil=True, cache=True)
+def _redraw(points, offsets, first, last, corners, row, col, rounds, scale, down, across):  # type: ignore[no-untyped-def]
+    """(points, offsets, last) of the same paths over the vertices that stay."""
+    paths = first.shape[0]
+    out, out_offsets = np.empty((points.shape[0] + 64, 2), np.int32), np.zeros(paths + 1, np.int64)
+    out_last = last.copy()
+    line = np.empty((256, 2), np.int64)
+    n = np.int64(0)
+    for i in range(paths):
+        begin, end = offsets[i], offsets[i + 1]
+        is_ring = first[i] < 0
+        line, size = _vertices(points, begin, end, is_ring, corners, row, col, line)
+        if n + (size << rounds) > out.shape[0]:
+            out = _grown(out, max(n + (size << rounds), out.shape[0] * 3 // 2), n)
+        begun = n
+        for j in range(size):
+            r, c = line[j, 0], line[j, 1]
+            bits = corners[r, c]
+            if is_ring or 0 < j < size - 1:
+                p, v = line[j - 1 if j > 0 else size - 1], line[j]
+                after = line[j + 1 if j + 1 < size else 0]
+                if bits & ROUNDED and rounds > 0:
+                    n = cut(out, n, p, v, after, rounds, down, across)
+                    for m in range(n - (1 << rounds), n):
+                        out[m, 0] += row * scale
+                        out[m, 1] += col * scale
+                    continue
+                if _passes(bits) and (v[0] - p[0]) * (after[1] - v[1]) == (v[1] - p[1]) * (after[0] - v[0]):
+                    continue
+            out[n, 0], out[n, 1] = (row + r) * scale, (col + c) * scale
+            n += 1
+        if is_ring:
+            turn_to_smallest(out, begun, n)
+        elif not _passes(corners[line[size - 1, 0], line[size - 1, 1]]):
+            out_last[i] |= STAYS
+        out_offsets[i + 1] = n
+    return out[:n].copy(), out_offsets, out_last
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _passes(bits):  # type: ignore[no-untyped-def]
+    """Whether a corner is a node only because a border crosses a line of the lattice of cells there."""
+    arms = bits & ARMS
+    return bool(bits & NODE) and (arms == NORTH + SOUTH or arms == EAST + WEST)
+
+
+@njit(nogil=True, cache=True)
+def _vertices(points, begin, end, is_ring, corners, row, col, line):  # type: ignore[no-untyped-def]
+    """(line, size): corners of the chunk that stay along a path, those passed straight included."""
+    size = 0
+    at = end - 1 if is_ring else begin
+    r, c = np.int64(points[at, 0] - row), np.int64(points[at, 1] - col)
+    if not is_ring:
+        line[0, 0], line[0, 1] = r, c
+        size = 1
+    for k in range(begin if is_ring else begin + 1, end):
+        to_r, to_c = np.int64(points[k, 0] - row), np.int64(points[k, 1] - col)
+        step_r = (to_r > r) - (to_r < r)
+        step_c = (to_c > c) - (to_c < c)
+        while r != to_r or c != to_c:
+            r += step_r
+            c += step_c
+            if corners[r, c] & KEPT:
+                if size == line.shape[0]:
+                    line = _grown(line, 2 * size, size)
+                line[size, 0], line[size, 1] = r, c
+                size += 1
+    return line, size
+
+
+@njit(nogil=True, cache=True)
+def _grown(array, size, used):  # type: ignore[no-untyped-def]
+    grown = np.empty((size, 2), array.dtype)
+    grown[:used] = array[:used]
+    return grown

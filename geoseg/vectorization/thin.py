@@ -1,0 +1,335 @@
+"""Vertices taken out of shared borders, so that no two borders ever meet where they did not before.
+
+A vertex v between its present neighbours p and n may go when the closed triangle (p, v, n) holds no other
+present vertex of any border. The edge p-n then crosses no border: an edge that crossed it would enter the
+triangle, and could leave it only over p-v or v-n, which are borders themselves, so it would have to end in
+it. Moving v straight onto p-n sweeps over no vertex, so rings stay simple, keep their orientation, and keep
+what they contain inside. Two borders between the same two nodes never both become a straight line. All of it
+is decided in integers.
+
+The order is that of Visvalingam and Whyatt (1993), smallest triangle first, or the vertices that go are those
+that Douglas and Peucker (1973) leave out. Either way no corner that went lies farther from the new border
+than the tolerance, so neither border lies farther from the other (Hausdorff).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from geoseg.vectorization.borders import KEPT, LOOP, OPEN, RING, Chains
+
+FEWEST_OF_A_RING = 4
+"""Vertices that a border without a node, or from a node back to it, keeps."""
+
+
+def thin(
+    corners: NDArray[np.uint8],
+    chains: Chains,
+    edges: tuple[int, int, int, int],
+    *,
+    down: float,
+    across: float,
+    peucker: bool,
+) -> NDArray[np.bool_]:
+    """(n,) bool: which corners of the chains stay vertices; the others lose their bit in `corners`.
+
+    Parameters
+    ----------
+    corners
+        Bits of the chunk's corners, changed in place.
+    chains
+        Chains of one cell.
+    edges
+        First and last corner row and column of that cell: (row, col, row end, col end).
+    down, across
+        Height and width of a pixel, in tolerances.
+    peucker
+        Take out only what Douglas and Peucker leave out.
+    """
+    kept: NDArray[np.bool_] = _thin(
+        corners, chains.rows, chains.cols, chains.offsets, chains.kind, edges, down, across, peucker
+    )
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def _thin(corners, rows, cols, offsets, kind, edges, down, across, peucker):  # type: ignore[no-untyped-def]
+    count, chains = rows.shape[0], kind.shape[0]
+    kept = np.ones(count, np.bool_)
+    before, after = np.empty(count, np.int32), np.empty(count, np.int32)
+    chain_of = np.empty(count, np.int32)
+    inner = np.empty(chains, np.int64)
+    goes = np.zeros(count, np.bool_)
+    bare = _no_pairs(chains)
+    for k in range(chains):
+        begin, end = offsets[k], offsets[k + 1]
+        for i in range(begin, end):
+            before[i], after[i], chain_of[i] = i - 1, i + 1, k
+        if kind[k] == RING:
+            before[begin], after[end - 1] = end - 1, begin
+            inner[k] = end - begin
+            goes[begin:end] = True
+        else:
+            inner[k] = end - begin - 2
+            goes[begin + 1 : end - 1] = True
+            if inner[k] == 0:
+                _add_pair(bare, _pair(rows, cols, begin, end - 1, edges))
+        if peucker:
+            _spare_farthest(rows, cols, begin, end, kind[k], down, across, goes)
+    heap = np.empty(3 * count + 16, np.int64)
+    blocked = np.empty(count, np.int64)
+    waiting = 0
+    for i in range(count):
+        if goes[i]:
+            heap[waiting] = (_doubled(rows, cols, before[i], i, after[i]) << 32) | i
+            waiting += 1
+    heap[:waiting].sort()
+    while True:
+        removed, stuck = False, 0
+        while waiting > 0:
+            top = heap[0]
+            waiting = _pop(heap, waiting)
+            i = top & 0xFFFFFFFF
+            p, n = np.int64(before[i]), np.int64(after[i])
+            doubled = top >> 32
+            if not kept[i] or doubled != _doubled(rows, cols, p, i, n):
+                continue
+            k = chain_of[i]
+            begin, end = offsets[k], offsets[k + 1]
+            if kind[k] != OPEN and inner[k] + (kind[k] == LOOP) <= FEWEST_OF_A_RING:
+                continue
+            if not _is_near(rows, cols, p, n, begin, end, down, across):
+                continue
+            if inner[k] == 1 and kind[k] == OPEN:
+                if _on_one_edge(rows, cols, p, n, edges):
+                    continue
+                if _has_pair(bare, _pair(rows, cols, p, n, edges)):
+                    continue
+            if doubled != 1 and _holds_others(corners, rows, cols, p, i, n):
+                blocked[stuck] = i
+                stuck += 1
+                continue
+            kept[i] = False
+            corners[rows[i], cols[i]] &= ~np.uint8(KEPT)
+            removed = True
+            after[p], before[n] = n, p
+            inner[k] -= 1
+            if inner[k] == 0:
+                _add_pair(bare, _pair(rows, cols, p, n, edges))
+            for j in (p, n):
+                if goes[j]:
+                    waiting = _push(heap, waiting, (_doubled(rows, cols, before[j], j, after[j]) << 32) | j)
+        # what blocked a vertex may be gone by now
+        if not removed or stuck == 0:
+            return kept
+        for j in range(stuck):
+            i = blocked[j]
+            if kept[i]:
+                waiting = _push(heap, waiting, (_doubled(rows, cols, before[i], i, after[i]) << 32) | i)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _doubled(rows, cols, a, b, c):  # type: ignore[no-untyped-def]
+    """Twice the area of a triangle of corners."""
+    r, s = np.int64(rows[b]), np.int64(cols[b])
+    return abs((rows[a] - r) * (cols[c] - s) - (cols[a] - s) * (rows[c] - r))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _squared_distance(dr, dc, er, ec):  # type: ignore[no-untyped-def]
+    """Squared distance of the point (dr, dc) from the segment between the origin and (er, ec)."""
+    length = er * er + ec * ec
+    t = dr * er + dc * ec
+    if t <= 0.0 or length == 0.0:
+        return dr * dr + dc * dc
+    if t >= length:
+        return (dr - er) ** 2 + (dc - ec) ** 2
+    cross = dr * ec - dc * er
+    return cross * cross / length
+
+
+@njit(nogil=True, cache=True)
+def _is_near(rows, cols, p, n, begin, end, down, across):  # type: ignore[no-untyped-def]
+    """Whether all corners between p and n are within the tolerance of the segment p-n."""
+    r, c = rows[p], cols[p]
+    er, ec = (rows[n] - r) * down, (cols[n] - c) * across
+    i = p + 1
+    while True:
+        if i == end:
+            i = begin
+        if i == n:
+            return True
+        if _squared_distance((rows[i] - r) * down, (cols[i] - c) * across, er, ec) > 1.0:
+            return False
+        i += 1
+
+
+@njit(nogil=True, cache=True)
+def _spare_farthest(rows, cols, begin, end, kind, down, across, goes):  # type: ignore[no-untyped-def]
+    """Unmark the corners that Douglas and Peucker keep; a ring is split at its first and farthest corner."""
+    stack = np.empty((64, 2), np.int64)
+    depth = 0
+    if kind == RING:
+        farthest, most = begin, -1.0
+        for i in range(begin, end):
+            d = ((rows[i] - rows[begin]) * down) ** 2 + ((cols[i] - cols[begin]) * across) ** 2
+            if d > most:
+                farthest, most = i, d
+        goes[begin] = goes[farthest] = False
+        stack[0, 0], stack[0, 1] = begin, farthest
+        stack[1, 0], stack[1, 1] = farthest, end
+        depth = 2
+    else:
+        stack[0, 0], stack[0, 1] = begin, end - 1
+        depth = 1
+    while depth > 0:
+        depth -= 1
+        a, b = stack[depth, 0], stack[depth, 1]
+        r, c = rows[a], cols[a]
+        last = begin if b == end else b
+        er, ec = (rows[last] - r) * down, (cols[last] - c) * across
+        farthest, most = a, 1.0
+        for i in range(a + 1, b):
+            d = _squared_distance((rows[i] - r) * down, (cols[i] - c) * across, er, ec)
+            if d > most:
+                farthest, most = i, d
+        if farthest == a:
+            continue
+        goes[farthest] = False
+        if depth + 2 > stack.shape[0]:
+            grown = np.empty((2 * stack.shape[0], 2), np.int64)
+            grown[:depth] = stack[:depth]
+            stack = grown
+        stack[depth, 0], stack[depth, 1] = a, farthest
+        stack[depth + 1, 0], stack[depth + 1, 1] = farthest, b
+        depth += 2
+
+
+@njit(nogil=True, cache=True)
+def _holds_others(corners, rows, cols, a, b, c):  # type: ignore[no-untyped-def]
+    """Whether the closed triangle of three vertices holds another vertex."""
+    return holds_vertex(
+        corners,
+        (np.int64(rows[a]), np.int64(cols[a])),
+        (np.int64(rows[b]), np.int64(cols[b])),
+        (np.int64(rows[c]), np.int64(cols[c])),
+        1,
+        3,
+    )
+
+
+@njit(nogil=True, cache=True)
+def holds_vertex(corners, a, b, c, scale, own):  # type: ignore[no-untyped-def]
+    """Whether a closed triangle holds more than `own` vertices; its corners are given in 1 / scale pixels."""
+    (ar, ac), (br, bc), (cr, cc) = a, b, c
+    if (br - ar) * (cc - ac) - (bc - ac) * (cr - ar) < 0:
+        br, bc, cr, cc = cr, cc, br, bc
+    left, right = min(ac, bc, cc), max(ac, bc, cc)
+    low, high = -(-left // scale), right // scale
+    found = 0
+    for r in range(-(-min(ar, br, cr) // scale), max(ar, br, cr) // scale + 1):
+        first, last = low, high
+        y = r * scale
+        for e in range(3):
+            if e == 0:
+                pr, pc, qr, qc = ar, ac, br, bc
+            elif e == 1:
+                pr, pc, qr, qc = br, bc, cr, cc
+            else:
+                pr, pc, qr, qc = cr, cc, ar, ac
+            # (q - p) x (point - p) >= 0, solved for the column
+            slope = (qr - pr) * scale
+            rest = (qc - pc) * (y - pr) + (qr - pr) * pc
+            if slope > 0:
+                first = max(first, -(-rest // slope))
+            elif slope < 0:
+                last = min(last, rest // slope)
+            elif rest > 0:
+                last = first - 1
+        for s in range(first, last + 1):
+            if corners[r, s] & KEPT:
+                found += 1
+                if found > own:
+                    return True
+    return False
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _on_one_edge(rows, cols, p, n, edges):  # type: ignore[no-untyped-def]
+    """Whether both nodes lie on the same edge of the cell."""
+    row, col, row_end, col_end = edges
+    if rows[p] == rows[n] and (rows[p] == row or rows[p] == row_end):
+        return True
+    return cols[p] == cols[n] and (cols[p] == col or cols[p] == col_end)
+
+
+@njit(nogil=True, cache=True)
+def _pair(rows, cols, p, n, edges):  # type: ignore[no-untyped-def]
+    """One number for two different corners of a cell, whatever their order; above 0."""
+    a = (np.int64(rows[p] - edges[0]) << 15) | np.int64(cols[p] - edges[1])
+    b = (np.int64(rows[n] - edges[0]) << 15) | np.int64(cols[n] - edges[1])
+    return (min(a, b) << 30) | max(a, b)
+
+
+@njit(nogil=True, cache=True)
+def _no_pairs(most):  # type: ignore[no-untyped-def]
+    """Empty hash set, open addressing, of up to `most` numbers above 0."""
+    size = 16
+    while size < 2 * most:
+        size *= 2
+    return np.zeros(size, np.int64)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _slot(pairs, key):  # type: ignore[no-untyped-def]
+    # Fibonacci hashing
+    at = ((key * np.int64(-7046029254386353131)) >> 20) & (pairs.shape[0] - 1)
+    while pairs[at] != 0 and pairs[at] != key:
+        at = (at + 1) & (pairs.shape[0] - 1)
+    return at
+
+
+@njit(nogil=True, cache=True)
+def _add_pair(pairs, key):  # type: ignore[no-untyped-def]
+    pairs[_slot(pairs, key)] = key
+
+
+@njit(nogil=True, cache=True)
+def _has_pair(pairs, key):  # type: ignore[no-untyped-def]
+    return pairs[_slot(pairs, key)] == key
+
+
+@njit(nogil=True, cache=True)
+def _push(heap, size, key):  # type: ignore[no-untyped-def]
+    """Add to a binary heap, smallest first; its new size."""
+    at = size
+    while at > 0:
+        above = (at - 1) >> 1
+        if heap[above] <= key:
+            break
+        heap[at] = heap[above]
+        at = above
+    heap[at] = key
+    return size + 1
+
+
+@njit(nogil=True, cache=True)
+def _pop(heap, size):  # type: ignore[no-untyped-def]
+    """Take the smallest out of a binary heap; its new size."""
+    size -= 1
+    key = heap[size]
+    at = 0
+    while True:
+        below = 2 * at + 1
+        if below >= size:
+            break
+        if below + 1 < size and heap[below + 1] < heap[below]:
+            below += 1
+        if heap[below] >= key:
+            break
+        heap[at] = heap[below]
+        at = below
+    heap[at] = key
+    return size
