@@ -82,9 +82,7 @@ def train(job: TrainForest) -> Bundle:
     training, held_out = split(samples, job.seed)
     click.echo(f"{len(training)} images to train on; held out: {', '.join(s.name for s in held_out)}")
     mean, std = band_statistics(training)
-    started = time.monotonic()
-    network = fit(job, training, mean, std)
-    minutes = (time.monotonic() - started) / 60
+    network, minutes = fit(job, training, mean, std)
     contract = InputContract(
         bands=BANDS,
         dtype="uint8",
@@ -150,8 +148,10 @@ def band_statistics(samples: list[Sample]) -> tuple[NDArray[np.float64], NDArray
     return pixels.mean(axis=(0, 2, 3)).round(3), pixels.std(axis=(0, 2, 3)).round(3)
 
 
-def fit(job: TrainForest, samples: list[Sample], mean: NDArray[Any], std: NDArray[Any]) -> nn.Module:
-    """Network after all steps: the running average of its weights, in evaluation mode."""
+def fit(
+    job: TrainForest, samples: list[Sample], mean: NDArray[Any], std: NDArray[Any]
+) -> tuple[nn.Module, float]:
+    """Network after all steps (the running average of its weights) and minutes that it took."""
     torch.manual_seed(job.seed)
     network = build(architecture(job), bands=3, classes=len(LEGEND)).to(memory_format=torch.channels_last)
     averaged = torch.optim.swa_utils.AveragedModel(
@@ -162,7 +162,8 @@ def fit(job: TrainForest, samples: list[Sample], mean: NDArray[Any], std: NDArra
         optimizer, max_lr=job.learning_rate, total_steps=job.steps, pct_start=0.15
     )
     checkpoint = job.checkpoints / "last.safetensors"
-    done = restore(checkpoint, network, averaged, total=job.steps)
+    done, before = restore(checkpoint, network, averaged, total=job.steps)
+    minutes = before
     gain = torch.as_tensor(std).float().view(1, -1, 1, 1)
     shift = torch.as_tensor(mean).float().view(1, -1, 1, 1)
     network.train()
@@ -186,8 +187,9 @@ def fit(job: TrainForest, samples: list[Sample], mean: NDArray[Any], std: NDArra
             pace = (time.monotonic() - started) / (step - done)
             click.echo(f"step {step}/{job.steps}  loss {value.item():.4f}  {pace:.2f} s/step")
         if step % 200 == 0 or step == job.steps:
-            store(checkpoint, network, averaged, step=step, total=job.steps)
-    return averaged.module.eval()
+            minutes = before + (time.monotonic() - started) / 60
+            store(checkpoint, network, averaged, {"step": step, "steps": job.steps, "minutes": minutes})
+    return averaged.module.eval(), minutes
 
 
 def running_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
@@ -243,23 +245,23 @@ def draw(sample: Sample, crop: int, rng: np.random.Generator) -> tuple[Tensor, T
     return (pixels * light + haze).clamp(0, 255).contiguous(), labels.contiguous()
 
 
-def store(path: Path, network: nn.Module, averaged: nn.Module, *, step: int, total: int) -> None:
+def store(path: Path, network: nn.Module, averaged: nn.Module, state: dict[str, float]) -> None:
     """Write both networks' weights to a checkpoint, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
     weights |= {f"averaged.{k}": v.clone().contiguous() for k, v in averaged.state_dict().items()}
     partial = path.with_suffix(".partial")
-    save_file(weights, partial, metadata={"step": str(step), "steps": str(total)})
+    save_file(weights, partial, metadata={key: str(value) for key, value in state.items()})
     partial.replace(path)
 
 
-def restore(path: Path, network: nn.Module, averaged: nn.Module, *, total: int) -> int:
-    """Steps already done, with both networks' weights read back; 0 where there is no checkpoint.
+def restore(path: Path, network: nn.Module, averaged: nn.Module, *, total: int) -> tuple[int, float]:
+    """Steps done and minutes spent, with both networks' weights read back; zeros without a checkpoint.
 
     The optimiser's moments are not stored; they build up again within some ten steps.
     """
     if not path.is_file():
-        return 0
+        return 0, 0.0
     with safe_open(path, framework="pt") as file:
         meta = file.metadata()
         if int(meta["steps"]) != total:
@@ -271,8 +273,8 @@ def restore(path: Path, network: nn.Module, averaged: nn.Module, *, total: int) 
         module.load_state_dict(
             {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         )
-    click.echo(f"continuing after step {meta['step']}")
-    return int(meta["step"])
+    click.echo(f"step {meta['step']} of {path}")
+    return int(meta["step"]), float(meta["minutes"])
 
 
 if __name__ == "__main__":
