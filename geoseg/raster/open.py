@@ -31,8 +31,8 @@ _warnings_lock = threading.RLock()
 MAX_BLOCK_BYTES = 64 * 2**20
 """Largest block (tile or strip) that is decompressed; a file of 8 kB can ask for gigabytes."""
 
-MAX_PIXELS = 10**12
-"""Largest scene, in pixels of one band."""
+MAX_PIXELS = 10**11
+"""Largest scene, in pixels of one band: 3000 km by 3000 km at 10 m."""
 
 HANDLES = 32
 """Open files per thread; the least recently used one is closed first."""

@@ -30,8 +30,8 @@ _polygon = st.lists(st.tuples(_number, _number), min_size=3, max_size=7).map(sha
 
 @given(
     st.lists(st.tuples(_polygon, st.integers(1, 9)), max_size=4),
-    st.integers(1, 50),
-    st.integers(1, 50),
+    st.integers(6, 50),
+    st.integers(6, 50),
     st.booleans(),
 )
 def test_chunks_cannot_move_a_pixel(

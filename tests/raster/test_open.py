@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import os
 import pickle
+import random
 import socket
 import threading
 import warnings
@@ -187,6 +188,49 @@ def test_a_block_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     assert bomb.stat().st_size < 10_000
     with pytest.raises(InputError, match=r"64 MiB to decompress|decompression limit"):
         open_scene(bomb)
+
+
+def test_a_scene_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "endless.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", count=1, height=1_000_000, width=1_000_000, dtype="uint8", crs="EPSG:32633",
+        transform=rasterio.Affine(10, 0, 0, 0, -10, 0), tiled=True, blockxsize=8192, blockysize=8192,
+        sparse_ok=True, bigtiff=True,
+    ):  # fmt: skip
+        pass
+    with pytest.raises(InputError, match=r"too many pixels.*1000000 x 1000000, the limit is 1e\+11"):
+        open_scene(path)
+
+
+def test_damaged_files_give_pixels_or_errors_and_nothing_else(tmp_path: Path) -> None:
+    """Bytes of headers and blocks are changed at random; other exceptions than ours fail the test."""
+    tiled = {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "deflate"}
+    sound = [
+        write(tmp_path / "a.tif", coordinates(40, 50), nodata=7, names=("a", "b"), **tiled),
+        write(tmp_path / "b.tif", np.ones((3, 20, 30), np.float32), compress="lzw", nodata=np.nan),
+        write(
+            tmp_path / "c.tif", np.ones((20, 30), np.uint8), colors={1: (1, 2, 3, 255)}, tags={"CLASS_1": "x"}
+        ),
+        write(
+            tmp_path / "d.tif", np.ones((4, 33, 30), np.uint8), photometric="RGB", alpha="YES", BIGTIFF="YES"
+        ),
+    ]
+    contents = [path.read_bytes() for path in sound]
+    rng = random.Random(0)
+    opened = 0
+    for _ in range(300):
+        data = bytearray(rng.choice(contents))
+        for _ in range(rng.choice([1, 2, 6])):
+            place = rng.randrange(4, min(len(data), rng.choice([400, len(data)])))
+            data[place] = rng.choice([0, 1, 127, 128, 255, data[place] ^ 1 << rng.randrange(8)])
+        (tmp_path / "damaged.tif").write_bytes(data)
+        try:
+            scene = open_scene(tmp_path / "damaged.tif")
+            scene.read(scene.grid.window.intersect(Window(0, 0, 1000, 1000)))
+            opened += 1
+        except GeosegError:
+            pass
+    assert 50 < opened < 280
 
 
 def test_one_handle_per_thread_and_no_more_than_the_limit(tmp_path: Path) -> None:
