@@ -20,7 +20,7 @@ from geoseg.raster.burn import burn
 
 Labels = NDArray[np.uint8]
 
-_BLOCK = 1024
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,34 +77,23 @@ class PolygonReference:
 
         Slivers that hold no pixel's centre decide nothing and are not counted.
         """
-        shapes, classes = self._overlapping()
-        if not len(shapes):
-            return 0, 0.0
-        tree = shapely.STRtree(shapes)
-        low_col, low_row, high_col, high_row = shapely.total_bounds(shapes)
+        low_col, low_row, high_col, high_row = self.bounds
         low = int(max(low_row, 0)) // _BLOCK * _BLOCK, int(max(low_col, 0)) // _BLOCK * _BLOCK
-        span = Window(*low, int(np.ceil(high_row)) - low[0], int(np.ceil(high_col)) - low[1])
+        far = max(int(np.ceil(high_row)), low[0]), max(int(np.ceil(high_col)), low[1])
+        span = Window(*low, far[0] - low[0], far[1] - low[1]).clip(*grid.shape)
         pixels, area = 0, 0.0
-        for window in span.clip(*grid.shape).blocks(_BLOCK, _BLOCK):
-            box = shapely.box(window.col, window.row, window.col_end, window.row_end)
-            hits = np.sort(tree.query(box))
-            if not len(hits):
+        for window in span.blocks(_BLOCK, _BLOCK):
+            hits = self.touching(window)
+            shapes, classes = self.shapes[hits], self.classes[hits]
+            if len(np.unique(classes)) < 2:
                 continue
-            last = burn_classes(shapes[hits], classes[hits], window, self.background)
-            first = burn_classes(shapes[hits][::-1], classes[hits][::-1], window, self.background)
+            # burned in both orders: no test of polygon against polygon, which large shapes make very slow
+            last = burn_classes(shapes, classes, window, self.background)
+            first = burn_classes(shapes[::-1], classes[::-1], window, self.background)
             differs = first != last
             pixels += int(differs.sum())
             area += float(np.broadcast_to(pixel_areas(grid, window), window.shape)[differs].sum())
         return pixels, area / HECTARE
-
-    def _overlapping(self) -> tuple[NDArray[np.object_], Labels]:
-        """Shapes whose interior meets that of a shape of another class, in burning order."""
-        one, other = self._tree.query(self.shapes, predicate="intersects")
-        rival = (one < other) & (self.classes[one] != self.classes[other])
-        one, other = one[rival], other[rival]
-        inside = shapely.relate_pattern(self.shapes[one], self.shapes[other], "T********")
-        involved = np.unique(np.concatenate([one[inside], other[inside]]))
-        return self.shapes[involved], self.classes[involved]
 
 
 @dataclass(frozen=True, kw_only=True)
