@@ -192,11 +192,10 @@ def test_a_block_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
 
 def test_a_scene_without_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "endless.tif"
-    with rasterio.open(
-        path, "w", driver="GTiff", count=1, height=1_000_000, width=1_000_000, dtype="uint8", crs="EPSG:32633",
-        transform=rasterio.Affine(10, 0, 0, 0, -10, 0), tiled=True, blockxsize=8192, blockysize=8192,
-        sparse_ok=True, bigtiff=True,
-    ):  # fmt: skip
+    size = {"count": 1, "height": 1_000_000, "width": 1_000_000, "dtype": "uint8"}
+    options = {"tiled": True, "blockxsize": 8192, "blockysize": 8192, "sparse_ok": True, "bigtiff": True}
+    where = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
+    with rasterio.open(path, "w", driver="GTiff", **size, **options, **where):
         pass
     with pytest.raises(InputError, match=r"too many pixels.*1000000 x 1000000, the limit is 1e\+11"):
         open_scene(path)
