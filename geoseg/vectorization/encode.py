@@ -33,34 +33,35 @@ class EncodedPolygons:
     bounds: NDArray[np.float64]
 
 
-def map_points(rings: Rings, transform: Affine) -> NDArray[np.float64]:
-    """(n, 2) float64 map coordinates (x, y) of the rings' pixel corners."""
-    rows, cols = rings.points[:, 0].astype(np.float64), rings.points[:, 1].astype(np.float64)
-    points = np.empty((len(rows), 2))
-    points[:, 0] = transform.a * cols + transform.c
-    points[:, 1] = transform.e * rows + transform.f
-    return points
-
-
-def encode(points: NDArray[np.float64], rings: Rings, *, reverse: bool = False) -> EncodedPolygons:
+def encode(
+    points: NDArray[np.int32] | NDArray[np.float64], rings: Rings, *, transform: Affine, reverse: bool = False
+) -> EncodedPolygons:
     """Well-known binary of polygons.
 
     Parameters
     ----------
     points
-        (n, 2) float64 coordinates in the place of ``rings.points``.
+        (n, 2) of (row, col), in the place of ``rings.points``.
     rings
         How they form polygons.
+    transform
+        From (col, row) to (x, y); neither rotated nor sheared.
     reverse
         Turn every ring round, keeping its first point: for grids whose rows run north, so that exterior rings
         are counter-clockwise in map space as RFC 7946 asks.
     """
-    wkb, offsets, bounds = _encode(points, rings.ring_offsets, rings.polygon_offsets, reverse)
+    wkb, offsets, bounds = _encode(
+        points, rings.ring_offsets, rings.polygon_offsets, *_scale_and_shift(transform), reverse
+    )
     return EncodedPolygons(wkb=wkb, offsets=offsets, bounds=bounds)
 
 
+def _scale_and_shift(t: Affine) -> tuple[float, float, float, float]:
+    return float(t.a), float(t.c), float(t.e), float(t.f)
+
+
 @njit(nogil=True, cache=True)
-def _encode(points, ring_offsets, polygon_offsets, reverse):  # type: ignore[no-untyped-def]
+def _encode(points, ring_offsets, polygon_offsets, a, c, e, f, reverse):  # type: ignore[no-untyped-def]
     polygons = polygon_offsets.shape[0] - 1
     offsets = np.empty(polygons + 1, np.int64)
     offsets[0] = 0
@@ -86,7 +87,7 @@ def _encode(points, ring_offsets, polygon_offsets, reverse):  # type: ignore[no-
             n = _put(out, n, integer, integer_bytes, size + 1)
             for j in range(size + 1):
                 at = first if j == size else (first + (size - j if reverse and j > 0 else j))
-                x, y = points[at, 0], points[at, 1]
+                x, y = a * points[at, 1] + c, e * points[at, 0] + f
                 low_x, low_y, high_x, high_y = min(low_x, x), min(low_y, y), max(high_x, x), max(high_y, y)
                 number[0], number[1] = x, y
                 for b in range(16):

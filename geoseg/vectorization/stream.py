@@ -16,18 +16,26 @@ from geoseg.vectorization.seams import Rings, assemble, joined_rings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
-    """Complete regions with their polygons, in the same order.
+    """Complete regions with their polygons, in an order of their own.
 
     Attributes
     ----------
     regions
         REGION array.
     rings
-        Their polygons in pixel corners.
+        Their polygons in pixel corners, position by position.
+    order
+        (regions,) int64: the order to go by, as positions.
     """
 
     regions: NDArray[np.void]
     rings: Rings
+    order: NDArray[np.int64]
+
+    def part(self, begin: int, end: int) -> tuple[NDArray[np.void], Rings]:
+        """(regions, polygons) from `begin` to `end` of the order."""
+        chosen = self.order[begin:end]
+        return self.regions[chosen], self.rings.take(chosen)
 
 
 def stream_shapes(chunks: Iterable[ChunkShapes], chunks_across: int) -> Iterator[Shapes]:
@@ -51,4 +59,4 @@ def _finish_row(row: list[ChunkShapes], join: RegionJoin, pending: PendingPaths)
     regions = np.concatenate([joined.finished, *(chunk.regions for chunk in row)])
     order = np.lexsort((regions["first"], regions["row_end"]))
     rings = joined_rings([crossing, *(chunk.rings for chunk in row)])
-    return Shapes(regions=regions[order], rings=rings.take(order))
+    return Shapes(regions=regions, rings=rings, order=order)

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from geoseg.geometry import HECTARE, Grid
 from geoseg.legend import Legend
-from geoseg.vectorization.encode import EncodedPolygons, encode, map_points
+from geoseg.vectorization.encode import EncodedPolygons, encode
 from geoseg.vectorization.formats import BOUNDS, GEOMETRY
 from geoseg.vectorization.measure import EdgeLengths
+from geoseg.vectorization.seams import Rings
 from geoseg.vectorization.stream import Shapes
 
 _BATCH_ROWS = 1 << 16
-_BATCH_CORNERS = 1 << 22
+_BATCH_CORNERS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,30 +73,24 @@ class PolygonTable:
 
     def batches(self, shapes: Shapes) -> Iterator[pa.RecordBatch]:
         """Rows of complete regions, in batches of bounded size."""
-        corners = shapes.rings.ring_offsets[shapes.rings.polygon_offsets]
+        sizes = np.diff(shapes.rings.ring_offsets[shapes.rings.polygon_offsets])
+        corners = np.concatenate([[0], np.cumsum(sizes[shapes.order])])
         begin, count = 0, len(shapes.regions)
         while begin < count:
             fitting = int(np.searchsorted(corners, corners[begin] + _BATCH_CORNERS, "right")) - 1
             end = min(max(fitting, begin + 1), begin + _BATCH_ROWS, count)
-            part = np.arange(begin, end)
-            yield self._batch(Shapes(regions=shapes.regions[begin:end], rings=shapes.rings.take(part)))
+            yield self._batch(*shapes.part(begin, end))
             begin = end
 
-    def _batch(self, shapes: Shapes) -> pa.RecordBatch:
-        regions = shapes.regions
-        points = map_points(shapes.rings, self.grid.transform)
-        reverse = self.grid.transform.a * self.grid.transform.e > 0
-        if self.crs is not None:
-            transformer = Transformer.from_crs(self.grid.crs, self.crs, always_xy=True)
-            points[:, 0], points[:, 1] = transformer.transform(points[:, 0], points[:, 1])
-        encoded = encode(points, shapes.rings, reverse=reverse)
+    def _batch(self, regions: NDArray[np.void], rings: Rings) -> pa.RecordBatch:
+        encoded = self._encoded(rings)
         ids = regions["class_id"]
         names = np.array([self.name_of(i) for i in range(256)], object)
         values: dict[str, Any] = {
             "class_id": ids.astype(np.int32),
             "class_name": pa.DictionaryArray.from_arrays(pa.array(ids), pa.array(names)).cast(pa.string()),
             "area_ha": regions["area"] * (self.area_unit / HECTARE),
-            "perim_m": self.lengths.perimeters(shapes.rings),
+            "perim_m": self.lengths.perimeters(rings),
             "conf_mean": _mean_confidence(regions),
             "n_pix": np.ascontiguousarray(regions["pixels"]),
             "run_id": pa.repeat(self.run_id or "", len(regions)),
@@ -104,6 +100,17 @@ class PolygonTable:
         return pa.RecordBatch.from_arrays(
             [pa.array(values[f.name]).cast(f.type) for f in self.schema], schema=self.schema
         )
+
+    def _encoded(self, rings: Rings) -> EncodedPolygons:
+        t = self.grid.transform
+        if self.crs is None:
+            return encode(rings.points, rings, transform=t, reverse=t.a * t.e > 0)
+        x, y = self.grid.corner(*rings.points.T.astype(np.float64))
+        points = np.column_stack(
+            Transformer.from_crs(self.grid.crs, self.crs, always_xy=True).transform(x, y)
+        )
+        # (y, x) under the identity, so that one function writes corners and coordinates
+        return encode(points[:, ::-1], rings, transform=Affine.identity(), reverse=t.a * t.e > 0)
 
 
 def _mean_confidence(regions: NDArray[np.void]) -> pa.Array:

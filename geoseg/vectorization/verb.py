@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from geoseg.geometry import HECTARE, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.scene import Scene, open_scene
+from geoseg.vectorization.ahead import ahead
 from geoseg.vectorization.formats import Layer, check_free, write_layer, writer_for
 from geoseg.vectorization.job import VectorizeJob
 
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
     from geoseg.vectorization.table import PolygonTable
 
 CONFIDENCE_NAME = "confidence.tif"
-_BAND_PIXELS = 1 << 25
+_BAND_PIXELS = 1 << 23
 _BLOCK = 512
+_FEWEST_ROWS = 256
 _WIDEST = 4096
+_BATCHES_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +168,10 @@ def run_vectorize(
     check_free(out, overwrite=overwrite)
     plan = _Plan.of(job)
     totals = _Totals()
-    paths = write_layer(
-        out, _rows(plan, where, totals, progress), plan.layer(job, totals), overwrite=overwrite
-    )
+    stream = _rows(plan, where, totals, progress)
+    # a cluster is started from the main thread alone, and its workers are ahead anyway
+    with nullcontext(stream) if where.distributed else ahead(stream, _BATCHES_AHEAD) as rows:
+        paths = write_layer(out, rows, plan.layer(job, totals), overwrite=overwrite)
     return Vectorization(
         path=paths[0],
         paths=paths,
@@ -316,13 +321,13 @@ def _failed(window: Window, error: GeosegError) -> GeosegError:
 
 
 def chunk_shape(height: int, width: int, chunk: int | None = None) -> tuple[int, int]:
-    """(rows, columns) of a chunk; a row of chunks, which memory follows, holds some 16 million pixels."""
+    """(rows, columns) of a chunk; a row of chunks, which memory follows, holds some 8 million pixels."""
     if chunk is not None:
         return chunk, chunk
     across = -(-width // _WIDEST)
     columns = -(-width // across // _BLOCK) * _BLOCK
-    rows = min(_BAND_PIXELS // 2 // width, height // 4, columns) // _BLOCK * _BLOCK
-    return max(rows, _BLOCK), columns
+    rows = min(_BAND_PIXELS // width, height // 4, columns) // _FEWEST_ROWS * _FEWEST_ROWS
+    return max(rows, _FEWEST_ROWS), columns
 
 
 def _chosen(job: VectorizeJob, legend: Legend | None) -> tuple[int, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -13,9 +14,17 @@ from rasterio.features import shapes as rasterio_shapes
 
 from geoseg.vectorization.chunk import shapes_of
 from geoseg.vectorization.seams import Rings, joined_rings
-from geoseg.vectorization.stream import Shapes, stream_shapes
+from geoseg.vectorization.stream import stream_shapes
 
 NORTH_UP = Affine(1, 0, 0, 0, -1, 0)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Regions and their polygons, in order."""
+
+    regions: np.ndarray
+    rings: Rings
 
 
 def checkerboard(n: int) -> np.ndarray:
@@ -92,7 +101,7 @@ def class_maps(draw: st.DrawFn, most: int = 14) -> np.ndarray:
     return a
 
 
-def trace_chunked(a: np.ndarray, rows: int, cols: int) -> Shapes:
+def trace_chunked(a: np.ndarray, rows: int, cols: int) -> Traced:
     """All polygons of a map that is read in chunks of rows x cols."""
     height, width = a.shape
     padded = np.pad(a, 1, constant_values=255)
@@ -106,9 +115,10 @@ def trace_chunked(a: np.ndarray, rows: int, cols: int) -> Shapes:
         for r in range(0, height, rows)
         for c in range(0, width, cols)
     )
-    parts = list(stream_shapes(chunks, -(-width // cols)))
-    return Shapes(
-        regions=np.concatenate([p.regions for p in parts]), rings=joined_rings([p.rings for p in parts])
+    parts = [s.part(0, len(s.regions)) for s in stream_shapes(chunks, -(-width // cols))]
+    return Traced(
+        regions=np.concatenate([regions for regions, _ in parts]),
+        rings=joined_rings([rings for _, rings in parts]),
     )
 
 

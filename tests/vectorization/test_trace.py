@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
-from geoseg.vectorization.stream import Shapes
 from tests.vectorization.maps import (
     NORTH_UP,
     SHAPES,
+    Traced,
     class_maps,
     frames,
     geometry_set,
@@ -25,7 +25,7 @@ from tests.vectorization.maps import (
 chunk_sides = st.tuples(st.integers(1, 15), st.integers(1, 15))
 
 
-def answer(shapes: Shapes) -> list[tuple[int, bytes]]:
+def answer(shapes: Traced) -> list[tuple[int, bytes]]:
     return geometry_set(zip(shapes.regions["class_id"], polygons_of(shapes.rings), strict=True))
 
 
