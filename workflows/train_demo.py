@@ -260,9 +260,11 @@ def train(out: Path, *, steps: int, seed: int, threads: int, overwrite: bool) ->
         },
         scores={
             "data": f"synthetic scenes of seeds {TEST_SEEDS[0]} to {TEST_SEEDS[-1]}, both dates",
-            "miou": round(metrics.mean(iou), 4),
+            "mean_iou": round(metrics.mean(iou), 4),
             "overall_accuracy": round(metrics.overall_accuracy(matrix.counts), 4),
-            "iou": {c.name: round(float(v), 4) for c, v in zip(FRONTIER_LEGEND.classes, iou, strict=True)},
+            "classes": {
+                c.name: {"iou": round(float(v), 4)} for c, v in zip(FRONTIER_LEGEND.classes, iou, strict=True)
+            },
         },
         half=True,
         overwrite=overwrite,
