@@ -86,7 +86,10 @@ def test_asked_to_stop_it_stops_and_says_how_to_go_on(
     request_of: Callable[[str], tuple[list[str], Path]], name: str, code: int
 ) -> None:
     command, out = request_of("stopped")
+    # a shell that starts the tests in the background makes them, and what they start, deaf to Ctrl-C
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, heard)
     ledger = out / ".work" / "ledger.sqlite"
     while process.poll() is None and not ledger.exists():
         time.sleep(0.01)
