@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     "--confidence", type=click.Path(path_type=Path), help="Confidence raster. [confidence.tif beside CLASSES]"
 )
 @click.option("--only", help="Classes to write, by name or number: forest,water.")
+@click.option("--min-area", type=float, help="Smallest area of a polygon in hectares.")
+@click.option("--min-pixels", type=int, help="Smallest number of pixels of a polygon instead.")
+@click.option(
+    "--small",
+    type=click.Choice(["merge", "drop"]),
+    help="Smaller ones join the neighbour they share most border with, or are left out. [merge]",
+)
+@click.option("--majority", type=int, help="Majority filter first; side of its window, odd.")
+@click.option("--fill-holes", type=int, help="Fill nodata areas of fewer pixels first.")
 @click.option("--layer", help="Layer name. [landcover]")
 @click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")
 @click.option("--chunk", type=int, help="Side of one task's block. [by the map's width]")

@@ -12,12 +12,15 @@ from geoseg.geometry import Window
 from geoseg.legend import NODATA
 from geoseg.raster.classmap import ClassMap
 from geoseg.raster.scene import Scene
+from geoseg.regions.clean import Cleaning
 from geoseg.regions.join import OpenRegions
 from geoseg.regions.label import borders_of, label_chunk
 from geoseg.vectorization.coverage import Generalization
 from geoseg.vectorization.measure import integer_areas
 from geoseg.vectorization.seams import Rings, assemble
 from geoseg.vectorization.trace import Paths, select_paths, trace_chunk
+
+_AS_IT_IS = Cleaning()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ def shapes_of(
     confidence: NDArray[np.uint8] | None = None,
     generalization: Generalization | None = None,
 ) -> ChunkShapes:
-    """Regions of a chunk with their boundaries, simplified on request; other parameters as in `label_chunk`."""
+    """Regions of a chunk with their boundaries, simplified on request; the rest is as in `label_chunk`."""
     runs, regions = label_chunk(
         classes, row=row, col=col, scene_width=scene_width, areas=areas, confidence=confidence
     )
@@ -81,18 +84,21 @@ class ChunkSource:
         Square metres of a unit of area.
     only
         Class numbers to keep, or None for all; the others count as nodata.
+    cleaning
+        What is done to the pixels before.
     """
 
     classes: ClassMap
     confidence: Scene | None
     area_unit: float
     only: tuple[int, ...] | None
+    cleaning: Cleaning = _AS_IT_IS
 
     def shapes(self, window: Window) -> ChunkShapes:
         """Regions of the chunk with this window."""
         grid = self.classes.grid
         around = window.grow(1).clip(*grid.shape)
-        classes = self.classes.read(around)
+        classes = self._clean(around)
         if self.only is not None:
             table = np.full(256, NODATA, np.uint8)
             table[list(self.only)] = self.only
@@ -109,6 +115,22 @@ class ChunkSource:
             areas=integer_areas(grid, window, self.area_unit),
             confidence=None if self.confidence is None else percent(self.confidence, window),
         )
+
+    def _clean(self, window: Window) -> NDArray[np.uint8]:
+        """Cleaned classes of a window, from as many pixels around it as decide them."""
+        if self.cleaning == _AS_IT_IS:
+            return self.classes.read(window)
+        grid = self.classes.grid
+        inner = window.grow(self.cleaning.reach).clip(*grid.shape)
+        around = inner.grow(1).clip(*grid.shape)
+        rims = (
+            (around.row - inner.row + 1, inner.row_end + 1 - around.row_end),
+            (around.col - inner.col + 1, inner.col_end + 1 - around.col_end),
+        )
+        padded = np.pad(self.classes.read(around), rims, constant_values=NODATA)
+        areas = integer_areas(grid, inner, self.area_unit) if self.cleaning.least_area else None
+        cleaned = self.cleaning.apply(padded, areas)
+        return cleaned[1:-1, 1:-1][window.slices_in(inner)]
 
 
 def percent(confidence: Scene, window: Window) -> NDArray[np.uint8]:

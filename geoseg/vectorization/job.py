@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from geoseg.job import Job
+
+Small = Literal["merge", "drop"]
 
 
 class VectorizeJob(Job):
@@ -24,6 +26,11 @@ class VectorizeJob(Job):
         ``confidence.tif`` beside the class map, where there is one.
     only
         Classes to write, by number or name; all by default.
+    majority, fill_holes, min_pixels, small
+        See `geoseg.regions.clean.Cleaning`: side of the majority filter's window, nodata areas of fewer
+        pixels that are filled, regions of fewer pixels that count as small, and what becomes of them.
+    min_area
+        Hectares, in the place of `min_pixels`.
     layer
         Layer name, where the format has layers.
     crs
@@ -44,6 +51,11 @@ class VectorizeJob(Job):
     out: Path
     confidence: Path | None = None
     only: tuple[int | str, ...] = ()
+    majority: Annotated[int, Field(ge=1, le=31)] = 1
+    fill_holes: Annotated[int, Field(ge=0, le=4096)] = 0
+    min_pixels: Annotated[int, Field(ge=0)] = 0
+    min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    small: Small = "merge"
     layer: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\"'`\\/]+$")] = "landcover"
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
@@ -52,6 +64,19 @@ class VectorizeJob(Job):
     assume_crs: str | None = None
     assume_transform: str | None = None
     allow_vrt: bool = False
+
+    @field_validator("majority")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("expected an odd number: the window has a pixel in its middle")
+        return value
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> VectorizeJob:
+        if self.min_pixels and self.min_area:
+            raise ValueError("min_pixels and min_area exclude each other")
+        return self
 
     @field_validator("only", mode="before")
     @classmethod

@@ -196,6 +196,7 @@ class _Plan:
     @classmethod
     def of(cls, job: VectorizeJob) -> _Plan:
         from geoseg.vectorization.chunk import ChunkSource
+        from geoseg.vectorization.limits import cleaning_of
         from geoseg.vectorization.measure import EdgeLengths, area_unit
         from geoseg.vectorization.table import PolygonTable
 
@@ -210,11 +211,19 @@ class _Plan:
         confidence, notes = _confidence(job, classes)
         crs = None if job.crs is None else _parse_crs(job.crs)
         grid, unit = classes.grid, area_unit(classes.grid)
+        cleaning = cleaning_of(job, grid, unit)
         height, width = chunk_shape(grid.height, grid.width, job.chunk)
+        if job.chunk is None and cleaning.reach:
+            # what lies around a chunk is read and cleaned with it: a chunk much smaller than that is waste
+            height = max(height, min(2 * cleaning.reach, grid.height))
         return cls(
             classes=classes,
             source=ChunkSource(
-                classes=classes, confidence=confidence, area_unit=unit, only=_chosen(job, classes.declared)
+                classes=classes,
+                confidence=confidence,
+                area_unit=unit,
+                only=_chosen(job, classes.declared),
+                cleaning=cleaning,
             ),
             table=PolygonTable(
                 grid=grid,

@@ -1,0 +1,86 @@
+"""Polygons of a cleaned map: the same for every chunk, none too small, on made and on real maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+
+import geoseg
+from geoseg.errors import UsageError
+from geoseg.regions.clean import Cleaning
+from tests.raster.makers import TRANSFORM, write
+from tests.vectorization.maps import geometry_set, whole_raster_answer
+
+
+def noisy(side: int = 150) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    a = np.kron(rng.integers(0, 4, (side // 15, side // 15)), np.ones((15, 15))).astype(np.uint8)
+    spots = rng.random(a.shape) < 0.1
+    a[spots] = rng.integers(0, 4, int(spots.sum()))
+    a[rng.random(a.shape) < 0.01] = 255
+    a[:20, :9] = 255
+    return a
+
+
+def polygons(path: Path) -> list[tuple[int, bytes]]:
+    frame = gpd.read_parquet(path)
+    return geometry_set(zip(frame.class_id, frame.geometry.explode(index_parts=False), strict=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"min_pixels": 12},
+        {"min_pixels": 12, "small": "drop"},
+        {"majority": 5, "fill_holes": 4, "min_pixels": 6},
+    ],
+)
+def test_every_chunk_gives_the_polygons_of_the_map_cleaned_whole(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
+    a = noisy()
+    path = write(tmp_path / "m.tif", a, nodata=255)
+    whole = Cleaning(
+        majority=int(options.get("majority", 1)),  # type: ignore[call-overload]
+        fill=int(options.get("fill_holes", 0)),  # type: ignore[call-overload]
+        least_pixels=int(options["min_pixels"]),  # type: ignore[call-overload]
+        small=str(options.get("small", "merge")),  # type: ignore[arg-type]
+    ).apply(np.pad(a, 1, constant_values=255))[1:-1, 1:-1]
+    expected = whole_raster_answer(whole, TRANSFORM)
+    for chunk in (500, 64, 37, 10):
+        geoseg.vectorize(path, out=tmp_path / "p.parquet", chunk=chunk, overwrite=True, **options)
+        assert polygons(tmp_path / "p.parquet") == expected, chunk
+
+
+def test_hectares(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tif", noisy(), nodata=255)
+    result = geoseg.vectorize(path, out=tmp_path / "p.parquet", min_area=0.1, fill_holes=9)
+    frame = gpd.read_parquet(tmp_path / "p.parquet")
+    assert frame.area_ha.min() >= 0.1
+    plain = geoseg.vectorize(path, out=tmp_path / "q.parquet")
+    assert result.polygons < plain.polygons / 5
+    assert result.pixels >= plain.pixels
+
+
+def test_refusals(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tif", noisy(), nodata=255)
+    with pytest.raises(UsageError, match="exclude each other"):
+        geoseg.vectorize(path, out=tmp_path / "p.gpkg", min_pixels=3, min_area=1)
+    with pytest.raises(UsageError, match="odd"):
+        geoseg.vectorize(path, out=tmp_path / "p.gpkg", majority=4)
+    with pytest.raises(UsageError, match="--min-pixels 27"):
+        geoseg.vectorize(path, out=tmp_path / "p.gpkg", min_pixels=100_000)
+
+
+def test_real_map_without_slivers(shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "forest_change_guadeloupe" / "fcc123_GLP.tif"
+    files = []
+    for chunk in (4000, 777):
+        out = tmp_path / f"{chunk}.parquet"
+        geoseg.vectorize(path, out=out, min_area=1.0, small="drop", chunk=chunk)
+        files.append(polygons(out))
+    assert files[0] == files[1]
+    assert gpd.read_parquet(out).area_ha.min() >= 1.0
