@@ -11,17 +11,31 @@ from numpy.typing import NDArray
 
 from geoseg.errors import UsageError
 from geoseg.geometry import Grid
-from geoseg.vectorization.borders import ARMS, CELL, EAST, KEPT, NODE, NORTH, ROUNDED, SOUTH, WEST
-from geoseg.vectorization.borders import chains_of, mark_corners
+from geoseg.vectorization.borders import (
+    ARMS,
+    CELL,
+    EAST,
+    KEPT,
+    NODE,
+    NORTH,
+    ROUNDED,
+    SOUTH,
+    WEST,
+    Chains,
+    chains_of,
+    mark_corners,
+)
 from geoseg.vectorization.seams import turn_to_smallest
 from geoseg.vectorization.smooth import cut, mark_rounded, scale_of
-from geoseg.vectorization.thin import thin
+from geoseg.vectorization.thin import Ledger, thin
 from geoseg.vectorization.trace import Paths
 
 Method = Literal["visvalingam", "douglas-peucker"]
 
 STAYS = 4
 """Bit of `Paths.last`: the arc ends in a node of three or four borders, a vertex of all that meet there."""
+AREA_SHARE, AREA_PIXELS = 0.002, 2.0
+"""How much of its area in a cell a class may gain or lose: this share, or so many pixels if that is more."""
 _UNTOUCHED = 0.5
 
 
@@ -118,6 +132,7 @@ class Generalization:
                         corners,
                         chains,
                         edges,
+                        self._ledger(classes, chains, edges),
                         down=self.down,
                         across=self.across,
                         peucker=self.method == "douglas-peucker",
@@ -125,6 +140,12 @@ class Generalization:
                 if self.rounds:
                     mark_rounded(corners, chains, kept, down=self.down, across=self.across)
         return corners
+
+    def _ledger(self, classes: NDArray[np.uint8], chains: Chains, edges: tuple[int, int, int, int]) -> Ledger:
+        """Areas are kept in the order of Visvalingam; Douglas and Peucker's choice is left as it is known."""
+        if self.method == "douglas-peucker":
+            return Ledger.unlimited(len(chains.kind))
+        return Ledger.of(classes, chains, edges, share=AREA_SHARE, pixels=AREA_PIXELS)
 
 
 @njit(nogil=True, cache=True)

@@ -15,13 +15,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.vectorization.borders import KEPT, NODE, RING, ROUNDED, Chains
+from geoseg.vectorization.borders import RING, ROUNDED, Chains
 from geoseg.vectorization.thin import holds_vertex
 
 MOST_ROUNDS = 3
 """Rounds of corner cutting; each doubles the vertices."""
 _FINEST = 5
-_REACH = 2.0
+_REACH = 1.0
 
 
 def scale_of(rounds: int) -> int:

@@ -7,6 +7,9 @@ it. Moving v straight onto p-n sweeps over no vertex, so rings stay simple, keep
 what they contain inside. Two borders between the same two nodes never both become a straight line. All of it
 is decided in integers.
 
+Whoever loses area to a neighbour that way gets it back: within a cell the classes keep an account, and no
+vertex goes that would put a class farther off than allowed before one of the other sign has gone.
+
 The order is that of Visvalingam and Whyatt (1993), smallest triangle first, or the vertices that go are those
 that Douglas and Peucker (1973) leave out. Either way no corner that went lies farther from the new border
 than the tolerance, so neither border lies farther from the other (Hausdorff).
@@ -14,20 +17,91 @@ than the tolerance, so neither border lies farther from the other (Hausdorff).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.legend import NODATA
 from geoseg.vectorization.borders import KEPT, LOOP, OPEN, RING, Chains
 
 FEWEST_OF_A_RING = 4
 """Vertices that a border without a node, or from a node back to it, keeps."""
+_STEP = 1  # half pixels: one step of a staircase, whose triangle holds no other corner (Pick 1899)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What classes may gain and lose in one cell, so that their areas stay.
+
+    Attributes
+    ----------
+    left, right
+        (chains,) uint8: class on either side of each chain, in its direction.
+    most
+        (256,) int64: most that a class may be off, in half pixels. Single steps are taken out all the same,
+        and made up for by what follows.
+    """
+
+    left: NDArray[np.uint8]
+    right: NDArray[np.uint8]
+    most: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        classes: NDArray[np.uint8],
+        chains: Chains,
+        edges: tuple[int, int, int, int],
+        *,
+        share: float,
+        pixels: float,
+    ) -> Ledger:
+        """The one that allows each class a share of its area in the cell, or this many pixels if more.
+
+        `classes` is the chunk with the one pixel around it; nodata may gain and lose without limit.
+        """
+        row, col, row_end, col_end = edges
+        held = np.bincount(classes[row + 1 : row_end + 1, col + 1 : col_end + 1].ravel(), minlength=256)
+        most = np.maximum(2 * share * held, 2 * pixels).astype(np.int64)
+        most[NODATA] = np.iinfo(np.int64).max
+        left, right = _sides(classes, chains.rows, chains.cols, chains.offsets)
+        return cls(left=left, right=right, most=most)
+
+    @classmethod
+    def unlimited(cls, chains: int) -> Ledger:
+        """The one that allows everything."""
+        side = np.zeros(chains, np.uint8)
+        return cls(left=side, right=side, most=np.full(256, np.iinfo(np.int64).max))
+
+
+@njit(nogil=True, cache=True)
+def _sides(classes, rows, cols, offsets):  # type: ignore[no-untyped-def]
+    """(left, right) classes of the first edge of each chain."""
+    chains = offsets.shape[0] - 1
+    left, right = np.empty(chains, np.uint8), np.empty(chains, np.uint8)
+    for k in range(chains):
+        i = offsets[k]
+        r, c = rows[i], cols[i]
+        if rows[i + 1] == r:
+            c = min(c, cols[i + 1])
+            left[k], right[k] = classes[r, c + 1], classes[r + 1, c + 1]
+            turned = cols[i + 1] < cols[i]
+        else:
+            r = min(r, rows[i + 1])
+            left[k], right[k] = classes[r + 1, c], classes[r + 1, c + 1]
+            turned = rows[i + 1] > rows[i]
+        if turned:
+            left[k], right[k] = right[k], left[k]
+    return left, right
 
 
 def thin(
     corners: NDArray[np.uint8],
     chains: Chains,
     edges: tuple[int, int, int, int],
+    ledger: Ledger,
     *,
     down: float,
     across: float,
@@ -43,27 +117,102 @@ def thin(
         Chains of one cell.
     edges
         First and last corner row and column of that cell: (row, col, row end, col end).
+    ledger
+        What classes may gain and lose.
     down, across
         Height and width of a pixel, in tolerances.
     peucker
         Take out only what Douglas and Peucker leave out.
     """
     kept: NDArray[np.bool_] = _thin(
-        corners, chains.rows, chains.cols, chains.offsets, chains.kind, edges, down, across, peucker
+        corners,
+        (chains.rows, chains.cols, chains.offsets, chains.kind),
+        edges,
+        (ledger.left, ledger.right, ledger.most),
+        down,
+        across,
+        peucker,
     )
     return kept
 
 
 @njit(nogil=True, cache=True)
-def _thin(corners, rows, cols, offsets, kind, edges, down, across, peucker):  # type: ignore[no-untyped-def]
-    count, chains = rows.shape[0], kind.shape[0]
+def _thin(corners, chains, edges, ledger, down, across, peucker):  # type: ignore[no-untyped-def]
+    rows, cols, offsets, kind = chains
+    count = rows.shape[0]
+    before, after, chain_of, inner, goes, bare = _linked(chains, edges, down, across, peucker)
     kept = np.ones(count, np.bool_)
+    gain = np.zeros(256, np.int64)
+    heap = np.empty(3 * count + 16, np.int64)
+    blocked, is_blocked = np.empty(count, np.int64), np.zeros(count, np.bool_)
+    waiting = 0
+    for i in range(count):
+        if goes[i]:
+            heap[waiting] = (abs(_turn(rows, cols, before[i], i, after[i])) << 32) | i
+            waiting += 1
+    heap[:waiting].sort()
+    while True:
+        removed, stuck = False, 0
+        while waiting > 0:
+            top = heap[0]
+            waiting = _pop(heap, waiting)
+            i = top & 0xFFFFFFFF
+            p, n = np.int64(before[i]), np.int64(after[i])
+            turn = _turn(rows, cols, p, i, n)
+            if not kept[i] or top >> 32 != abs(turn):
+                continue
+            k = chain_of[i]
+            if kind[k] != OPEN and inner[k] + (kind[k] == LOOP) <= FEWEST_OF_A_RING:
+                continue
+            if not _is_near(rows, cols, p, n, offsets[k], offsets[k + 1], down, across):
+                continue
+            is_last = inner[k] == 1 and kind[k] == OPEN
+            if is_last and _on_one_edge(rows, cols, p, n, edges):
+                continue
+            if (
+                (is_last and _has_pair(bare, _pair(rows, cols, p, n, edges)))
+                or not _allows(ledger, gain, k, turn)
+                or (abs(turn) > _STEP and _holds_others(corners, rows, cols, p, i, n))
+            ):
+                if not is_blocked[i]:
+                    is_blocked[i] = True
+                    blocked[stuck] = i
+                    stuck += 1
+                continue
+            kept[i] = False
+            removed = True
+            corners[rows[i], cols[i]] &= ~np.uint8(KEPT)
+            gain[ledger[0][k]] += turn
+            gain[ledger[1][k]] -= turn
+            after[p], before[n] = n, p
+            inner[k] -= 1
+            if inner[k] == 0:
+                _add_pair(bare, _pair(rows, cols, p, n, edges))
+            for j in (p, n):
+                if goes[j]:
+                    key = (abs(_turn(rows, cols, before[j], j, after[j])) << 32) | j
+                    waiting = _push(heap, waiting, key)
+        # what blocked a vertex may be gone by now
+        if not removed or stuck == 0:
+            return kept
+        for j in range(stuck):
+            i = blocked[j]
+            is_blocked[i] = False
+            if kept[i]:
+                key = (abs(_turn(rows, cols, before[i], i, after[i])) << 32) | i
+                waiting = _push(heap, waiting, key)
+
+
+@njit(nogil=True, cache=True)
+def _linked(chains, edges, down, across, peucker):  # type: ignore[no-untyped-def]
+    """Neighbours and chain of every corner, corners inside each chain, what may go, straight borders."""
+    rows, cols, offsets, kind = chains
+    count = rows.shape[0]
     before, after = np.empty(count, np.int32), np.empty(count, np.int32)
-    chain_of = np.empty(count, np.int32)
-    inner = np.empty(chains, np.int64)
+    chain_of, inner = np.empty(count, np.int32), np.empty(kind.shape[0], np.int64)
     goes = np.zeros(count, np.bool_)
-    bare = _no_pairs(chains)
-    for k in range(chains):
+    bare = _no_pairs(kind.shape[0])
+    for k in range(kind.shape[0]):
         begin, end = offsets[k], offsets[k + 1]
         for i in range(begin, end):
             before[i], after[i], chain_of[i] = i - 1, i + 1, k
@@ -78,63 +227,26 @@ def _thin(corners, rows, cols, offsets, kind, edges, down, across, peucker):  # 
                 _add_pair(bare, _pair(rows, cols, begin, end - 1, edges))
         if peucker:
             _spare_farthest(rows, cols, begin, end, kind[k], down, across, goes)
-    heap = np.empty(3 * count + 16, np.int64)
-    blocked = np.empty(count, np.int64)
-    waiting = 0
-    for i in range(count):
-        if goes[i]:
-            heap[waiting] = (_doubled(rows, cols, before[i], i, after[i]) << 32) | i
-            waiting += 1
-    heap[:waiting].sort()
-    while True:
-        removed, stuck = False, 0
-        while waiting > 0:
-            top = heap[0]
-            waiting = _pop(heap, waiting)
-            i = top & 0xFFFFFFFF
-            p, n = np.int64(before[i]), np.int64(after[i])
-            doubled = top >> 32
-            if not kept[i] or doubled != _doubled(rows, cols, p, i, n):
-                continue
-            k = chain_of[i]
-            begin, end = offsets[k], offsets[k + 1]
-            if kind[k] != OPEN and inner[k] + (kind[k] == LOOP) <= FEWEST_OF_A_RING:
-                continue
-            if not _is_near(rows, cols, p, n, begin, end, down, across):
-                continue
-            if inner[k] == 1 and kind[k] == OPEN:
-                if _on_one_edge(rows, cols, p, n, edges):
-                    continue
-                if _has_pair(bare, _pair(rows, cols, p, n, edges)):
-                    continue
-            if doubled != 1 and _holds_others(corners, rows, cols, p, i, n):
-                blocked[stuck] = i
-                stuck += 1
-                continue
-            kept[i] = False
-            corners[rows[i], cols[i]] &= ~np.uint8(KEPT)
-            removed = True
-            after[p], before[n] = n, p
-            inner[k] -= 1
-            if inner[k] == 0:
-                _add_pair(bare, _pair(rows, cols, p, n, edges))
-            for j in (p, n):
-                if goes[j]:
-                    waiting = _push(heap, waiting, (_doubled(rows, cols, before[j], j, after[j]) << 32) | j)
-        # what blocked a vertex may be gone by now
-        if not removed or stuck == 0:
-            return kept
-        for j in range(stuck):
-            i = blocked[j]
-            if kept[i]:
-                waiting = _push(heap, waiting, (_doubled(rows, cols, before[i], i, after[i]) << 32) | i)
+    return before, after, chain_of, inner, goes, bare
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _doubled(rows, cols, a, b, c):  # type: ignore[no-untyped-def]
-    """Twice the area of a triangle of corners."""
+def _allows(ledger, gain, k, turn):  # type: ignore[no-untyped-def]
+    """Whether the classes beside chain k may gain and lose so much, or are nearer to even by it."""
+    if abs(turn) <= _STEP:
+        return True
+    left, right, most = ledger
+    one, other = gain[left[k]], gain[right[k]]
+    return abs(one + turn) <= max(abs(one), most[left[k]]) and abs(other - turn) <= max(
+        abs(other), most[right[k]]
+    )
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _turn(rows, cols, a, b, c):  # type: ignore[no-untyped-def]
+    """Twice the area of a triangle of corners: what the left side gains when b goes, in half pixels."""
     r, s = np.int64(rows[b]), np.int64(cols[b])
-    return abs((rows[a] - r) * (cols[c] - s) - (cols[a] - s) * (rows[c] - r))
+    return (rows[a] - r) * (cols[c] - s) - (cols[a] - s) * (rows[c] - r)
 
 
 @njit(nogil=True, cache=True, inline="always")
