@@ -27,6 +27,9 @@ _CONFIG = {
     "distributed.worker.memory.target": False,
 }
 
+# Dask's own default listens on every interface, at a port that a second run would find taken
+_LOOPBACK = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+
 
 class ChunkClient:
     """A Dask client narrowed to what `run_chunks` needs."""
@@ -61,7 +64,7 @@ def open_client(where: Where) -> Iterator[tuple[ChunkClient, int]]:
         with (
             SpecCluster(
                 workers={i: _worker(env) for i, env in enumerate(environments)},
-                scheduler={"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}},
+                scheduler={"cls": Scheduler, "options": {"port": 0, **_LOOPBACK}},
                 silence_logs=50,
             ) as cluster,
             Client(cluster, timeout=300) as client,
@@ -83,10 +86,9 @@ def _worker(environment: dict[str, str]) -> dict[str, Any]:
     return {
         "cls": Nanny,
         "options": {
-            "host": "127.0.0.1",
+            **_LOOPBACK,
             "nthreads": 1,
             "memory_limit": 0,
-            "dashboard": False,
             "env": environment,
             "silence_logs": 50,
         },

@@ -131,6 +131,8 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
     if tiles:
         engine = engine_for(request.engine)
         identity = dict(engine.identity)
+        if not str(identity.get("device", "")).startswith("cpu"):
+            identity["batch"] = request.batch  # on a GPU the batch's shape chooses the kernels
         _fill_invalid(pixels, valid, request.fill)
         run = _blend if request.plan.stitch == "blend" else _crop
         run(engine, request, chunk, tiles, pixels, halo, labels, confidence)

@@ -14,7 +14,8 @@ from geoseg.execution.ledger import differences
 from geoseg.execution.manifest import MANIFEST, read_manifest, verify_files
 
 WORK = ".work"
-CLASSES_TIF, CONFIDENCE_TIF, RUN_YAML, LOG = "classes.tif", "confidence.tif", "run.yaml", "log.jsonl"
+CLASSES_TIF, CONFIDENCE_TIF, STYLE = "classes.tif", "confidence.tif", "classes.qml"
+RUN_YAML, LOG = "run.yaml", "log.jsonl"
 LEDGER, STORE = "ledger.sqlite", "store.zarr"
 
 _PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, MANIFEST)
@@ -56,7 +57,7 @@ def clear_partials(out: Path) -> None:
 
 def clear(out: Path) -> None:
     """Remove an earlier run's products and work."""
-    for name in (*_PRODUCTS, RUN_YAML, LOG):
+    for name in (*_PRODUCTS, STYLE, RUN_YAML, LOG):
         (out / name).unlink(missing_ok=True)
     for name in (LEDGER, f"{LEDGER}-journal"):
         (out / WORK / name).unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from geoseg.prediction.folder import (
     LOG,
     RUN_YAML,
     STORE,
+    STYLE,
     WORK,
     Prediction,
     read_result,
@@ -44,6 +45,7 @@ from geoseg.prediction.plan import Preparation
 from geoseg.prediction.stitch import NO_CONFIDENCE
 from geoseg.raster.cog import publish_cog
 from geoseg.raster.store import WorkStore
+from geoseg.raster.style import raster_qml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,9 +285,11 @@ class Run:
                 crs_wkt=scene.crs_wkt,
                 tags=tags,
                 description=description,
+                resampling="mode" if layer == CLASSES else "average",
             )
+        write_durably(self.out / STYLE, raster_qml(bundle.legend))
         manifest = self._manifest(records, failed, started)
-        write_manifest(self.out, manifest, (CLASSES_TIF, CONFIDENCE_TIF, RUN_YAML))
+        write_manifest(self.out, manifest, (CLASSES_TIF, CONFIDENCE_TIF, STYLE, RUN_YAML))
         return manifest
 
     def _manifest(

@@ -10,6 +10,7 @@ import pytest
 
 from geoseg.errors import GeosegError, InputError, ResourceError, UsageError
 from geoseg.execution import Where, run_chunks
+from geoseg.execution.cluster import open_client
 from geoseg.execution.where import visible_gpus
 from tests.execution.tasks import deadly, environment, picky, square
 
@@ -77,6 +78,22 @@ def test_one_process_per_visible_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({pid for pid, _, _ in seen}) == 2
 
 
+def test_nothing_listens_beyond_this_machine_and_two_clusters_live_side_by_side() -> None:
+    import psutil
+
+    with open_client(PROCESSES) as (first, _), open_client(Where(workers=1, threads=1)) as (second, _):
+        assert second.submit_one(square, 3).result() == first.submit_one(square, 3).result() == 9
+        me = psutil.Process()
+        listening = [
+            connection.laddr.ip
+            for process in (me, *me.children(recursive=True))
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+    assert len(listening) >= 5  # two schedulers, three workers
+    assert set(listening) <= {"127.0.0.1", "::1"}
+
+
 def test_no_gpu_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     with pytest.raises(ResourceError, match="--workers N"):
@@ -87,7 +104,7 @@ def test_a_running_scheduler_is_used() -> None:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
         outcomes = list(run_chunks(square, range(5), Where(scheduler=cluster.scheduler_address)))
     assert sorted(o.result() for o in outcomes) == [0, 1, 4, 9, 16]

@@ -127,6 +127,7 @@ def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tm
     assert all(fault is None for _, fault in verify_files(tmp_path / "out"))
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "classes.tif",
+        "classes.qml",
         "confidence.tif",
         "manifest.json",
         "run.yaml",
