@@ -19,13 +19,17 @@ _CONFIG = {
     "distributed.scheduler.allowed-failures": 1,  # a chunk that kills two workers is the chunk's fault
     "distributed.scheduler.no-workers-timeout": "60s",
     "distributed.scheduler.worker-saturation": 1.0,
-    "distributed.comm.retry.count": 3,
     "distributed.admin.large-graph-warning-threshold": "100MB",
     "distributed.worker.memory.terminate": False,  # the plan is checked against the memory beforehand
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
 }
+
+# On this machine a worker that does not answer is dead: fetching its record is given up at once and the chunk
+# runs again. On a cluster it may be the network, which deserves patience.
+_NEAR = {"distributed.comm.timeouts.connect": "10s", "distributed.comm.retry.count": 0}
+_FAR = {"distributed.comm.timeouts.connect": "30s", "distributed.comm.retry.count": 3}
 
 # Dask's own default listens on every interface, at a port that a second run would find taken
 _LOOPBACK = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
@@ -55,7 +59,7 @@ def open_client(where: Where) -> Iterator[tuple[ChunkClient, int]]:
     ResourceError
         The scheduler does not answer, has no workers, or its workers run another geoseg.
     """
-    with dask.config.set(_CONFIG):
+    with dask.config.set({**_CONFIG, **(_FAR if where.scheduler else _NEAR)}):
         if where.scheduler:
             with _existing(where.scheduler) as opened:
                 yield opened

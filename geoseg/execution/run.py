@@ -153,5 +153,16 @@ def _collect(future: Any, item: T) -> Outcome[T, Any]:
     try:
         outcome: Outcome[T, Any] = future.result()
     except Exception as error:
-        return Outcome(item=item, error=unexpected(error), detail=traceback.format_exc())
+        died = type(error).__name__ == "KilledWorker"  # Dask's name for it; only cluster.py imports Dask
+        return Outcome(
+            item=item, error=_worker_died() if died else unexpected(error), detail=traceback.format_exc()
+        )
     return outcome
+
+
+def _worker_died() -> GeosegError:
+    return GeosegError(
+        "two worker processes died on this chunk",
+        why="the system kills a process that takes too much memory; a damaged file can crash a decoder",
+        hint="fewer --workers or a smaller --chunk",
+    )

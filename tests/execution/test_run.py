@@ -42,7 +42,7 @@ def test_a_chunk_that_kills_its_workers_is_the_only_one_that_fails() -> None:
     outcomes = {o.item: o for o in run_chunks(deadly, range(6), PROCESSES)}
     assert sorted(outcomes) == list(range(6))
     assert [i for i, o in outcomes.items() if o.error is not None] == [2]
-    assert "KilledWorker" in str(outcomes[2].error)
+    assert "died on this chunk" in str(outcomes[2].error)
 
 
 def test_threads_keep_the_order_when_asked() -> None:
