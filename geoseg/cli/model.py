@@ -1,4 +1,4 @@
-"""`geoseg model`: list the models and show what one of them takes, gives and scores."""
+"""`geoseg model`: list and show models, list architectures, export a model, import a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group("model")
 def command() -> None:
-    """List the models that come with geoseg, or show one."""
+    """List, show, export and import models."""
 
 
 @command.command("list")
@@ -71,6 +71,47 @@ def show(name: str, as_json: bool) -> None:
     card = bundle.path / "README.md"
     if card.is_file():
         console.print(f"Card: {card}", highlight=False, soft_wrap=True)
+
+
+@command.command("architectures")
+@click.option("--json", "as_json", is_flag=True, help="For programs: names, what they are, papers.")
+def list_architectures(as_json: bool) -> None:
+    """Networks by name, for training, importing and bundles of your own."""
+    from geoseg.models.architectures import describe
+
+    described = describe()
+    if as_json:
+        fields = [{"name": d.name, "what": d.what, "paper": d.paper} for d in described]
+        click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("architecture", "what", "paper", box=box.SIMPLE_HEAD)
+    for d in described:
+        table.add_row(d.name, d.what, d.paper)
+    Console().print(table)
+    click.echo("Encoders: those of timm and segmentation-models-pytorch, by name (docs/models.md).")
+
+
+@command.command("export")
+@click.argument("bundle")
+@click.option("--onnx", "as_onnx", is_flag=True, required=True, help="The format; there is one.")
+@click.option("--out", type=click.Path(), help="File to write. model.onnx in the bundle's folder.")
+@click.option("--tile", type=int, default=512, show_default=True, help="Side of the tiles it takes.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+def export(bundle: str, as_onnx: bool, out: str | None, tile: int, overwrite: bool) -> None:
+    """Write the model BUNDLE as ONNX and compare its answers with torch's."""
+    from geoseg.engines.onnx_export import OPSET, export_onnx
+    from geoseg.models.bundle import load_bundle
+
+    done = export_onnx(load_bundle(bundle), out, tile=tile, overwrite=overwrite)
+    click.echo(
+        f"{done.path}  {done.bytes / 1e6:.1f} MB, opset {OPSET}, any number of {tile} x {tile} tiles\n"
+        f"against torch: {done.agreement:.4%} of the labels agree, "
+        f"logits differ by at most {done.difference:.2g} (largest {done.largest:.3g})"
+    )
 
 
 def _facts(bundle: Bundle) -> Table:

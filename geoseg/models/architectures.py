@@ -6,11 +6,15 @@ that maps (N, bands, H, W) float to logits (N, classes, H, W).
 
 from __future__ import annotations
 
+import ast
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +36,11 @@ ARCHITECTURES: dict[str, str] = {
     "upernet": "geoseg.models.smp:upernet",
     "segformer": "geoseg.models.smp:segformer",
     "dpt": "geoseg.models.smp:dpt",
+    "hrnetv2": "geoseg.models.hrnet:hrnetv2",
+    "hrnetv2_ocr": "geoseg.models.hrnet:hrnetv2_ocr",
+    "fcn32s": "geoseg.models.fcn:fcn32s",
+    "fcn16s": "geoseg.models.fcn:fcn16s",
+    "fcn8s": "geoseg.models.fcn:fcn8s",
     "linear": "geoseg.models.linear:linear",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
@@ -117,6 +126,47 @@ def resolve(name: str) -> Callable[..., nn.Module]:
     except (ImportError, AttributeError) as error:
         raise UsageError(f"architecture {name!r} cannot be imported", why=str(error)) from error
     return factory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What an architecture is, in words.
+
+    Attributes
+    ----------
+    name
+        Key of `ARCHITECTURES`.
+    what
+        Its name in the literature.
+    paper
+        Authors, year and arXiv number; empty where there is none.
+    """
+
+    name: str
+    what: str
+    paper: str
+
+
+def describe() -> tuple[Description, ...]:
+    """Description of every known architecture, from the first line of its factory's docstring.
+
+    The sources are read, not imported, so that a list takes no deep-learning library.
+    """
+    return tuple(_describe(name, target) for name, target in ARCHITECTURES.items())
+
+
+def _describe(name: str, target: str) -> Description:
+    module, _, function = target.partition(":")
+    spec = find_spec(module)
+    source = Path(spec.origin).read_text(encoding="utf-8") if spec is not None and spec.origin else ""
+    lines = (
+        ast.get_docstring(node) or ""
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name == function
+    )
+    line = next(lines, "").partition("\n")[0]
+    what, paper = re.fullmatch(r"(.*?)\.?(?: \(([^()]*\d{4}[^()]*)\)\.?)?", line).groups()  # type: ignore[union-attr]
+    return Description(name=name, what=what, paper=paper or "")
 
 
 def _trusted(path: str) -> str:

@@ -6,7 +6,7 @@ from torch import nn
 
 
 def linear(*, encoder: str = "", bands: int, classes: int) -> nn.Module:
-    """Per-pixel linear classifier: a 1x1 convolution, logits (N, classes, H, W).
+    """Per-pixel linear classifier, a 1x1 convolution.
 
     A baseline without spatial context, and a network whose answer can be worked out by hand.
     """

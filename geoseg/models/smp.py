@@ -15,7 +15,7 @@ from torch import nn
 def _create(decoder: str, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
     import segmentation_models_pytorch as smp
 
-    factory, name = getattr(smp, decoder), _encoder_name(encoder)
+    factory, name = getattr(smp, decoder), encoder_name(encoder)
     unknown = sorted(set(arguments) - set(inspect.signature(factory.__init__).parameters))
     if unknown and not name.startswith("tu-"):  # timm refuses what it does not know, the others take anything
         raise TypeError(f"no arguments are called {', '.join(unknown)}")
@@ -29,8 +29,14 @@ def _create(decoder: str, encoder: str, bands: int, classes: int, **arguments: A
     return network
 
 
-def _encoder_name(encoder: str) -> str:
-    """Name as segmentation-models-pytorch writes it; timm's encoders are called ``tu-<name>`` there."""
+def encoder_name(encoder: str) -> str:
+    """Name as segmentation-models-pytorch writes it; timm's encoders are called ``tu-<name>`` there.
+
+    Raises
+    ------
+    ValueError
+        No such encoder; the nearest names are in the text.
+    """
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
 
@@ -45,12 +51,12 @@ def _encoder_name(encoder: str) -> str:
 
 
 def unet(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """U-Net (Ronneberger et al. 2015)."""
+    """U-Net (Ronneberger et al. 2015, arXiv 1505.04597)."""
     return _create("Unet", encoder, bands, classes, **arguments)
 
 
 def unetplusplus(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """U-Net++ (Zhou et al. 2018)."""
+    """U-Net++ (Zhou et al. 2018, arXiv 1807.10165)."""
     return _create("UnetPlusPlus", encoder, bands, classes, **arguments)
 
 
@@ -60,45 +66,45 @@ def manet(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Mod
 
 
 def linknet(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """LinkNet (Chaurasia & Culurciello 2017)."""
+    """LinkNet (Chaurasia & Culurciello 2017, arXiv 1707.03718)."""
     return _create("Linknet", encoder, bands, classes, **arguments)
 
 
 def fpn(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """Feature pyramid network (Kirillov et al. 2017)."""
+    """Feature pyramid network (Kirillov et al. 2019, arXiv 1901.02446)."""
     return _create("FPN", encoder, bands, classes, **arguments)
 
 
 def pspnet(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """PSPNet (Zhao et al. 2017)."""
+    """PSPNet (Zhao et al. 2017, arXiv 1612.01105)."""
     return _create("PSPNet", encoder, bands, classes, **arguments)
 
 
 def pan(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """Pyramid attention network (Li et al. 2018)."""
+    """Pyramid attention network (Li et al. 2018, arXiv 1805.10180)."""
     return _create("PAN", encoder, bands, classes, **arguments)
 
 
 def deeplabv3(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """DeepLabV3 (Chen et al. 2017)."""
+    """DeepLabV3 (Chen et al. 2017, arXiv 1706.05587)."""
     return _create("DeepLabV3", encoder, bands, classes, **arguments)
 
 
 def deeplabv3plus(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """DeepLabV3+ (Chen et al. 2018)."""
+    """DeepLabV3+ (Chen et al. 2018, arXiv 1802.02611)."""
     return _create("DeepLabV3Plus", encoder, bands, classes, **arguments)
 
 
 def upernet(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """UPerNet (Xiao et al. 2018)."""
+    """UPerNet (Xiao et al. 2018, arXiv 1807.10221)."""
     return _create("UPerNet", encoder, bands, classes, **arguments)
 
 
 def segformer(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """SegFormer (Xie et al. 2021)."""
+    """SegFormer (Xie et al. 2021, arXiv 2105.15203)."""
     return _create("Segformer", encoder, bands, classes, **arguments)
 
 
 def dpt(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
-    """DPT (Ranftl et al. 2021); the encoder is a vision transformer."""
+    """DPT, over a vision transformer (Ranftl et al. 2021, arXiv 2103.13413)."""
     return _create("DPT", encoder, bands, classes, **arguments)

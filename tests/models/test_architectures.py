@@ -7,13 +7,20 @@ import torch
 
 from geoseg.errors import UsageError
 from geoseg.models import architectures
-from geoseg.models.architectures import ARCHITECTURES, Architecture, build, resolve
+from geoseg.models.architectures import ARCHITECTURES, Architecture, build, describe, resolve
+
+from . import bundles as made
 
 _SIDE = {"pan": 128}  # its attention pools the deepest features, 1/32 of the input, twice more
 _SPECIAL = {
     "linear": Architecture(name="linear"),
     "dpt": Architecture(name="dpt", encoder="vit_tiny_patch16_224", arguments={"dynamic_img_size": True}),
+    "hrnetv2": Architecture(name="hrnetv2", encoder="hrnet_w18_small"),
+    "hrnetv2_ocr": Architecture(
+        name="hrnetv2_ocr", encoder="hrnet_w18_small", arguments={"mid_channels": 32, "key_channels": 16}
+    ),
 }
+_ANY_SIZE = ("hrnetv2", "hrnetv2_ocr", "fcn32s", "fcn16s", "fcn8s", "linear")
 # parameters that the decoder leaves unused in the encoder that it is given
 _UNUSED = {"pspnet": ("encoder.model.blocks.",), "dpt": ("encoder.model.norm.", "encoder.model.head.")}
 
@@ -38,6 +45,24 @@ def test_logits_of_every_class_for_any_number_of_bands(name):
         assert logits.isfinite().all()
 
 
+@pytest.mark.parametrize("name", _ANY_SIZE)
+@pytest.mark.parametrize("size", [(65, 97), (31, 64), (1, 7)])
+def test_odd_sizes_come_back_as_they_went_in(name, size):
+    network = build(small(name), bands=2, classes=3).eval()
+    with torch.inference_mode():
+        assert network(torch.randn(1, 2, *size)).shape == (1, 3, *size)
+
+
+@pytest.mark.parametrize("name", _ANY_SIZE)
+def test_what_is_padded_and_cut_shows_at_that_edge_only(name):
+    """An odd size is its image with the last row and column repeated."""
+    network = build(small(name), bands=2, classes=3).eval()
+    odd = torch.randn(1, 2, 60, 50)
+    whole = torch.nn.functional.pad(odd, (0, 14, 0, 4), mode="replicate")
+    with torch.inference_mode():
+        assert torch.allclose(network(odd), network(whole)[..., :60, :50], atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_gradient_reaches_every_parameter(name):
     network = build(small(name), bands=3, classes=3).train()
@@ -55,6 +80,27 @@ def test_a_tile_does_not_see_its_neighbours_in_the_batch(name):
     with torch.inference_mode():
         pairs = [network(torch.stack(pair))[0] for pair in ((first, second), (first, other * 100))]
     assert torch.equal(*pairs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_exported_network_gives_the_same_logits(name, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from geoseg.engines.onnx_export import export_onnx
+
+    saved = made.bundle(tmp_path, small(name), network=build(small(name), bands=3, classes=3))
+    exported = export_onnx(saved, tmp_path / "model.onnx", tile=_SIDE.get(name, 64))
+    assert exported.agreement > 0.999
+    assert exported.difference < 1e-3
+
+
+def test_every_architecture_is_described_without_loading_it():
+    described = {d.name: d for d in describe()}
+    assert list(described) == list(ARCHITECTURES)
+    assert described["unet"].what == "U-Net"
+    assert described["unet"].paper == "Ronneberger et al. 2015, arXiv 1505.04597"
+    assert described["linear"].paper == ""
+    assert all(d.what and (d.paper or d.name == "linear") for d in described.values())
 
 
 def test_unknown_names_suggest_the_nearest():

@@ -1,0 +1,260 @@
+"""A bundle's network as an ONNX file that other programs run, compared with the network it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geoseg import __version__
+from geoseg.errors import OutputConflictError, ResourceError, UsageError
+from geoseg.models.bundle import Bundle
+from geoseg.models.contract import InputContract
+from geoseg.models.network import load_network
+
+OPSET = 18
+"""Version of ONNX's operators: read by onnxruntime since 1.14 and by most converters."""
+
+FILE = "model.onnx"
+_NEEDED = ("onnx", "onnxruntime", "onnxscript")
+_LEAST_AGREEMENT = 0.999  # of labels; classes that are equal to the last bits may swap
+_MOST_DIFFERENCE = 1e-3  # of logits, where the largest is 1 or less; else in proportion
+_BATCHES = (1, 3)  # the second shows that the number of tiles is free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An ONNX file, and how near it comes to its bundle.
+
+    Attributes
+    ----------
+    path
+        The file; beside it lies a description of the same name with ``.json`` at its end.
+    tile
+        Height and width that the file takes, in pixels.
+    agreement
+        Share of pixels whose label is the same, over tiles of random values.
+    difference
+        Largest absolute difference of a logit, and `largest` the largest absolute logit.
+    """
+
+    path: Path
+    tile: int
+    bytes: int
+    agreement: float
+    difference: float
+    largest: float
+
+
+def export_onnx(
+    bundle: Bundle, out: str | Path | None = None, *, tile: int = 512, overwrite: bool = False
+) -> Exported:
+    """ONNX file of a bundle's network, written only if onnxruntime gives the answers that torch gives.
+
+    Input ``pixels`` is float32 (N, C, tile, tile): raw values of the scene, in the order of the contract's
+    bands. Output ``logits`` is float32 (N, K, tile, tile), already divided by the bundle's temperature: their
+    softmax is the confidence, and position k of their argmax is the k-th class of the legend. N is free.
+    Names, classes and digest are in the file's metadata.
+
+    Parameters
+    ----------
+    out
+        File to write; ``model.onnx`` in the bundle's folder by default.
+    tile
+        Side of the tiles, a multiple of the bundle's ``size_multiple``.
+    overwrite
+        Replace a file that is there.
+
+    Raises
+    ------
+    ResourceError
+        The extra ``onnx`` is not installed, ONNX lacks an operation, or the answers are not torch's.
+    OutputConflictError
+        The file exists or cannot be written.
+    """
+    _require_packages()
+    path = Path(out).absolute() if out is not None else bundle.path / FILE
+    if tile < 1 or tile % bundle.size_multiple:
+        raise UsageError(
+            "tile does not fit the network",
+            why=f"found {tile}, expected a multiple of {bundle.size_multiple}",
+        )
+    if path.is_dir() or path.suffix != ".onnx":
+        raise UsageError("not a name for an ONNX file", where=path, hint=str(path / FILE))
+    if path.exists() and not overwrite:
+        raise OutputConflictError("exists already", where=path, hint="another --out, or --overwrite")
+    network = RawNetwork(load_network(bundle), bundle.contract, bundle.temperature).eval()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as work:
+            partial = Path(work) / FILE
+            _write(network, bundle, partial, tile)
+            exported = _compare(network, bundle.contract, partial, path, tile)
+            description = partial.with_suffix(".json")
+            description.write_text(
+                json.dumps(_describe(bundle, exported, partial), indent=2, ensure_ascii=False) + "\n",
+                encoding="utf-8",
+            )
+            os.replace(partial, path)  # noqa: PTH105 (Path.replace is the same call)
+            description.replace(path.with_name(f"{path.name}.json"))
+    except OSError as error:
+        raise OutputConflictError(
+            "cannot be written", where=path, why=str(error), hint="--out in a folder of yours"
+        ) from error
+    return exported
+
+
+class RawNetwork(nn.Module):
+    """A network that normalises by itself: raw values in, logits at their temperature out."""
+
+    gain: Tensor
+    shift: Tensor
+
+    def __init__(self, network: nn.Module, contract: InputContract, temperature: float) -> None:
+        super().__init__()
+        self.network, self._temperature = network, temperature
+        mean, std = (torch.tensor(v, dtype=torch.float64) for v in (contract.mean, contract.std))
+        self.register_buffer("gain", (contract.scale / std).float().view(1, -1, 1, 1))
+        self.register_buffer("shift", ((contract.offset - mean) / std).float().view(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (N, K, T, T) of raw values (N, C, T, T), both float32."""
+        logits: Tensor = self.network(pixels * self.gain + self.shift)
+        return logits / self._temperature
+
+
+def _require_packages() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ResourceError(
+            "ONNX needs packages that are not installed",
+            why=f"missing: {', '.join(missing)}",
+            hint="pip install 'geoseg[onnx]'",
+        )
+
+
+def _write(network: RawNetwork, bundle: Bundle, path: Path, tile: int) -> None:
+    example = torch.zeros(2, len(bundle.contract.bands), tile, tile)
+    quiet = logging.getLogger("torch.onnx")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's, about its own libraries
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["pixels"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("tiles")},),
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises what its parts raise
+        raise ResourceError(
+            f"architecture {bundle.architecture.name!r} cannot be written as ONNX",
+            why=" ".join(str(error).split())[:300],
+        ) from error
+    finally:
+        quiet.setLevel(level)
+    assert program is not None
+    program.model.producer_name, program.model.producer_version = "geoseg", __version__
+    program.model.metadata_props.update(_metadata(bundle))
+    program.save(path, external_data=False)
+
+
+def _metadata(bundle: Bundle) -> dict[str, str]:
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "licence": bundle.licence,
+        "bundle": bundle.digest,
+        "legend": json.dumps(bundle.legend.to_json(), ensure_ascii=False),
+        "input": json.dumps(bundle.contract.to_json(), ensure_ascii=False),
+        "margin": str(bundle.margin),
+    }
+
+
+def _compare(network: RawNetwork, contract: InputContract, partial: Path, path: Path, tile: int) -> Exported:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+    session = onnxruntime.InferenceSession(str(partial), options, providers=["CPUExecutionProvider"])
+    same = pixels = 0
+    difference = largest = 0.0
+    for raw in _samples(contract, tile):
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(raw)).numpy()
+        found = session.run(["logits"], {"pixels": raw})[0]
+        difference = max(difference, float(np.abs(found - expected).max()))
+        largest = max(largest, float(np.abs(expected).max()))
+        same += int((found.argmax(1) == expected.argmax(1)).sum())
+        pixels += found[:, 0].size
+    exported = Exported(
+        path=path,
+        tile=tile,
+        bytes=partial.stat().st_size,
+        agreement=same / pixels,
+        difference=difference,
+        largest=largest,
+    )
+    # written so that NaN fails too
+    close = exported.agreement >= _LEAST_AGREEMENT and difference <= _MOST_DIFFERENCE * max(1.0, largest)
+    if not close:
+        raise ResourceError(
+            "the ONNX file gives other answers than the bundle, and was not kept",
+            where=path,
+            why=f"{exported.agreement:.4%} of the labels agree, logits differ by up to {difference:.3g}",
+            hint="other versions of torch and onnxruntime, as in constraints.txt",
+        )
+    return exported
+
+
+def _samples(contract: InputContract, tile: int) -> Iterator[NDArray[np.float32]]:
+    """Tiles of raw values with the contract's mean and spread, half of it from tile to tile."""
+    rng = np.random.default_rng(0)
+    mean, std = ((np.asarray(v) / contract.scale)[:, None, None] for v in (contract.mean, contract.std))
+    for n in _BATCHES:
+        shape = (n, len(contract.bands))
+        noise = rng.standard_normal((*shape, tile, tile)) + rng.standard_normal((*shape, 1, 1))
+        raw = np.clip(mean - contract.offset / contract.scale + std * noise, *contract.value_range)
+        yield (raw if np.dtype(contract.dtype).kind == "f" else raw.round()).astype(np.float32)
+
+
+def _describe(bundle: Bundle, exported: Exported, partial: Path) -> dict[str, Any]:
+    return {
+        "file": exported.path.name,
+        "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
+        "bytes": exported.bytes,
+        "opset": OPSET,
+        "input": {"pixels": ["N", len(bundle.contract.bands), exported.tile, exported.tile]},
+        "output": {"logits": ["N", len(bundle.legend), exported.tile, exported.tile]},
+        "bundle": bundle.digest,
+        "check": {
+            "tiles": sum(_BATCHES),
+            "label_agreement": exported.agreement,
+            "max_abs_logit_difference": exported.difference,
+            "max_abs_logit": exported.largest,
+        },
+        "versions": {
+            "geoseg": __version__,
+            **{name: metadata.version(name) for name in ("torch", *_NEEDED)},
+        },
+    }
