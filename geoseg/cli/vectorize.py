@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="File to write; the suffix is the format: .gpkg .shp .fgb .parquet .geojson",
+    help="File to write; the suffix is the format: .gpkg .shp .fgb .parquet .geojson .pmtiles",
 )
 @click.option(
     "--confidence", type=click.Path(path_type=Path), help="Confidence raster. [confidence.tif beside CLASSES]"
+)
+@click.option("--conf-min", is_flag=True, help="Also write conf_min, the least confidence of any pixel.")
+@click.option(
+    "--fractions",
+    type=click.Path(path_type=Path),
+    help="Another class map: adds frac_V, the share of each polygon that has its class V.",
 )
 @click.option("--only", help="Classes to write, by name or number: forest,water.")
 @click.option("--min-area", type=float, help="Smallest area of a polygon in hectares.")

@@ -25,10 +25,14 @@ _WRITERS = {
     ".fgb": "geoseg.vectorization.ogr:write_flatgeobuf",
     ".parquet": "geoseg.vectorization.geoparquet:write_geoparquet",
     ".geojson": "geoseg.vectorization.ogr:write_geojson",
+    ".pmtiles": "geoseg.vectorization.pmtiles:write_pmtiles",
 }
 
 GEOMETRY = "geometry"
 """Name of the column that holds well-known binary."""
+
+GEOGRAPHIC = (".geojson", ".pmtiles")
+"""Formats that hold longitude and latitude on WGS 84, whatever the map's CRS."""
 
 BOUNDS = ("xmin", "ymin", "xmax", "ymax")
 """Columns of a batch that hold each polygon's bounding box; not an attribute of the output."""
@@ -50,6 +54,8 @@ class Layer:
         QML text of the classes seen, asked for when all batches are written.
     metadata
         Facts about the data, as texts.
+    pixel_metres
+        Size of the map's pixels on the ground.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Layer:
     schema: pa.Schema
     style: Callable[[], str]
     metadata: Mapping[str, str]
+    pixel_metres: float
 
 
 Batches = Iterator["pa.RecordBatch"]

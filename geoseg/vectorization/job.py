@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from geoseg.job import Job
 
 Small = Literal["merge", "drop"]
+Method = Literal["visvalingam", "douglas-peucker"]
 
 
 class VectorizeJob(Job):
@@ -20,10 +21,14 @@ class VectorizeJob(Job):
     classes
         Raster of class numbers 0 to 254, geoseg's own or any other.
     out
-        File to write; its suffix is the format: .gpkg .shp .fgb .parquet .geojson
+        File to write; its suffix is the format: .gpkg .shp .fgb .parquet .geojson .pmtiles
     confidence
         Raster on the same grid: whole numbers 0 to 100 (%) or fractions 0 to 1. By default the file
         ``confidence.tif`` beside the class map, where there is one.
+    conf_min
+        Also write the smallest confidence of any pixel of a polygon.
+    fractions
+        Another class map, on any grid: every polygon gets the share of its area that each of its classes has.
     only
         Classes to write, by number or name; all by default.
     majority, fill_holes, min_pixels, small
@@ -31,10 +36,17 @@ class VectorizeJob(Job):
         pixels that are filled, regions of fewer pixels that count as small, and what becomes of them.
     min_area
         Hectares, in the place of `min_pixels`.
+    simplify
+        Tolerance in metres within which shared borders are simplified.
+    method
+        Order in which vertices go: "visvalingam", which keeps the classes' areas, or "douglas-peucker".
+    smooth
+        Rounds of corner cutting, up to 3.
     layer
         Layer name, where the format has layers.
     crs
-        CRS of the output; the map's own by default. GeoJSON is always longitude and latitude (RFC 7946).
+        CRS of the output; the map's own by default. GeoJSON (RFC 7946) and PMTiles are always in longitude
+        and latitude.
     chunk
         Side of the block one task reads; chosen by the map's width. It never changes a polygon.
     band
@@ -50,12 +62,17 @@ class VectorizeJob(Job):
     classes: Path
     out: Path
     confidence: Path | None = None
+    conf_min: bool = False
+    fractions: Path | None = None
     only: tuple[int | str, ...] = ()
     majority: Annotated[int, Field(ge=1, le=31)] = 1
     fill_holes: Annotated[int, Field(ge=0, le=4096)] = 0
     min_pixels: Annotated[int, Field(ge=0)] = 0
     min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     small: Small = "merge"
+    simplify: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    method: Method = "visvalingam"
+    smooth: Annotated[int, Field(ge=0, le=3)] = 0
     layer: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\"'`\\/]+$")] = "landcover"
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None

@@ -50,7 +50,7 @@ def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
 
 
 def write_geojson(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
-    """GeoJSON after RFC 7946: longitude and latitude, 7 decimals (1 cm), cut at the antimeridian."""
+    """GeoJSON after RFC 7946 with 7 decimals (1 cm), of batches in longitude and latitude."""
     write_ogr(
         path, batches, layer, driver="GeoJSON", layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": "7"}
     )

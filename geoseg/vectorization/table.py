@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from geoseg.geometry import HECTARE, Grid
 from geoseg.legend import Legend
 from geoseg.vectorization.encode import EncodedPolygons, encode
 from geoseg.vectorization.formats import BOUNDS, GEOMETRY
 from geoseg.vectorization.measure import EdgeLengths
+from geoseg.vectorization.reproject import reprojected
 from geoseg.vectorization.seams import Rings
 from geoseg.vectorization.stream import Shapes
 
@@ -36,6 +37,8 @@ class PolygonTable:
         Names of classes; None names them ``class N``.
     has_confidence
         Whether the regions carry confidence; conf_mean is left out otherwise.
+    has_least
+        Whether conf_min, the smallest confidence of any pixel, stands beside it.
     run_id
         Run that made the map; the field is left out at None.
     crs
@@ -47,6 +50,7 @@ class PolygonTable:
     lengths: EdgeLengths
     legend: Legend | None
     has_confidence: bool
+    has_least: bool
     run_id: str | None
     crs: CRS | None
 
@@ -61,6 +65,8 @@ class PolygonTable:
         ]
         if self.has_confidence:
             fields.append(pa.field("conf_mean", pa.float64()))
+        if self.has_least:
+            fields.append(pa.field("conf_min", pa.float64()))
         fields.append(pa.field("n_pix", pa.int64(), nullable=False))
         if self.run_id is not None:
             fields.append(pa.field("run_id", pa.string(), nullable=False))
@@ -92,6 +98,7 @@ class PolygonTable:
             "area_ha": regions["area"] * (self.area_unit / HECTARE),
             "perim_m": self.lengths.perimeters(rings),
             "conf_mean": _mean_confidence(regions),
+            "conf_min": pa.array(regions["least"] / 100.0, mask=regions["least"] == 255),
             "n_pix": np.ascontiguousarray(regions["pixels"]),
             "run_id": pa.repeat(self.run_id or "", len(regions)),
             GEOMETRY: _binary(encoded),
@@ -105,12 +112,9 @@ class PolygonTable:
         t = self.grid.transform
         if self.crs is None:
             return encode(rings.points, rings, transform=t, reverse=t.a * t.e > 0)
-        x, y = self.grid.corner(*rings.points.T.astype(np.float64))
-        points = np.column_stack(
-            Transformer.from_crs(self.grid.crs, self.crs, always_xy=True).transform(x, y)
-        )
+        points, rings = reprojected(rings, self.grid, self.crs)
         # (y, x) under the identity, so that one function writes corners and coordinates
-        return encode(points[:, ::-1], rings, transform=Affine.identity(), reverse=t.a * t.e > 0)
+        return encode(points, rings, transform=Affine.identity(), reverse=t.a * t.e > 0)
 
 
 def _mean_confidence(regions: NDArray[np.void]) -> pa.Array:

@@ -25,8 +25,10 @@ from geoseg.vectorization.job import VectorizeJob
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyproj import CRS
 
     from geoseg.vectorization.chunk import ChunkShapes
+    from geoseg.vectorization.fractions import Fractions
     from geoseg.vectorization.table import PolygonTable
 
 CONFIDENCE_NAME = "confidence.tif"
@@ -168,7 +170,7 @@ def run_vectorize(
     check_free(out, overwrite=overwrite)
     plan = _Plan.of(job)
     totals = _Totals()
-    stream = _rows(plan, where, totals, progress)
+    stream = plan.finished(_rows(plan, where, totals, progress))
     # a cluster is started from the main thread alone, and its workers are ahead anyway
     with nullcontext(stream) if where.distributed else ahead(stream, _BATCHES_AHEAD) as rows:
         paths = write_layer(out, rows, plan.layer(job, totals), overwrite=overwrite)
@@ -188,6 +190,8 @@ class _Plan:
     classes: ClassMap
     source: Any
     table: PolygonTable
+    fractions: Fractions | None
+    cut: bool
     windows: tuple[Window, ...]
     across: int
     crs_wkt: str
@@ -198,6 +202,7 @@ class _Plan:
         from geoseg.vectorization.chunk import ChunkSource
         from geoseg.vectorization.limits import cleaning_of
         from geoseg.vectorization.measure import EdgeLengths, area_unit
+        from geoseg.vectorization.reproject import output_crs
         from geoseg.vectorization.table import PolygonTable
 
         classes = open_class_map(
@@ -209,8 +214,13 @@ class _Plan:
             allow_vrt=job.allow_vrt,
         )
         confidence, notes = _confidence(job, classes)
-        crs = None if job.crs is None else _parse_crs(job.crs)
+        if job.conf_min and confidence is None:
+            raise UsageError("conf_min needs a confidence raster", hint="--confidence FILE")
         grid, unit = classes.grid, area_unit(classes.grid)
+        wanted = output_crs(job)
+        # a longitude can pass 180 only where it was asked for: a map's own coordinates stay as they are
+        cut = wanted is not None and wanted.is_geographic
+        crs = None if wanted is None or wanted.equals(grid.crs, ignore_axis_order=True) else wanted
         cleaning = cleaning_of(job, grid, unit)
         height, width = chunk_shape(grid.height, grid.width, job.chunk)
         if job.chunk is None and cleaning.reach:
@@ -231,14 +241,31 @@ class _Plan:
                 lengths=EdgeLengths.of(grid),
                 legend=classes.declared,
                 has_confidence=confidence is not None,
+                has_least=job.conf_min,
                 run_id=_run_id(classes),
                 crs=crs,
             ),
+            fractions=_fractions(job, grid.crs if crs is None else crs),
+            cut=cut,
             windows=tuple(grid.window.blocks(height, width)),
             across=-(-grid.width // width),
             crs_wkt=classes.crs_wkt if crs is None else crs.to_wkt(),
             notes=(*classes.scene.notes, *notes),
         )
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the rows."""
+        schema = self.table.schema
+        return schema if self.fractions is None else self.fractions.schema(schema)
+
+    def finished(self, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows of the table as they are written: cut at the antimeridian, with class fractions."""
+        if self.cut:
+            from geoseg.vectorization.dateline import cut_at_antimeridian
+
+            rows = cut_at_antimeridian(rows, continuous=self.classes.grid.crs.is_geographic)
+        return rows if self.fractions is None else self.fractions.added(rows)
 
     def layer(self, job: VectorizeJob, totals: _Totals) -> Layer:
         from geoseg.raster.style import vector_qml
@@ -246,7 +273,8 @@ class _Plan:
         return Layer(
             name=job.layer,
             crs_wkt=self.crs_wkt,
-            schema=self.table.schema,
+            schema=self.schema,
+            pixel_metres=max(self.classes.grid.ground_size),
             style=lambda: vector_qml(self.legend(totals)),
             metadata={
                 "description": f"Polygons of {self.classes.path.name}: 4-connected areas of one class. "
@@ -377,12 +405,9 @@ def _run_id(classes: ClassMap) -> str | None:
     return str(tag) if tag else None
 
 
-def _parse_crs(text: str) -> Any:
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
+def _fractions(job: VectorizeJob, crs: CRS) -> Fractions | None:
+    if job.fractions is None:
+        return None
+    from geoseg.vectorization.fractions import Fractions
 
-    try:
-        crs = CRS.from_user_input(text)
-    except CRSError as error:
-        raise UsageError(f"--crs {text!r} is not known", why=" ".join(str(error).split())) from None
-    return crs
+    return Fractions.of(open_class_map(job.fractions, allow_vrt=job.allow_vrt), crs)

@@ -1,0 +1,60 @@
+"""PMTiles: one archive of Mapbox vector tiles for a web map, through GDAL's driver where it has one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pyogrio
+
+from geoseg.errors import UsageError
+from geoseg.vectorization.formats import Batches, Layer
+from geoseg.vectorization.ogr import write_ogr
+
+_EQUATOR = 40_075_016.7
+_TILE_UNITS = 4096
+_FINEST, _DEFAULT_FINEST = 15, 12
+_LEVELS = 6
+
+
+def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
+    """PMTiles 3 of vector tiles in web Mercator, from a zoom where the map fills a screen to its own detail.
+
+    Coarser zooms drop polygons that are too small to be seen there, as tiles must stay small: it is a picture
+    to look at, not the data.
+
+    Raises
+    ------
+    UsageError
+        This GDAL was built without the driver.
+    """
+    if "w" not in (pyogrio.list_drivers().get("PMTiles") or ""):
+        raise UsageError(
+            "this GDAL writes no PMTiles",
+            where=path.name,
+            why=f"GDAL {pyogrio.__gdal_version_string__} of pyogrio {pyogrio.__version__} has no such driver",
+            hint="pip install --upgrade pyogrio (its wheels have it), or .fgb",
+        )
+    finest = finest_zoom(layer.pixel_metres)
+    write_ogr(
+        path,
+        batches,
+        layer,
+        driver="PMTiles",
+        dataset_options={
+            "NAME": layer.name,
+            "DESCRIPTION": layer.metadata["description"],
+            "MINZOOM": str(max(finest - _LEVELS, 0)),
+            "MAXZOOM": str(finest),
+            "EXTENT": str(_TILE_UNITS),
+        },
+    )
+    return [(path, path.name)]
+
+
+def finest_zoom(pixel_metres: float) -> int:
+    """First zoom level whose tile units (1/4096 of a tile) are no larger than a quarter of a pixel."""
+    if not pixel_metres > 0:
+        return _DEFAULT_FINEST
+    zoom = math.ceil(math.log2(_EQUATOR / (_TILE_UNITS * pixel_metres / 4)))
+    return min(max(zoom, 0), _FINEST)
