@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.scene import open_scene
+    from geoseg.training.verb import train
     from geoseg.vectorization.verb import vectorize
 
 _EXPORTS = {
@@ -40,6 +41,7 @@ _EXPORTS = {
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
     "run": "geoseg.pipeline",
+    "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "plan",
     "predict",
     "run",
+    "train",
     "vectorize",
 ]
 

@@ -14,7 +14,7 @@ import geoseg
 from geoseg.cli import main as cli_main
 from geoseg.errors import GeosegError, InputError, ResourceError
 
-COMMANDS = ["plan", "predict", "vectorize", "evaluate", "change", "run", "verify", "model", "demo", "doctor"]
+COMMANDS = ["plan", "predict", "vectorize", "evaluate", "change", "train", "run", "verify", "model", "demo", "doctor"]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

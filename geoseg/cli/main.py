@@ -19,9 +19,10 @@ _COMMANDS = {
     "vectorize": "Polygons of a class map.",
     "evaluate": "Scores of a class map against a reference.",
     "change": "Transitions between two class maps.",
+    "train": "A model of your own from labelled scenes.",
     "run": "Everything in a job file, in one go.",
     "verify": "Check a run's files against its manifest.",
-    "model": "List and show models.",
+    "model": "List, show, export and import models.",
     "demo": "The whole chain on a synthetic frontier scene, offline.",
     "doctor": "What is installed here and what is missing.",
 }

@@ -11,6 +11,7 @@ from geoseg.evaluation.job import EvaluateJob
 from geoseg.job import Job, read_yaml
 from geoseg.pipeline import PipelineJob, check_steps
 from geoseg.prediction.job import PredictJob
+from geoseg.training.job import TrainJob
 from geoseg.vectorization.job import VectorizeJob
 from tests.workflows.scripts import load_script
 
@@ -22,6 +23,7 @@ JOBS: dict[str, type[Job]] = {
     "evaluate": EvaluateJob,
     "change": ChangeJob,
     "run": PipelineJob,
+    "train": TrainJob,
 }
 
 

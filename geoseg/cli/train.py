@@ -1,0 +1,70 @@
+"""`geoseg train`: a model of your own from labelled scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geoseg.cli.progress import show_notes
+
+
+@click.command(name="train")
+@click.argument("job", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Bundle folder, not the job's.")
+@click.option("--steps", type=int, help="Optimiser steps, instead of the job's.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads. All cores.")
+@click.option("--overwrite", is_flag=True, help="Start again where another training is.")
+def command(job: Path, device: str, threads: int | None, overwrite: bool, **fields: Any) -> None:
+    """Train a model as the file JOB says, and write it as a bundle with its card.
+
+    \b
+      geoseg train configs/train.yaml
+      geoseg train train.yaml --out models/mine --threads 2
+      torchrun --nproc-per-node 4 -m geoseg.cli.main train train.yaml
+
+    Beside the bundle, OUT.training gets metrics.csv, curve.png and the checkpoint. Interrupted in any way,
+    the same command resumes.
+    """  # noqa: D301 (click reads \b)
+    from geoseg.job import read_yaml
+    from geoseg.training.job import TrainJob
+    from geoseg.training.verb import run_train
+
+    given = {key: value for key, value in fields.items() if value is not None}
+    parsed = TrainJob.parse({**read_yaml(job), **given}, where=job)
+    result = run_train(parsed, device=device, threads=threads, overwrite=overwrite, progress=_show_row)
+    if result.bundle is None:  # another process of the team writes and speaks
+        return
+    show_notes(result.notes)
+    _show(result)
+
+
+def _show_row(row: Any) -> None:
+    classes = "  ".join(
+        f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in row["iou"].items()
+    )
+    step, steps = row["step"], row["steps"]
+    click.echo(
+        f"step {step}/{steps}  loss {row['loss']:.4f}  mean IoU {row['mean_iou']:.3f}  ({classes})  "
+        f"{row['seconds'] / step:.2f} s/step",
+        err=True,
+    )
+
+
+def _show(result: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("class", "IoU", "F1", box=None, pad_edge=False)
+    scores = result.bundle.scores
+    for name, own in scores["classes"].items():
+        table.add_row(name, *("-" if own[k] is None else f"{own[k]:.3f}" for k in ("iou", "f1")))
+    console = Console()
+    console.print(table)
+    accuracy = scores["overall_accuracy"]
+    console.print(f"mean IoU {scores['mean_iou']:.3f}, accuracy {accuracy:.3f}, on {scores['data']}")
+    if not result.fresh:
+        console.print("This training was already complete.")
+    console.print(f"  {result.bundle.path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,93 @@
+"""Batches of normalised tensors: each a function of (seed, step) alone, prepared one step ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoseg.geometry import Window
+from geoseg.legend import NODATA
+from geoseg.training.augment import augment, resize
+from geoseg.training.prepare import Core, Preparation
+from geoseg.training.samples import Sampler, pad, positions_of
+
+
+class Batches:
+    """Training batches and validation windows of a preparation, normalised by its contract.
+
+    In a training of several processes, each makes its own part of every batch; together they draw what one
+    process alone would.
+    """
+
+    def __init__(self, preparation: Preparation, *, rank: int = 0, world: int = 1) -> None:
+        job, contract = preparation.job, preparation.contract
+        self._preparation, self._rank, self._world = preparation, rank, world
+        self._sampler = Sampler(
+            preparation.sources, preparation.index, sampling=job.sampling, scale=job.augment.scale
+        )
+        self._positions = positions_of(preparation.legend)
+        mean, std = (np.array(v, np.float64) for v in (contract.mean, contract.std))
+        self._fill = (mean - contract.offset) / contract.scale  # the raw value that is normalised to 0
+        self._gain = torch.tensor(contract.scale / std).float().view(-1, 1, 1)
+        self._shift = torch.tensor((contract.offset - mean) / std).float().view(-1, 1, 1)
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Pixels (N, B, S, S) float32 and class positions (N, S, S) int64 of one step, counted from 0."""
+        job = self._preparation.job
+        items = [self._item(step, i) for i in range(self._rank, job.batch, self._world)]
+        pixels, classes = (torch.stack(part) for part in zip(*items, strict=True))
+        return pixels, classes.long()
+
+    def ahead(self, first: int, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of the steps from `first` to `end`; while one is used, the next is read."""
+        with ThreadPoolExecutor(1) as reader:
+            following = reader.submit(self.at, first) if first < end else None
+            for step in range(first, end):
+                assert following is not None
+                current = following.result()
+                following = reader.submit(self.at, step + 1) if step + 1 < end else None
+                yield current
+
+    def core(self, core: Core) -> tuple[Tensor, NDArray[Any]]:
+        """Normalised pixels (1, B, S, S) around a validation core, and its classes (h, w); 255 not scored.
+
+        The core stands `margin` pixels inside; beyond the scene, pixels are mirrored.
+        """
+        preparation = self._preparation
+        source, margin = preparation.sources[core.source], preparation.margin
+        wide = core.window.grow(margin)
+        inside = wide.clip(*source.scene.grid.shape)
+        pixels, classes = source.read(inside, self._fill, self._positions)
+        classes = classes[core.window.slices_in(inside)]
+        classes[~source.region.mask(core.window)] = NODATA
+        side = preparation.job.crop
+        rows = _mirrored(wide.row, side, inside.row, inside.height)
+        cols = _mirrored(wide.col, side, inside.col, inside.width)
+        raw = torch.from_numpy(pixels[:, rows][:, :, cols])
+        return (raw * self._gain + self._shift)[None], classes
+
+    def _item(self, step: int, number: int) -> tuple[Tensor, Tensor]:
+        preparation = self._preparation
+        job = preparation.job
+        rng = np.random.default_rng([job.seed, 1, step, number])
+        drawn = self._sampler.draw(rng)
+        raw, classes = self._read(drawn.source, drawn.window)
+        raw, classes = pad(raw, classes, drawn.side)
+        x, labels = resize(torch.from_numpy(raw), torch.from_numpy(classes), job.crop)
+        x = x * self._gain + self._shift
+        return augment(x, labels, job.augment, rng, zero=self._shift)
+
+    def _read(self, source: int, window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
+        return self._preparation.sources[source].read(window, self._fill, self._positions)
+
+
+def _mirrored(start: int, side: int, first: int, size: int) -> NDArray[np.int64]:
+    """Positions within `size` pixels from `first` for `side` pixels from `start`, mirrored outside."""
+    at = (np.arange(start, start + side) - first) % (2 * size)
+    return np.where(at < size, at, 2 * size - 1 - at)

@@ -1,0 +1,247 @@
+"""What a training is asked to make."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from geoseg.job import Job
+from geoseg.legend import Legend
+
+LossName = Literal["cross_entropy", "dice", "jaccard", "focal", "tversky", "lovasz"]
+Span = tuple[int | str, int | str]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Weight = Annotated[float, Field(gt=0)]
+
+
+def _default_loss() -> dict[LossName, float]:
+    return {"cross_entropy": 1.0, "dice": 1.0}
+
+
+class LabelledScene(Job):
+    """One scene and its labels.
+
+    Attributes
+    ----------
+    image
+        Path, list of paths, folder or pattern, as `predict` takes them.
+    labels
+        Raster of class numbers (on the scene's grid or another), or polygons.
+    field
+        Field of the polygons that holds the class.
+    layer
+        Layer of the polygons' file, where it has several.
+    background
+        Class of pixels outside all polygons; without it they are not learnt from.
+    use
+        For a split by file: what this scene is for.
+    nodata, assume_crs, assume_transform
+        For the image, as in `predict`; `assume_crs` also serves labels without a CRS.
+    """
+
+    image: str | list[str]
+    labels: Path
+    field: str | None = None
+    layer: str | None = None
+    background: str | int | None = None
+    use: Literal["training", "validation"] | None = None
+    nodata: float | None = None
+    assume_crs: str | None = None
+    assume_transform: str | None = None
+
+
+class Split(Job):
+    """Which pixels are for validation; no training crop comes nearer to them than `margin`.
+
+    Attributes
+    ----------
+    by
+        ``block``: squares drawn at random. ``region``: given rows, columns or polygons. ``file``: whole
+        scenes, by their `use`.
+    share, block
+        For blocks: share of the labelled squares, and their side in pixels.
+    rows, columns, polygons
+        For regions: first and end (excluded) in pixels or as ``"50%"``; or a polygon layer.
+    margin
+        Pixels between a training crop and the nearest validation pixel.
+    """
+
+    by: Literal["block", "region", "file"] = "block"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    block: Annotated[int, Field(ge=32)] = 512
+    rows: Span | None = None
+    columns: Span | None = None
+    polygons: Path | None = None
+    margin: Annotated[int, Field(ge=0, le=4096)] = 0
+
+    @field_validator("rows", "columns")
+    @classmethod
+    def _check_span(cls, value: Span | None) -> Span | None:
+        for end in value or ():
+            if isinstance(end, str) and not re.fullmatch(r"\s*\d+(\.\d+)?\s*%\s*", end):
+                raise ValueError("write pixels as a number, or a share as '50%'")
+        return value
+
+    @model_validator(mode="after")
+    def _check_region(self) -> Split:
+        given = [k for k in ("rows", "columns", "polygons") if getattr(self, k) is not None]
+        if self.by == "region" and not given:
+            raise ValueError("a split by region needs rows, columns or polygons")
+        if self.by == "region" and self.polygons is not None and len(given) > 1:
+            raise ValueError("polygons stand alone")
+        if self.by != "region" and given:
+            raise ValueError(f"{', '.join(given)} belong to a split by region, found by: {self.by}")
+        return self
+
+
+class Augmentation(Job):
+    """Random changes of a training crop; every strength 0 is none.
+
+    Attributes
+    ----------
+    flips
+        The eight flips and right-angle turns, all equally likely.
+    scale
+        Factor of ground size, drawn between 1/(1+scale) and 1+scale.
+    gain, offset
+        Radiometric, drawn for all bands and again per band: gain around 1; offset in standard deviations.
+    haze
+        Largest share of a smooth bright veil.
+    drop_band
+        Probability that a band (never all) is replaced by its mean.
+    noise
+        Standard deviation of white noise, in those of the bands.
+    """
+
+    flips: bool = True
+    scale: Annotated[float, Field(ge=0, le=3)] = 0.25
+    gain: _Share = 0.1
+    offset: _Share = 0.05
+    haze: _Share = 0.0
+    drop_band: _Share = 0.0
+    noise: _Share = 0.0
+
+
+class TrainJob(Job):
+    """One training, from labelled scenes to a bundle.
+
+    Attributes
+    ----------
+    scenes
+        What to learn from and what to validate on.
+    out
+        Folder of the bundle; the work (checkpoint, log, pictures) goes to ``<out>.training`` beside it.
+    classes, colors
+        Class number to name, and to ``#RRGGBB``.
+    crosswalk
+        Label value to class (name or number) or ``ignore``; without it, labels hold class names or numbers.
+    bands
+        Bands of the images, by number or name; all by default.
+    band_names
+        Their names in the bundle; taken from the images by default.
+    model, encoder, arguments
+        Architecture by name; see ``docs/models.md``.
+    start
+        Bundle (name or folder) to start from; its architecture and normalisation are kept.
+    steps, batch, crop
+        Optimiser steps; crops per step (over all processes); side of a crop, a multiple of 32.
+    sampling
+        ``natural``: classes as often as they are; ``balanced``: all equally often; ``rare``: the rarer, the
+        more often.
+    loss
+        Sum of losses by weight.
+    class_weights
+        ``balanced``, or weights by class name, in cross-entropy and focal loss.
+    focal_gamma, tversky_alpha, tversky_beta
+        Focus of the focal loss; weights of false positives and false negatives of the Tversky loss.
+    optimiser
+        AdamW: `learning_rate`, `weight_decay`; `clip` is the largest norm of a step's gradient.
+    schedule, warmup
+        Course of the learning rate, and the share of steps in which it rises.
+    average
+        Decay of the running average of the weights that is validated and kept; 0 for none.
+    precision
+        ``bf16``: mixed precision; ``auto`` takes it where the device computes in it.
+    validate_every, validation_windows
+        Steps between validations, and most windows in each; the last one looks at everything.
+    patience
+        Validations without a better mean IoU after which training ends; None for never.
+    seed
+        Same seed, same job, same machine: same weights.
+    """
+
+    scenes: Annotated[list[LabelledScene], Field(min_length=1)]
+    out: Path
+    classes: dict[Annotated[int, Field(ge=0, le=254)], str]
+    colors: dict[int, str] | None = None
+    crosswalk: dict[str | int, str | int | None] | None = None
+    bands: list[int | str] | None = None
+    band_names: list[str] | None = None
+    split: Split = Split()
+    model: str | None = None
+    encoder: str | None = None
+    arguments: dict[str, Any] | None = None
+    start: str | None = None
+    steps: Annotated[int, Field(ge=1)] = 1000
+    batch: Annotated[int, Field(ge=1, le=4096)] = 8
+    crop: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = 256
+    sampling: Literal["natural", "balanced", "rare"] = "balanced"
+    augment: Augmentation = Augmentation()
+    loss: dict[LossName, _Weight] = Field(default_factory=_default_loss, min_length=1)
+    class_weights: Literal["balanced"] | dict[str, _Weight] | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    tversky_alpha: _Share = 0.3
+    tversky_beta: _Share = 0.7
+    learning_rate: _Weight = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: _Weight = 1.0
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    validate_every: Annotated[int, Field(ge=1)] = 100
+    validation_windows: Annotated[int, Field(ge=1)] = 64
+    patience: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    name: str | None = None
+    version: str = "1.0"
+    description: str = ""
+    data: str = ""
+    credit: str = ""
+    licence: str = "not stated"
+
+    @field_validator("bands", mode="before")
+    @classmethod
+    def _split_bands(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
+        return value
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> TrainJob:
+        if self.start is not None and (self.model or self.encoder or self.arguments):
+            raise ValueError("start brings its architecture; leave out model, encoder and arguments")
+        uses = {s.use for s in self.scenes}
+        if self.split.by == "file" and not {"training", "validation"} <= uses:
+            raise ValueError("a split by file needs scenes with use: training and use: validation")
+        if self.split.by == "file" and None in uses:
+            raise ValueError("in a split by file, every scene needs its use")
+        if self.split.by != "file" and uses != {None}:
+            raise ValueError("use belongs to a split by file")
+        if len(self.classes) < 2:
+            raise ValueError("at least two classes")
+        return self
+
+    @property
+    def legend(self) -> Legend:
+        """Classes in ascending order of number."""
+        return Legend.of(self.classes, self.colors)
+
+    @property
+    def work(self) -> Path:
+        """Folder of the checkpoint, the log and the pictures while training."""
+        return self.out.absolute().with_name(f"{self.out.absolute().name}.training")

@@ -1,0 +1,60 @@
+"""What is written while training runs: metrics.csv, the learning curve, TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from geoseg.legend import Legend
+from geoseg.training.checkpoint import Progress
+from geoseg.training.pictures import learning_curve
+
+
+class Log:
+    """Writes each validation into a folder; whole files replaced, so that a restart repeats no row."""
+
+    def __init__(self, folder: Path, legend: Legend) -> None:
+        self._folder, self._legend = folder, legend
+        self._board: Any = None
+
+    def __enter__(self) -> Self:
+        if importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard.writer import SummaryWriter
+
+            self._board = SummaryWriter(str(self._folder / "tensorboard"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._board is not None:
+            self._board.close()
+
+    def write(self, progress: Progress) -> None:
+        """Write the history up to now."""
+        write_metrics(self._folder / "metrics.csv", progress, self._legend)
+        picture = self._folder / "curve.png"
+        picture.write_bytes(learning_curve(progress.history, self._legend, progress.best_step))
+        if self._board is None:
+            return
+        row = progress.history[-1]
+        numbers = {k: row[k] for k in ("loss", "rate", "mean_iou")}
+        numbers |= {f"iou/{name}": value for name, value in row["iou"].items() if value is not None}
+        for key, value in numbers.items():
+            self._board.add_scalar(key, value, row["step"])
+        self._board.flush()
+
+
+def write_metrics(path: Path, progress: Progress, legend: Legend) -> None:
+    """CSV with one row per validation: step, loss, rate, mean IoU, IoU of each class."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "loss", "rate", "mean_iou", *(f"iou_{c.id}" for c in legend.classes)])
+        for row in progress.history:
+            own = [row["iou"][name] for name in legend.names]
+            writer.writerow([row["step"], row["loss"], f"{row['rate']:.6g}", row["mean_iou"], *own])
+    partial.replace(path)

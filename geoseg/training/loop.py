@@ -1,0 +1,214 @@
+"""The training loop: forward, loss, backward, step, average; validation and checkpoint at intervals."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geoseg.engines.torch_engine import choose_precision
+from geoseg.errors import InputError
+from geoseg.models.architectures import build
+from geoseg.models.bundle import Bundle
+from geoseg.models.network import load_network
+from geoseg.training import scores
+from geoseg.training.batches import Batches
+from geoseg.training.checkpoint import Progress, restore, restore_best, store, store_best
+from geoseg.training.losses import build_loss
+from geoseg.training.prepare import Core, Preparation
+from geoseg.training.schedule import average_into, rate_factor
+from geoseg.training.scores import CalibrationSample
+from geoseg.training.team import Team
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A finished training: the best averaged network, on the CPU and in evaluation mode."""
+
+    network: nn.Module
+    progress: Progress
+
+
+def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progress], None]) -> Trained:
+    """Train to the end, from the last checkpoint in `work` if there is one.
+
+    Parameters
+    ----------
+    after
+        Called by the leader after each validation, when its checkpoint is written.
+
+    Raises
+    ------
+    InputError
+        The loss is not finite.
+    """
+    job, device = preparation.job, team.device
+    torch.manual_seed(job.seed)
+    network = _network(preparation).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=job.learning_rate, weight_decay=job.weight_decay)
+    progress = restore(work / LAST, preparation.identity, network, average, optimiser)
+    wrapped = team.wrap(network)
+    batches = Batches(preparation, rank=team.rank, world=team.world)
+    loss = build_loss(job, _class_weights(preparation, device))
+    autocast = choose_precision(job.precision, device) == "bf16"
+    running: list[float] = []
+    started, before = time.monotonic(), progress.seconds
+    end = progress.step if progress.ended else job.steps
+    for step, (pixels, labels) in enumerate(batches.ahead(progress.step, end), start=progress.step):
+        torch.manual_seed(_seed(job.seed, step, team.rank))  # dropout, the same after a restart
+        network.train()
+        rate = job.learning_rate * rate_factor(step, job.steps, schedule=job.schedule, warmup=job.warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        x = pixels.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            logits = wrapped(x)
+        value = loss(logits.float(), labels.to(device))
+        if not torch.isfinite(value):
+            raise InputError(
+                f"the loss is not finite at step {step + 1}",
+                why="the learning rate is too large, or values of the images are extreme",
+                hint="a smaller learning_rate; the same command goes on from the last checkpoint",
+            )
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), job.clip)
+        optimiser.step()
+        average_into(_state(average), _state(network), step=step, decay=job.average)
+        running.append(float(value.detach()))
+        progress.step = step + 1
+        if progress.step % job.validate_every and progress.step < job.steps:
+            continue
+        if team.leads:
+            row = _validate(preparation, batches, average, device, autocast)
+            row = {"step": progress.step, "loss": round(float(np.mean(running)), 6), "rate": rate, **row}
+            progress.seconds = before + time.monotonic() - started
+            _note(progress, row, average, work, patience=job.patience)
+            progress.ended |= progress.step >= job.steps
+            store(work / LAST, progress, network, average, optimiser)
+            after(progress)
+        running.clear()
+        if team.agree(progress.ended):
+            break
+    if team.leads:
+        restore_best(work / BEST, average)
+    return Trained(network=average.cpu(), progress=progress)
+
+
+def _note(
+    progress: Progress, row: dict[str, Any], average: nn.Module, work: Path, *, patience: int | None
+) -> None:
+    """Enter a validation into the progress; keep the weights if they are the best, end if none came long."""
+    progress.history.append(row)
+    if row["mean_iou"] > progress.best:
+        progress.best, progress.best_step = row["mean_iou"], row["step"]
+        store_best(work / BEST, average, row["step"])
+    since = sum(r["step"] > progress.best_step for r in progress.history)
+    progress.ended = patience is not None and since >= patience
+
+
+def _network(preparation: Preparation) -> nn.Module:
+    job = preparation.job
+    network = build(
+        preparation.architecture, bands=len(preparation.contract.bands), classes=len(preparation.legend)
+    )
+    if preparation.start is not None:
+        _start_from(network, preparation.start)
+    _check_output(network, preparation, job.crop)
+    return network
+
+
+def _start_from(network: nn.Module, bundle: Bundle) -> None:
+    """Take a bundle's weights; those whose shape depends on the classes stay random if the classes differ."""
+    weights, own = load_network(bundle).state_dict(), network.state_dict()
+    network.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in weights.items()})
+
+
+def _check_output(network: nn.Module, preparation: Preparation, crop: int) -> None:
+    with torch.no_grad():
+        found = network.eval()(torch.zeros(1, len(preparation.contract.bands), crop, crop)).shape
+    if found != (1, len(preparation.legend), crop, crop):
+        raise InputError(
+            "the network does not fit the crops",
+            why=f"it gives {tuple(found)} for crops of {crop} px and {len(preparation.legend)} classes",
+        )
+
+
+def _class_weights(preparation: Preparation, device: torch.device) -> Tensor | None:
+    given, legend = preparation.job.class_weights, preparation.legend
+    if given is None:
+        return None
+    if given == "balanced":
+        pixels = preparation.training_pixels.astype(np.float64)
+        weights = np.divide(1.0, np.sqrt(pixels), out=np.zeros_like(pixels), where=pixels > 0)
+        weights *= (pixels > 0).sum() / weights.sum()
+    else:
+        weights = np.ones(len(legend))
+        for name, weight in given.items():
+            weights[legend.ids.index(legend.find(name).id)] = weight
+    return torch.tensor(weights, dtype=torch.float32, device=device)
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.default_rng([seed, 3, step, rank]).integers(2**62))
+
+
+def _state(network: nn.Module) -> list[Tensor]:
+    return list(network.state_dict().values())
+
+
+def _validate(
+    preparation: Preparation, batches: Batches, network: nn.Module, device: torch.device, autocast: bool
+) -> dict[str, Any]:
+    """Mean IoU and IoU by class over at most `validation_windows` windows, evenly spread."""
+    cores = preparation.cores
+    most = preparation.job.validation_windows
+    chosen = np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).round().astype(int))
+    counts = measure(preparation, batches, network, [cores[i] for i in chosen], device, autocast=autocast)
+    found = dict(zip(preparation.legend.names, scores.iou(counts).tolist(), strict=True))
+    return {
+        "mean_iou": round(scores.mean_iou(counts), 6),
+        "iou": {name: None if np.isnan(v) else round(v, 6) for name, v in found.items()},
+    }
+
+
+@torch.inference_mode()
+def measure(
+    preparation: Preparation,
+    batches: Batches,
+    network: nn.Module,
+    cores: Sequence[Core],
+    device: torch.device,
+    *,
+    autocast: bool = False,
+    sample: CalibrationSample | None = None,
+    watch: Callable[[int, Tensor, NDArray[np.uint8], NDArray[np.uint8]], None] | None = None,
+) -> NDArray[np.int64]:
+    """Confusion counts (K, K) over validation windows; logits go to `sample`, pictures to `watch`."""
+    total = np.zeros((len(preparation.legend),) * 2, np.int64)
+    network.eval()
+    for number, core in enumerate(cores):
+        x, truth = batches.core(core)
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
+        height, width = core.window.shape
+        margin = preparation.margin
+        logits = logits[0, :, margin : margin + height, margin : margin + width].float().cpu()
+        guess = logits.argmax(dim=0).numpy().astype(np.uint8)
+        total += scores.confusion(truth, guess, len(total))
+        if sample is not None:
+            sample.add(logits.numpy(), truth, window=number)
+        if watch is not None:
+            watch(number, x[0, :, margin : margin + height, margin : margin + width], truth, guess)
+    return total

@@ -1,0 +1,235 @@
+"""Everything that is settled before the first step: scenes, split, index, constants, network, identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg import __version__
+from geoseg.errors import InputError, UsageError
+from geoseg.geometry import Window
+from geoseg.legend import NODATA, Legend
+from geoseg.models.architectures import Architecture
+from geoseg.models.bundle import Bundle, load_bundle
+from geoseg.models.contract import Band, InputContract
+from geoseg.raster.scene import Scene, open_scene
+from geoseg.training.job import LabelledScene, TrainJob
+from geoseg.training.labels import Labels, open_labels
+from geoseg.training.samples import CellIndex, Source, index_cells, occupied, positions_of
+from geoseg.training.split import region_of, share_ground
+from geoseg.training.statistics import BandStatistics, band_statistics
+
+_DEFAULT = ("unet", "mobilenet_v2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """One validation window: its source, and the pixels scored in it."""
+
+    source: int
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """A training that can start.
+
+    Attributes
+    ----------
+    sources
+        All scenes; those that are for validation alone are not in `index`.
+    index
+        Where training crops may be drawn.
+    cores
+        Validation windows with at least one labelled validation pixel.
+    margin
+        Pixels around a core that the network sees and that are not scored.
+    validation_pixels
+        (K,) labelled pixels of each class in them.
+    identity
+        SHA-256 of the job, the data and the version.
+    """
+
+    job: TrainJob
+    legend: Legend
+    sources: tuple[Source, ...]
+    index: CellIndex
+    cores: tuple[Core, ...]
+    margin: int
+    validation_pixels: NDArray[np.int64]
+    contract: InputContract
+    architecture: Architecture
+    start: Bundle | None
+    identity: str
+    notes: tuple[str, ...]
+
+    @property
+    def training_pixels(self) -> NDArray[np.int64]:
+        """(K,) labelled pixels of each class within reach of training crops."""
+        total: NDArray[np.int64] = self.index.counts.sum(axis=0, dtype=np.int64)
+        return total
+
+
+def prepare(job: TrainJob) -> Preparation:
+    """Preparation of a job; reads the labels once, and training windows for the constants.
+
+    Raises
+    ------
+    InputError, UsageError
+        Files that cannot be used or do not go together, a split that leaves nothing on either side.
+    """
+    legend = job.legend
+    opened = [_open(scene, job, legend) for scene in job.scenes]
+    scenes = [scene for scene, _ in opened]
+    _check_alike(scenes)
+    sources = _split(job, opened)
+    training = [s for s, use in zip(sources, job.scenes, strict=True) if use.use != "validation"]
+    index = index_cells(training, legend, job.crop)
+    missing = [n for n, c in zip(legend.names, index.counts.sum(axis=0), strict=True) if not c]
+    notes = [f"no training pixel of {', '.join(missing)}"] if missing else []
+    margin = job.crop // 8
+    cores, pixels = _validation(sources, legend, job.crop - 2 * margin)
+    absent = [n for n, c in zip(legend.names, pixels, strict=True) if not c]
+    notes += [f"no validation pixel of {', '.join(absent)}: it has no score"] if absent else []
+    start = None if job.start is None else load_bundle(job.start)
+    contract = _contract(job, training, index, start)
+    # training sources first in `sources`, so that the numbers in the index hold
+    ordered = [*training, *(s for s in sources if s not in training)]
+    place = {id(s): i for i, s in enumerate(ordered)}
+    return Preparation(
+        job=job,
+        legend=legend,
+        sources=tuple(ordered),
+        index=index,
+        cores=tuple(Core(source=place[id(sources[c.source])], window=c.window) for c in cores),
+        margin=margin,
+        validation_pixels=pixels,
+        contract=contract,
+        architecture=_architecture(job, start),
+        start=start,
+        identity=_identity(job, opened, start),
+        notes=tuple(dict.fromkeys([*(n for s in scenes for n in s.notes), *notes])),
+    )
+
+
+def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, Labels]:
+    image = open_scene(
+        scene.image,
+        bands=job.bands,
+        nodata=scene.nodata,
+        assume_crs=scene.assume_crs,
+        assume_transform=scene.assume_transform,
+    )
+    return image, open_labels(scene, image.grid, legend, job.crosswalk)
+
+
+def _check_alike(scenes: Sequence[Scene]) -> None:
+    first = scenes[0]
+    for scene in scenes[1:]:
+        if (scene.count, scene.dtype) != (first.count, first.dtype):
+            raise InputError(
+                "scenes do not go together",
+                where=scene.name,
+                why=f"{scene.count} bands of {scene.dtype}, {first.name} has {first.count} of {first.dtype}",
+                hint="choose the same bands with bands, and bring them to one scaling",
+            )
+
+
+def _split(job: TrainJob, opened: Sequence[tuple[Scene, Labels]]) -> list[Source]:
+    regions = []
+    for number, ((scene, labels), given) in enumerate(zip(opened, job.scenes, strict=True)):
+        squares = np.zeros((0, 0), np.bool_)
+        if job.split.by == "block":
+            squares = occupied(labels, *scene.grid.shape, job.split.block)
+        regions.append(
+            region_of(job.split, scene.grid, use=given.use, labelled=squares, seed=job.seed + number)
+        )
+    regions = share_ground(regions, [scene.grid for scene, _ in opened])
+    return [
+        Source(scene=scene, labels=labels, region=region)
+        for (scene, labels), region in zip(opened, regions, strict=True)
+    ]
+
+
+def _validation(sources: Sequence[Source], legend: Legend, side: int) -> tuple[list[Core], NDArray[np.int64]]:
+    table, pixels, cores = positions_of(legend), np.zeros(len(legend), np.int64), []
+    for number, source in enumerate(sources):
+        for window in source.region.windows(source.scene.grid, side):
+            found = table[source.labels.read(window)]
+            found[~source.region.mask(window)] = NODATA
+            counts = np.bincount(found.ravel(), minlength=256)[: len(legend)]
+            if counts.any():
+                pixels += counts
+                cores.append(Core(source=number, window=window))
+    if not cores:
+        raise InputError(
+            "no labelled pixel in the validation part",
+            hint="another region, a smaller block, or more labels: a model without scores is not made",
+        )
+    return cores, pixels
+
+
+def _contract(
+    job: TrainJob, sources: Sequence[Source], index: CellIndex, start: Bundle | None
+) -> InputContract:
+    scene = sources[0].scene
+    if start is not None:
+        if len(start.contract.bands) != scene.count:
+            raise UsageError(
+                "the bundle to start from takes other bands",
+                where=start.path,
+                why=f"it takes {len(start.contract.bands)} ({', '.join(start.contract.band_names)}), "
+                f"the scenes give {scene.count}",
+                hint="choose them with bands",
+            )
+        return start.contract
+    names = job.band_names or list(scene.band_names)
+    if len(names) != scene.count:
+        raise UsageError("band_names do not fit", why=f"{len(names)} names for {scene.count} bands")
+    found = band_statistics(sources, index)
+    sizes = [float(np.sqrt(abs(np.prod(s.scene.grid.ground_size)))) for s in sources]
+    reach = 1.5 * (1 + job.augment.scale)
+    return InputContract(
+        bands=tuple(Band(name=n) for n in names),
+        dtype=str(scene.dtype),
+        value_range=_value_range(found, scene.dtype),
+        mean=tuple(float(f"{v:.8g}") for v in found.mean),
+        std=tuple(float(f"{v:.8g}") for v in found.std),
+        pixel_size=(float(f"{min(sizes) / reach:.4g}"), float(f"{max(sizes) * reach:.4g}")),
+    )
+
+
+def _value_range(found: BandStatistics, dtype: np.dtype[np.generic]) -> tuple[float, float]:
+    """Range seen in training, a quarter wider on both sides; uint8 has its own."""
+    if dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = float(found.low.min()), float(found.high.max())
+    wider = 0.25 * (high - low)
+    return (max(low - wider, 0.0) if low >= 0 else low - wider), high + wider
+
+
+def _architecture(job: TrainJob, start: Bundle | None) -> Architecture:
+    if start is not None:
+        return start.architecture
+    name, encoder = job.model or _DEFAULT[0], job.encoder
+    if encoder is None:
+        encoder = "" if name == "linear" else _DEFAULT[1]
+    return Architecture(name=name, encoder=encoder, arguments=MappingProxyType(dict(job.arguments or {})))
+
+
+def _identity(job: TrainJob, opened: Sequence[tuple[Scene, Labels]], start: Bundle | None) -> str:
+    content = {
+        "job": job.model_dump(
+            mode="json", exclude={"out", "name", "description", "data", "credit", "licence"}
+        ),
+        "scenes": [[scene.fingerprint(), labels.fingerprint()] for scene, labels in opened],
+        "start": None if start is None else start.digest,
+        "geoseg": __version__,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""What validation pixels say: confusion counts, IoU, calibration. Additive, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.legend import NODATA
+
+TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8), 176))
+BINS = 15
+_MOST_KEPT = 400_000
+
+
+def confusion(truth: NDArray[np.uint8], guess: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Counts (K, K), rows reference and columns map, of class positions; 255 in `truth` is left out."""
+    known = truth != NODATA
+    pairs = truth[known].astype(np.int64) * classes + guess[known]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Intersection over union (K,); NaN for a class that is in neither reference nor map."""
+    hits = np.diagonal(counts).astype(np.float64)
+    union = counts.sum(axis=0) + counts.sum(axis=1) - hits
+    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+
+
+def mean_iou(counts: NDArray[np.int64]) -> float:
+    """Mean over the classes that are there; NaN if none is."""
+    found = iou(counts)
+    return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
+
+
+@dataclass(kw_only=True)
+class CalibrationSample:
+    """Logits and truth of evenly spread validation pixels, in two halves by window.
+
+    Attributes
+    ----------
+    stride
+        Every how many labelled pixels one is kept.
+    logits, truth, half
+        Lists of (n, K) float32, (n,) uint8 and (n,) bool, one per window.
+    """
+
+    stride: int
+    logits: list[NDArray[np.float32]] = field(default_factory=list)
+    truth: list[NDArray[np.uint8]] = field(default_factory=list)
+    half: list[NDArray[np.bool_]] = field(default_factory=list)
+
+    @classmethod
+    def for_pixels(cls, pixels: int) -> CalibrationSample:
+        """Sample that keeps at most some hundred thousand of so many pixels."""
+        return cls(stride=-(-pixels // _MOST_KEPT))
+
+    def add(self, logits: NDArray[np.float32], truth: NDArray[np.uint8], *, window: int) -> None:
+        """Take part of a window's logits (K, h, w) and truth (h, w)."""
+        known = np.flatnonzero(truth.ravel() != NODATA)[:: self.stride]
+        self.logits.append(logits.reshape(len(logits), -1)[:, known].T.astype(np.float32))
+        self.truth.append(truth.ravel()[known])
+        self.half.append(np.full(known.size, window % 2 == 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Temperature, and how far confidence is from accuracy.
+
+    Attributes
+    ----------
+    temperature
+        With the smallest negative log-likelihood over all sampled pixels (Guo et al. 2017).
+    before, after
+        Expected calibration error without it, and with one fitted on the other half of the windows.
+    confidence, accuracy, share
+        (15,) per bin after calibration; NaN where a bin is empty.
+    """
+
+    temperature: float
+    before: float
+    after: float
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+
+def calibrate(sample: CalibrationSample) -> Calibration:
+    """Calibration of a sample."""
+    logits, truth = np.concatenate(sample.logits), np.concatenate(sample.truth)
+    half = np.concatenate(sample.half)
+    before, *_ = reliability(logits, truth)
+    scaled = logits.copy()
+    for own in (half, ~half):
+        if own.any() and (~own).any():
+            scaled[own] /= fit_temperature(logits[~own], truth[~own])
+    if not (half.any() and (~half).any()):  # one window only: nothing to fit on but itself
+        scaled = logits / np.float32(fit_temperature(logits, truth))
+    after, confidence, accuracy, share = reliability(scaled, truth)
+    return Calibration(
+        temperature=fit_temperature(logits, truth),
+        before=before,
+        after=after,
+        confidence=confidence,
+        accuracy=accuracy,
+        share=share,
+    )
+
+
+def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> float:
+    """Temperature of the smallest mean negative log-likelihood of (n, K) logits, by search in two steps."""
+    tried = TEMPERATURES[::16]
+    best = int(np.argmin([_nll(logits, truth, t) for t in tried])) * 16
+    near = TEMPERATURES[max(best - 16, 0) : best + 17]
+    step = max(len(truth) // 100_000, 1)
+    return round(float(near[int(np.argmin([_nll(logits[::step], truth[::step], t) for t in near]))]), 3)
+
+
+def _nll(logits: NDArray[np.float32], truth: NDArray[np.uint8], temperature: float) -> float:
+    scaled = logits.astype(np.float64) / temperature
+    top = scaled.max(axis=1)
+    total = np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top
+    return float((total - scaled[np.arange(len(truth)), truth]).mean())
+
+
+def reliability(
+    logits: NDArray[np.float32], truth: NDArray[np.uint8]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(expected calibration error, mean confidence, accuracy, share) over 15 bins of equal width."""
+    scaled = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    sure = 1 / np.exp(scaled).sum(axis=1)
+    right = (logits.argmax(axis=1) == truth).astype(np.float64)
+    which = np.minimum((sure * BINS).astype(int), BINS - 1)
+    number = np.bincount(which, minlength=BINS).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(which, weights=sure, minlength=BINS) / number
+        accuracy = np.bincount(which, weights=right, minlength=BINS) / number
+    error = float(np.nansum(np.abs(confidence - accuracy) * number) / max(number.sum(), 1))
+    return error, confidence, accuracy, number / max(number.sum(), 1)
