@@ -21,7 +21,8 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg import __version__
@@ -198,17 +199,20 @@ def _intermediate(windows: Sequence[Window]) -> dict[str, Any]:
 
 
 def _copy_as_cog(source: Path, target: Path, resampling: str) -> None:
-    rasterio.shutil.copy(
-        source,
-        target,
-        driver="COG",
-        compress="DEFLATE",
-        blocksize=BLOCK,
-        overview_resampling=resampling.upper(),
-        overviews="IGNORE_EXISTING",
-        bigtiff="IF_SAFER",
-        num_threads=min(os.cpu_count() or 1, 4),
-    )
+    try:
+        rasterio.shutil.copy(
+            source,
+            target,
+            driver="COG",
+            compress="DEFLATE",
+            blocksize=BLOCK,
+            overview_resampling=resampling.upper(),
+            overviews="IGNORE_EXISTING",
+            bigtiff="IF_SAFER",
+            num_threads=min(os.cpu_count() or 1, 4),
+        )
+    except CPLE_BaseError as error:  # GDAL's own error, which rasterio lets through from this call
+        raise RasterioIOError(str(error)) from error
 
 
 def _verify(path: Path, target: Path, written: Mapping[Window, str], grid: Grid) -> None:

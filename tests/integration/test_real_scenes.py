@@ -38,7 +38,7 @@ def _read(path: Path) -> np.ndarray:
 
 def _check_polygons(polygons: Path, classes: Path) -> None:
     """Burned back by rasterio, the polygons are the map again; their areas are the pixels' areas."""
-    frame = gpd.read_file(polygons)
+    frame = gpd.read_file(polygons, layer="landcover")
     with rasterio.open(classes) as file:
         labels, transform = file.read(1), file.transform
     assert frame.geometry.is_valid.all()
