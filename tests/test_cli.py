@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +15,7 @@ import geoseg
 from geoseg.cli import main as cli_main
 from geoseg.errors import GeosegError, InputError, ResourceError
 
-COMMANDS = ["plan", "predict", "vectorize", "evaluate", "change", "train", "run", "verify", "model", "demo", "doctor"]
+COMMANDS = list(cli_main.cli.list_commands(click.Context(cli_main.cli)))
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,6 +31,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_command() -> None:
     result = run("--help")
     assert result.returncode == 0
+    assert {
+        "plan",
+        "predict",
+        "vectorize",
+        "evaluate",
+        "change",
+        "run",
+        "verify",
+        "doctor",
+        "demo",
+        "model",
+    } <= set(COMMANDS)
     for command in COMMANDS:
         assert re.search(rf"^  {command} ", result.stdout, re.MULTILINE)
 
