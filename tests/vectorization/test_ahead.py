@@ -1,0 +1,47 @@
+"""Working ahead in a thread: order, bound, errors, and an end when the reader leaves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from geoseg.errors import InputError
+from geoseg.vectorization.ahead import ahead
+
+
+def test_items_in_order() -> None:
+    with ahead(range(100), 3) as items:
+        assert list(items) == list(range(100))
+
+
+def test_an_error_comes_where_its_item_would_have() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise InputError("bad block")
+
+    with ahead(source(), 3) as items:
+        assert next(items) == 1
+        with pytest.raises(InputError, match="bad block"):
+            next(items)
+
+
+def test_never_more_than_depth_ahead_and_closed_when_the_reader_leaves() -> None:
+    taken, closed = [], threading.Event()
+
+    def source() -> Iterator[int]:
+        try:
+            for i in range(1000):
+                taken.append(i)
+                yield i
+        finally:
+            closed.set()
+
+    with ahead(source(), 2) as items:
+        assert next(items) == 0
+        time.sleep(0.3)
+        assert len(taken) <= 4
+    assert closed.is_set()
+    assert not [t for t in threading.enumerate() if t.name == "geoseg-ahead"]
