@@ -55,7 +55,7 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
     job, device = preparation.job, team.device
     torch.manual_seed(job.seed)
     network = _network(preparation).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).eval().requires_grad_(False)
+    average = copy.deepcopy(network).train(False).requires_grad_(False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=job.learning_rate, weight_decay=job.weight_decay)
     progress = restore(work / LAST, preparation.identity, network, average, optimiser)
     wrapped = team.wrap(network)
@@ -136,8 +136,9 @@ def _start_from(network: nn.Module, bundle: Bundle) -> None:
 
 
 def _check_output(network: nn.Module, preparation: Preparation, crop: int) -> None:
+    network.train(False)
     with torch.no_grad():
-        found = network.eval()(torch.zeros(1, len(preparation.contract.bands), crop, crop)).shape
+        found = network(torch.zeros(1, len(preparation.contract.bands), crop, crop)).shape
     if found != (1, len(preparation.legend), crop, crop):
         raise InputError(
             "the network does not fit the crops",
@@ -197,7 +198,7 @@ def measure(
 ) -> NDArray[np.int64]:
     """Confusion counts (K, K) over validation windows; logits go to `sample`, pictures to `watch`."""
     total = np.zeros((len(preparation.legend),) * 2, np.int64)
-    network.eval()
+    network.train(False)
     for number, core in enumerate(cores):
         x, truth = batches.core(core)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):

@@ -18,13 +18,12 @@ def rate_factor(
     ``one_cycle`` (Smith & Topin 2018) rises from 1/25 along a cosine and falls to 1/250000; ``cosine``
     (Loshchilov & Hutter 2017) rises linearly and falls to 0; ``constant`` only rises.
     """
-    rising = warmup * steps
-    if step < rising:
-        done = (step + 1) / rising if schedule != "one_cycle" else step / rising
-        return min(done, 1.0) if schedule != "one_cycle" else _cosine(1 / 25, 1.0, done)
+    peak = max(warmup * steps - 1, 0)
+    if step < peak:
+        return _cosine(1 / 25, 1.0, step / peak) if schedule == "one_cycle" else (step + 1) / (peak + 1)
     if schedule == "constant":
         return 1.0
-    done = (step - rising) / max(steps - 1 - rising, 1)
+    done = (step - peak) / max(steps - 1 - peak, 1)
     return _cosine(1.0, 4e-6 if schedule == "one_cycle" else 0.0, min(done, 1.0))
 
 

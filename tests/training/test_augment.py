@@ -1,0 +1,84 @@
+"""Augmentation changes what it says and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from geoseg.training.augment import augment, resize
+from geoseg.training.job import Augmentation
+
+NONE = {"flips": False, "scale": 0, "gain": 0, "offset": 0}
+ZERO = torch.tensor([-2.0, -1.0]).view(-1, 1, 1)
+
+
+def case() -> tuple[torch.Tensor, torch.Tensor]:
+    labels = torch.arange(64, dtype=torch.uint8).reshape(8, 8)
+    return torch.stack([labels.float(), 100 + labels.float()]), labels
+
+
+def test_flips_move_pixels_and_labels_together_and_all_eight_occur() -> None:
+    seen = set()
+    for seed in range(80):
+        x, labels = case()
+        how = Augmentation(**{**NONE, "flips": True})
+        x, labels = augment(x, labels, how, np.random.default_rng(seed), zero=ZERO)
+        assert torch.equal(x[0], labels.float()) and torch.equal(x[1], 100 + labels.float())
+        seen.add(tuple(labels.flatten().tolist()))
+    assert len(seen) == 8
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    x, labels = case()
+    same, kept = augment(x, labels, Augmentation(**NONE), np.random.default_rng(0), zero=ZERO)
+    assert torch.equal(same, x) and torch.equal(kept, labels)
+
+
+def test_a_gain_turns_around_raw_zero() -> None:
+    """A band's raw value is scaled: x - zero grows by one factor, within the strength."""
+    x, labels = case()
+    brighter, _ = augment(
+        x, labels, Augmentation(**{**NONE, "gain": 0.1}), np.random.default_rng(1), zero=ZERO
+    )
+    factor = (brighter - ZERO) / (x - ZERO)
+    for band in factor:
+        assert band.max() - band.min() < 1e-4
+        assert np.exp(-0.15) < band.mean() < np.exp(0.15)
+
+
+def test_bands_drop_out_but_never_all() -> None:
+    dropped = np.zeros(3)
+    for seed in range(60):
+        x, labels = case()
+        y, _ = augment(
+            x, labels, Augmentation(**{**NONE, "drop_band": 1.0}), np.random.default_rng(seed), zero=ZERO
+        )
+        dropped[int((y.flatten(1) == 0).all(dim=1).sum())] += 1
+    assert dropped.tolist() == [0, 60, 0]
+
+
+def test_haze_pulls_towards_light_and_smooths_contrast() -> None:
+    x, labels = torch.randn(2, 64, 64), torch.zeros(64, 64, dtype=torch.uint8)
+    hazy, _ = augment(x, labels, Augmentation(**{**NONE, "haze": 0.8}), np.random.default_rng(3), zero=ZERO)
+    assert hazy.mean() > x.mean() and hazy.std() < x.std()
+    assert torch.all((hazy - x)[x < 2] >= 0)
+
+
+def test_noise_has_the_strength_asked_for() -> None:
+    x, labels = torch.zeros(2, 64, 64), torch.zeros(64, 64, dtype=torch.uint8)
+    spreads = [
+        augment(x, labels, Augmentation(**{**NONE, "noise": 0.2}), np.random.default_rng(s), zero=ZERO)[
+            0
+        ].std()
+        for s in range(40)
+    ]
+    assert max(spreads) < 0.21 and float(np.mean(spreads)) == pytest.approx(0.1, abs=0.03)
+
+
+def test_resizing_keeps_labels_whole_and_means() -> None:
+    x = torch.rand(3, 40, 40)
+    labels = torch.where(torch.arange(40) < 20, 3, 255).to(torch.uint8).expand(40, 40)
+    y, small = resize(x, labels, 32)
+    assert y.shape == (3, 32, 32) and set(small.unique().tolist()) == {3, 255}
+    assert y.mean().item() == pytest.approx(x.mean().item(), abs=0.01)

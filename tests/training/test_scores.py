@@ -1,0 +1,81 @@
+"""Counts, IoU and calibration against scikit-learn and known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, jaccard_score, log_loss
+
+from geoseg.training.scores import (
+    CalibrationSample,
+    calibrate,
+    confusion,
+    fit_temperature,
+    iou,
+    mean_iou,
+    reliability,
+)
+
+
+def test_counts_and_iou_are_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    truth, guess = (rng.integers(0, 4, (30, 40)).astype(np.uint8) for _ in range(2))
+    truth[:3] = 255
+    counts = confusion(truth, guess, 5)
+    known = truth != 255
+    assert np.array_equal(counts, confusion_matrix(truth[known], guess[known], labels=range(5)))
+    expected = jaccard_score(truth[known], guess[known], labels=range(4), average=None)
+    assert iou(counts)[:4] == pytest.approx(expected)
+    assert np.isnan(iou(counts)[4])  # in neither: no score, and not in the mean
+    assert mean_iou(counts) == pytest.approx(expected.mean())
+
+
+def calibrated(n: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits too sharp by `temperature`, and truth drawn from the honest probabilities."""
+    rng = np.random.default_rng(seed)
+    honest = rng.normal(0, 2, (n, 3))
+    p = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
+    truth = (p.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).astype(np.uint8)
+    return (honest * temperature).astype(np.float32), truth
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_is_found_again(temperature: float) -> None:
+    logits, truth = calibrated(40_000, temperature)
+    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.05)
+
+
+def test_the_temperature_has_the_smallest_log_loss() -> None:
+    logits, truth = calibrated(5_000, 2.2, seed=3)
+
+    def loss(t: float) -> float:
+        scaled = np.exp(logits.astype(float) / t)
+        return float(log_loss(truth, scaled / scaled.sum(axis=1, keepdims=True), labels=range(3)))
+
+    best = fit_temperature(logits, truth)
+    assert loss(best) < min(loss(best * 1.1), loss(best / 1.1))
+
+
+def test_calibration_halves_see_each_other_only() -> None:
+    logits, truth = calibrated(30_000, 4.0)
+    sample = CalibrationSample.for_pixels(30_000)
+    for window, part in enumerate(np.array_split(np.arange(30_000), 10)):
+        sample.add(logits[part].T.reshape(3, 30, 100), truth[part].reshape(30, 100), window=window)
+    found = calibrate(sample)
+    assert found.temperature == pytest.approx(4.0, rel=0.05)
+    assert found.before > 0.1 and found.after < 0.02
+    assert found.share.sum() == pytest.approx(1)
+
+
+def test_honest_confidence_has_no_error_and_boasting_has() -> None:
+    logits, truth = calibrated(40_000, 1.0)
+    assert reliability(logits, truth)[0] < 0.01
+    sure = np.tile(np.array([[20, 0, 0]], np.float32), (1000, 1))
+    wrong = np.ones(1000, np.uint8)
+    assert reliability(sure, wrong)[0] == pytest.approx(1.0)
+
+
+def test_a_large_sample_is_thinned_evenly() -> None:
+    sample = CalibrationSample.for_pixels(4_000_000)
+    sample.add(np.zeros((2, 1000, 100), np.float32), np.zeros((1000, 100), np.uint8), window=0)
+    assert sum(map(len, sample.truth)) == 10_000
