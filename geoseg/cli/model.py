@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from geoseg.cli import model_import
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 @click.group("model")
 def command() -> None:
     """List, show, export and import models."""
+
+
+command.add_command(model_import.command)
 
 
 @command.command("list")

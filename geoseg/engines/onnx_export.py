@@ -97,7 +97,8 @@ def export_onnx(
         raise UsageError("not a name for an ONNX file", where=path, hint=str(path / FILE))
     if path.exists() and not overwrite:
         raise OutputConflictError("exists already", where=path, hint="another --out, or --overwrite")
-    network = RawNetwork(load_network(bundle), bundle.contract, bundle.temperature).eval()
+    network = RawNetwork(load_network(bundle), bundle.contract, bundle.temperature)
+    network.eval()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as work:

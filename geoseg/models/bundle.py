@@ -258,7 +258,7 @@ def _find(name_or_path: str | Path) -> Path:
         raise InputError(
             "refused, a file of this kind can run code when it is loaded",
             where=text,
-            hint="a bundle directory made with save_bundle from the state dict (docs/models.md)",
+            hint="geoseg model import, which makes a bundle of it (docs/models.md)",
         )
     if isinstance(name_or_path, str) and re.fullmatch(r"[\w.\-]+", text) and text not in {".", ".."}:
         shipped = PRETRAINED / text

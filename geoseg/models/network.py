@@ -34,7 +34,7 @@ def load_network(bundle: Bundle) -> nn.Module:
         raise InputError("not a safetensors file", where=bundle.weights, why=str(error)) from None
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     network = build(bundle.architecture, bands=len(bundle.contract.bands), classes=len(bundle.legend))
-    _compare(weights, network.state_dict(), where=bundle.weights)
+    compare_weights(weights, network.state_dict(), where=bundle.weights)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
@@ -45,7 +45,7 @@ def check_weights(
     """Nothing, if these weights fit the architecture and are finite; InputError names what does not."""
     with torch.device("meta"):
         expected = build(architecture, bands=bands, classes=classes).state_dict()
-    _compare(weights, expected, where=None)
+    compare_weights(weights, expected, where=None)
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path, *, half: bool) -> None:
@@ -69,7 +69,8 @@ def write_weights(weights: Mapping[str, Tensor], path: Path, *, half: bool) -> N
     path.write_bytes(save(stored))  # save_file would make it private to its owner
 
 
-def _compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, where: object) -> None:
+def compare_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, where: object) -> None:
+    """Nothing, if names and shapes are the expected ones and values are finite; else InputError."""
     missing, unexpected = (sorted(a.keys() - b.keys()) for a, b in ((expected, found), (found, expected)))
     if missing or unexpected:
         parts = [

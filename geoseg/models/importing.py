@@ -1,0 +1,233 @@
+"""Weights that other programs saved: the one place that opens a torch checkpoint, and makes it a bundle.
+
+A torch checkpoint is a pickle, which can name code to run. It is read with ``weights_only``, which takes
+tensors and plain containers and refuses every other name, by a torch without CVE-2026-24747.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geoseg.errors import InputError, ResourceError
+from geoseg.legend import Legend
+from geoseg.models.architectures import Architecture, build
+from geoseg.models.bundle import Bundle, save_bundle
+from geoseg.models.contract import InputContract
+from geoseg.models.network import compare_weights
+
+OLDEST_TORCH = (2, 10)
+"""Older versions can be made to run code even with ``weights_only``."""
+
+_NESTS = ("state_dict", "model_state_dict", "model", "module", "network", "net")
+_COUNTER = "num_batches_tracked"  # of batch norms; old checkpoints lack it, and nothing depends on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """A bundle made from a checkpoint.
+
+    Attributes
+    ----------
+    prefix
+        What stood before the names of the network's weights.
+    left_out
+        Tensors of the checkpoint that are not the network's: losses, metrics, other networks.
+    """
+
+    bundle: Bundle
+    prefix: str
+    left_out: tuple[str, ...]
+
+
+def is_pickle(path: str | Path) -> bool:
+    """Whether a file of that name is read as a torch checkpoint; safetensors are no pickles."""
+    return Path(path).suffix.lower() != ".safetensors"
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
+    """Tensors by name, floating-point ones as float32, on the CPU.
+
+    The state dict may lie under ``state_dict``, ``model`` and the like, beside optimisers and settings.
+
+    Raises
+    ------
+    InputError
+        Not a checkpoint, one that holds other objects than tensors and plain values, or none with tensors.
+    ResourceError
+        A torch that is too old to read one safely.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("not found", where=file.absolute())
+    weights = _tensors(_read(file))
+    if not weights:
+        raise InputError(
+            "no state dict in it", where=file, why=f"looked at the top and under {', '.join(_NESTS)}"
+        )
+    return {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+
+
+def _read(file: Path) -> Any:
+    if not is_pickle(file):
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise InputError("not a safetensors file", where=file, why=str(error)) from None
+    _require_torch(torch.__version__)
+    try:
+        # what timm trains has its command line beside the weights, a Namespace of plain values
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile file can raise anything
+        raise _refused(file, " ".join(str(error).split())) from None
+
+
+def _require_torch(version: str) -> None:
+    found = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if found < OLDEST_TORCH:
+        raise ResourceError(
+            "this torch cannot read a checkpoint safely",
+            why=f"found {version}, expected {'.'.join(map(str, OLDEST_TORCH))} or newer (CVE-2026-24747)",
+            hint="pip install --upgrade torch",
+        )
+
+
+def _refused(file: Path, text: str) -> InputError:
+    named = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class|GLOBAL) ([\w.]+)", text)
+    if named or "weights_only" in text.lower():
+        return InputError(
+            "refused, the checkpoint holds more than tensors and plain values",
+            where=file,
+            why=f"it names {named[1]}" if named else text[:200],
+            hint="saving model.state_dict() alone, as safetensors, where you trust the file",
+        )
+    return InputError("not a torch checkpoint", where=file, why=text[:200])
+
+
+def _tensors(loaded: Any, depth: int = 3) -> dict[str, Tensor]:
+    """The state dict in what was loaded; empty where there is none."""
+    if not isinstance(loaded, Mapping):
+        return {}
+    found = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)}
+    if any("." in key for key in found) or depth == 0:
+        return found
+    nested = (_tensors(loaded[key], depth - 1) for key in _NESTS if key in loaded)
+    return next((n for n in nested if n), found)
+
+
+def strip_prefix(
+    weights: Mapping[str, Tensor], expected: Iterable[str], prefix: str | None = None
+) -> tuple[dict[str, Tensor], tuple[str, ...], str]:
+    """(weights by the expected names, names of the others, prefix).
+
+    Lightning writes ``model.encoder...`` for the network of its module, wrappers write ``module.`` and
+    ``_orig_mod.``. The prefix is the one that explains most names; the shortest of those, if several do.
+    Where it is empty, nothing is left out.
+    """
+    wanted = set(expected)
+    if prefix is None:
+        votes: dict[str, int] = {"": 0}
+        for key in weights:
+            parts = key.split(".")
+            for cut in range(len(parts)):
+                if ".".join(parts[cut:]) in wanted:
+                    start = "".join(f"{part}." for part in parts[:cut])
+                    votes[start] = votes.get(start, 0) + 1
+        prefix = min(votes, key=lambda p: (-votes[p], len(p)))
+    taken = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    others = tuple(k for k in weights if not k.startswith(prefix))
+    return taken, others, prefix
+
+
+def import_checkpoint(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    architecture: Architecture,
+    contract: InputContract,
+    legend: Legend,
+    prefix: str | None = None,
+    name: str | None = None,
+    version: str = "1.0",
+    licence: str = "not said",
+    credit: str = "not said",
+    margin: int = 32,
+    size_multiple: int = 32,
+    half: bool = False,
+    overwrite: bool = False,
+) -> Imported:
+    """Bundle made from a state dict of one of the architectures.
+
+    Parameters
+    ----------
+    checkpoint
+        ``.safetensors``, or what ``torch.save`` wrote: a state dict, alone or inside a training checkpoint
+        (Lightning, and with it TorchGeo; Raster Vision).
+    out
+        Directory of the bundle.
+    prefix
+        What stands before the names of the network's weights; found out by itself.
+
+    Other parameters are those of `save_bundle`.
+
+    Raises
+    ------
+    InputError
+        See `read_checkpoint`; or weights that do not fit, with the first five names.
+    ResourceError
+        A torch that is too old.
+    OutputConflictError
+        The directory exists.
+    """
+    file = Path(checkpoint)
+    weights = read_checkpoint(file)
+    network = build(architecture, bands=len(contract.bands), classes=len(legend))
+    expected = network.state_dict()
+    taken, left_out, prefix = strip_prefix(weights, expected, prefix)
+    for key, value in expected.items():
+        if key.endswith(_COUNTER):
+            taken.setdefault(key, value)
+    compare_weights(taken, expected, where=file)
+    network.load_state_dict(taken)
+    name = name or Path(out).absolute().name
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    source = {"file": file.name, "sha256": digest, "prefix": prefix}
+    bundle = save_bundle(
+        out,
+        network,
+        name=name,
+        version=version,
+        architecture=architecture,
+        contract=contract,
+        legend=legend,
+        licence=licence,
+        margin=margin,
+        size_multiple=size_multiple,
+        description=f"Imported from {file.name}.",
+        provenance={"credit": credit, "imported": source},
+        half=half,
+        overwrite=overwrite,
+        card=_card(name, file.name, digest, licence),
+    )
+    return Imported(bundle=bundle, prefix=prefix, left_out=left_out)
+
+
+def _card(name: str, file: str, digest: str, licence: str) -> str:
+    return (
+        f"# {name}\n\nImported from `{file}` (SHA-256 {digest}). Licence of the weights: {licence}.\n\n"
+        "Its input contract was written by hand and its scores are not known: compare it with a reference\n"
+        "(`geoseg evaluate`) before its maps are used.\n"
+    )
