@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 )
 @click.option("--majority", type=int, help="Majority filter first; side of its window, odd.")
 @click.option("--fill-holes", type=int, help="Fill nodata areas of fewer pixels first.")
+@click.option("--simplify", type=float, help="Simplify shared borders, within this many metres.")
+@click.option(
+    "--method",
+    type=click.Choice(["visvalingam", "douglas-peucker"]),
+    help="Which vertices go; visvalingam keeps the classes' areas. [visvalingam]",
+)
+@click.option("--smooth", type=int, help="Smooth shared borders: rounds of corner cutting, 1 to 3.")
 @click.option("--layer", help="Layer name. [landcover]")
 @click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")
 @click.option("--chunk", type=int, help="Side of one task's block. [by the map's width]")
@@ -109,8 +116,11 @@ def _show(result: Vectorization) -> None:
     table.add_column("class")
     for name in ("polygons", "pixels", "hectares"):
         table.add_column(name, justify="right")
+    if any(c.area_error is not None for c in result.classes):
+        table.add_column("area error", justify="right")
     for c in result.classes:
-        table.add_row(c.name, f"{c.polygons:,}", f"{c.pixels:,}", f"{c.hectares:,.2f}")
+        error = () if c.area_error is None else (f"{c.area_error:+.3%}",)
+        table.add_row(c.name, f"{c.polygons:,}", f"{c.pixels:,}", f"{c.hectares:,.2f}", *error)
     table.add_row(
         "all", f"{result.polygons:,}", f"{result.pixels:,}", f"{sum(c.hectares for c in result.classes):,.2f}"
     )

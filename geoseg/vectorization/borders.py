@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-CELL = 1024
+CELL = 2048
 """Side in pixels of the cells, which lie on the lattice anchored at the scene's first pixel."""
 
 NORTH, EAST, SOUTH, WEST = 1, 2, 4, 8

@@ -86,6 +86,8 @@ class ChunkSource:
         Class numbers to keep, or None for all; the others count as nodata.
     cleaning
         What is done to the pixels before.
+    generalization
+        How borders are simplified; windows are then made of whole cells.
     """
 
     classes: ClassMap
@@ -93,6 +95,7 @@ class ChunkSource:
     area_unit: float
     only: tuple[int, ...] | None
     cleaning: Cleaning = _AS_IT_IS
+    generalization: Generalization | None = None
 
     def shapes(self, window: Window) -> ChunkShapes:
         """Regions of the chunk with this window."""
@@ -114,6 +117,7 @@ class ChunkSource:
             scene_width=grid.width,
             areas=integer_areas(grid, window, self.area_unit),
             confidence=None if self.confidence is None else percent(self.confidence, window),
+            generalization=self.generalization,
         )
 
     def _clean(self, window: Window) -> NDArray[np.uint8]:

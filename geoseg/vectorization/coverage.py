@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -25,12 +24,11 @@ from geoseg.vectorization.borders import (
     chains_of,
     mark_corners,
 )
+from geoseg.vectorization.job import Method
 from geoseg.vectorization.seams import turn_to_smallest
 from geoseg.vectorization.smooth import cut, mark_rounded, scale_of
 from geoseg.vectorization.thin import Ledger, thin
 from geoseg.vectorization.trace import Paths
-
-Method = Literal["visvalingam", "douglas-peucker"]
 
 STAYS = 4
 """Bit of `Paths.last`: the arc ends in a node of three or four borders, a vertex of all that meet there."""
@@ -96,6 +94,10 @@ class Generalization:
     def scale(self) -> int:
         """Units per pixel of the points that come out."""
         return scale_of(self.rounds)
+
+    def chunk_shape(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) of a chunk of whole cells that is at least as large as this one."""
+        return -(-height // self.cell) * self.cell, -(-width // self.cell) * self.cell
 
     def apply(self, paths: Paths, classes: NDArray[np.uint8], *, row: int, col: int) -> Paths:
         """Boundary pieces of a chunk, simplified; points are in 1 / `scale` pixels.
@@ -205,8 +207,8 @@ def _vertices(points, begin, end, is_ring, corners, row, col, line):  # type: ig
         size = 1
     for k in range(begin if is_ring else begin + 1, end):
         to_r, to_c = np.int64(points[k, 0] - row), np.int64(points[k, 1] - col)
-        step_r = (to_r > r) - (to_r < r)
-        step_c = (to_c > c) - (to_c < c)
+        step_r = 1 if to_r > r else -1 if to_r < r else 0
+        step_c = 1 if to_c > c else -1 if to_c < c else 0
         while r != to_r or c != to_c:
             r += step_r
             c += step_c

@@ -85,8 +85,8 @@ class EdgeLengths:
         rows, cols = (np.arange(-(-n // step) + 1, dtype=np.float64) * step for n in grid.shape)
         c, r = np.meshgrid(cols, rows)
         half = step / 2
-        across = _distance(grid, (r, c - half), (r, c + half)) / step
-        down = _distance(grid, (r - half, c), (r + half, c)) / step
+        across = distances(grid, (r, c - half), (r, c + half)) / step
+        down = distances(grid, (r - half, c), (r + half, c)) / step
         return cls(across=across, down=down, step=step)
 
     def perimeters(self, rings: Rings) -> NDArray[np.float64]:
@@ -97,11 +97,12 @@ class EdgeLengths:
         return made
 
 
-def _distance(
+def distances(
     grid: Grid,
     a: tuple[NDArray[np.float64], NDArray[np.float64]],
     b: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
+    """Metres along geodesics between (rows, cols) of pixel corners; 0 where there is no place on earth."""
     transformer, geod = to_geographic(grid.crs), geod_of(grid.crs)
     ends = []
     for row, col in (a, b):

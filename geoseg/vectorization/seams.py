@@ -217,7 +217,7 @@ def _group(points, offsets, owner, polygons):  # type: ignore[no-untyped-def]
                 at = offsets[mine[j]]
                 keys[j] = (np.int64(points[at, 0]) << 32) | np.int64(points[at, 1])
             mine = mine[np.argsort(keys)]
-            # simplified, a hole may begin in the exterior's first point: the exterior goes the other way round
+            # a simplified hole may begin in its exterior's first point; the exterior goes round the other way
             if not _is_exterior(points, offsets[mine[0]], offsets[mine[0] + 1]):
                 mine[0], mine[1] = mine[1], mine[0]
             order[low:high] = mine

@@ -19,6 +19,7 @@ from geoseg.vectorization.formats import BOUNDS, GEOMETRY
 from geoseg.vectorization.measure import EdgeLengths
 from geoseg.vectorization.reproject import reprojected
 from geoseg.vectorization.seams import Rings
+from geoseg.vectorization.slant import SlantLengths, in_pixels
 from geoseg.vectorization.stream import Shapes
 
 _BATCH_ROWS = 1 << 16
@@ -43,16 +44,19 @@ class PolygonTable:
         Run that made the map; the field is left out at None.
     crs
         Of the output, where it is not the grid's.
+    scale
+        Units of the polygons' points per pixel, a power of two.
     """
 
     grid: Grid
     area_unit: float
-    lengths: EdgeLengths
+    lengths: EdgeLengths | SlantLengths
     legend: Legend | None
     has_confidence: bool
     has_least: bool
     run_id: str | None
     crs: CRS | None
+    scale: int = 1
 
     @property
     def schema(self) -> pa.Schema:
@@ -109,9 +113,11 @@ class PolygonTable:
         )
 
     def _encoded(self, rings: Rings) -> EncodedPolygons:
-        t = self.grid.transform
+        t = self.grid.transform @ Affine.scale(1 / self.scale)
         if self.crs is None:
             return encode(rings.points, rings, transform=t, reverse=t.a * t.e > 0)
+        if self.scale != 1:
+            rings = in_pixels(rings, self.scale)
         points, rings = reprojected(rings, self.grid, self.crs)
         # (y, x) under the identity, so that one function writes corners and coordinates
         return encode(points, rings, transform=Affine.identity(), reverse=t.a * t.e > 0)

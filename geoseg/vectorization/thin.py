@@ -196,7 +196,7 @@ def _thin(corners, chains, edges, ledger, down, across, peucker):  # type: ignor
         if not removed or stuck == 0:
             return kept
         for j in range(stuck):
-            i = blocked[j]
+            i = int(blocked[j])
             is_blocked[i] = False
             if kept[i]:
                 key = (abs(_turn(rows, cols, before[i], i, after[i])) << 32) | i

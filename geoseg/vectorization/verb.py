@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from geoseg.vectorization.chunk import ChunkShapes
     from geoseg.vectorization.fractions import Fractions
+    from geoseg.vectorization.stream import Shapes
     from geoseg.vectorization.table import PolygonTable
 
 CONFIDENCE_NAME = "confidence.tif"
@@ -67,7 +68,9 @@ class ClassTotal:
     polygons, pixels
         Numbers of both.
     hectares
-        Geodesic area.
+        Geodesic area of those pixels.
+    area_error
+        By what share of it the simplified polygons are larger; None where they are exact.
     """
 
     class_id: int
@@ -75,6 +78,7 @@ class ClassTotal:
     polygons: int
     pixels: int
     hectares: float
+    area_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +173,7 @@ def run_vectorize(
     writer_for(out)
     check_free(out, overwrite=overwrite)
     plan = _Plan.of(job)
-    totals = _Totals()
+    totals = _Totals(plan.simplified)
     stream = plan.finished(_rows(plan, where, totals, progress))
     # a cluster is started from the main thread alone, and its workers are ahead anyway
     with nullcontext(stream) if where.distributed else ahead(stream, _BATCHES_AHEAD) as rows:
@@ -190,6 +194,7 @@ class _Plan:
     classes: ClassMap
     source: Any
     table: PolygonTable
+    simplified: bool
     fractions: Fractions | None
     cut: bool
     windows: tuple[Window, ...]
@@ -200,9 +205,11 @@ class _Plan:
     @classmethod
     def of(cls, job: VectorizeJob) -> _Plan:
         from geoseg.vectorization.chunk import ChunkSource
+        from geoseg.vectorization.coverage import Generalization
         from geoseg.vectorization.limits import cleaning_of
         from geoseg.vectorization.measure import EdgeLengths, area_unit
         from geoseg.vectorization.reproject import output_crs
+        from geoseg.vectorization.slant import SlantLengths
         from geoseg.vectorization.table import PolygonTable
 
         classes = open_class_map(
@@ -222,10 +229,13 @@ class _Plan:
         cut = wanted is not None and wanted.is_geographic
         crs = None if wanted is None or wanted.equals(grid.crs, ignore_axis_order=True) else wanted
         cleaning = cleaning_of(job, grid, unit)
+        generalization = Generalization.of(grid, job.simplify, job.method, job.smooth)
         height, width = chunk_shape(grid.height, grid.width, job.chunk)
         if job.chunk is None and cleaning.reach:
             # what lies around a chunk is read and cleaned with it: a chunk much smaller than that is waste
             height = max(height, min(2 * cleaning.reach, grid.height))
+        if generalization is not None:
+            height, width = generalization.chunk_shape(height, width)
         return cls(
             classes=classes,
             source=ChunkSource(
@@ -234,17 +244,24 @@ class _Plan:
                 area_unit=unit,
                 only=_chosen(job, classes.declared),
                 cleaning=cleaning,
+                generalization=generalization,
             ),
             table=PolygonTable(
                 grid=grid,
                 area_unit=unit,
-                lengths=EdgeLengths.of(grid),
+                lengths=(
+                    EdgeLengths.of(grid)
+                    if generalization is None
+                    else SlantLengths.of(grid, generalization.scale)
+                ),
                 legend=classes.declared,
                 has_confidence=confidence is not None,
                 has_least=job.conf_min,
                 run_id=_run_id(classes),
                 crs=crs,
+                scale=1 if generalization is None else generalization.scale,
             ),
+            simplified=generalization is not None,
             fractions=_fractions(job, grid.crs if crs is None else crs),
             cut=cut,
             windows=tuple(grid.window.blocks(height, width)),
@@ -298,16 +315,27 @@ class _Plan:
 class _Totals:
     """Running totals by class number."""
 
-    def __init__(self) -> None:
+    def __init__(self, simplified: bool) -> None:
+        self.drawn = np.zeros(256, np.int64) if simplified else None
         self.polygons = np.zeros(256, np.int64)
         self.pixels = np.zeros(256, np.int64)
         self.area = np.zeros(256, np.int64)
 
-    def add(self, regions: np.ndarray) -> None:
-        ids = regions["class_id"]
+    def add(self, shapes: Shapes) -> None:
+        regions, ids = shapes.regions, shapes.regions["class_id"]
         self.polygons += np.bincount(ids, minlength=256)
         np.add.at(self.pixels, ids, regions["pixels"])
         np.add.at(self.area, ids, regions["area"])
+        if self.drawn is not None:
+            from geoseg.vectorization.slant import doubled_areas
+
+            np.add.at(self.drawn, ids, doubled_areas(shapes.rings))
+
+    def area_error(self, class_id: int, scale: int) -> float | None:
+        """Share by which a class's polygons are larger than its pixels."""
+        if self.drawn is None:
+            return None
+        return float(self.drawn[class_id]) / (2 * scale**2 * float(self.pixels[class_id])) - 1
 
     def by_class(self, table: PolygonTable) -> tuple[ClassTotal, ...]:
         return tuple(
@@ -317,6 +345,7 @@ class _Totals:
                 polygons=int(self.polygons[i]),
                 pixels=int(self.pixels[i]),
                 hectares=float(self.area[i]) * table.area_unit / HECTARE,
+                area_error=self.area_error(int(i), table.scale),
             )
             for i in np.flatnonzero(self.polygons)
         )
@@ -344,7 +373,7 @@ def _rows(
             yield outcome.result()
 
     for shapes in stream_shapes(chunks(), plan.across):
-        totals.add(shapes.regions)
+        totals.add(shapes)
         yield from plan.table.batches(shapes)
 
 
