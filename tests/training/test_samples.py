@@ -155,7 +155,7 @@ def test_a_batch_is_a_function_of_seed_and_step(tmp_path: Path) -> None:
 
 
 def test_pixels_are_normalised_as_the_engine_will(tmp_path: Path) -> None:
-    """Without augmentation a crop is the scene's pixels, minus mean over deviation, and its labels' places."""
+    """Without augmentation a crop is the scene's pixels, minus mean over deviation, and the labels there."""
     none = {"flips": False, "scale": 0, "gain": 0, "offset": 0}
     preparation = prepare(TrainJob.parse(job(tmp_path, augment=none)))
     sampler = Sampler(preparation.sources, preparation.index, sampling="balanced", scale=0.0)
