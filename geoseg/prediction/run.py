@@ -286,6 +286,7 @@ class Run:
                 tags=tags,
                 description=description,
                 resampling="mode" if layer == CLASSES else "average",
+                overwrite=True,  # the folder is ours: a kill may have left one map of two
             )
         write_durably(self.out / STYLE, raster_qml(bundle.legend))
         manifest = self._manifest(records, failed, started)

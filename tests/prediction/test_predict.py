@@ -217,6 +217,30 @@ def test_resume_computes_only_what_is_missing_and_what_was_harmed(
     assert len([e for e in second if e["event"] == "chunk"]) == 16 - 4
 
 
+@pytest.mark.parametrize("moment", ["second map", "manifest"])
+def test_stopped_between_the_files_of_a_publication(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from geoseg.prediction import run as module
+
+    scene, out = scene_file(make_pixels(150, 150)), tmp_path / "out"
+    expected = labels_of(geoseg.predict(scene, model=linear, out=tmp_path / "clean"))
+    real = module.publish_cog
+
+    def stop(*args: object, **kwargs: object) -> object:
+        if moment == "manifest" or Path(str(args[0])).name == "confidence.tif":
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "write_manifest" if moment == "manifest" else "publish_cog", stop)
+    with pytest.raises(KeyboardInterrupt):
+        geoseg.predict(scene, model=linear, out=out)
+    monkeypatch.undo()
+    assert (out / "classes.tif").exists()
+    assert not (out / "manifest.json").exists()
+    np.testing.assert_array_equal(labels_of(geoseg.predict(scene, model=linear, out=out)), expected)
+
+
 def _corrupt_block(scene: Path) -> None:
     """Destroy the head of one compressed block in the middle of a file."""
     with rasterio.open(scene) as file:
