@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from geoseg.errors import InputError, UsageError
+from geoseg.errors import InputError
 from geoseg.geometry import Window
 from geoseg.raster.classmap import ClassMap
 from geoseg.vectorization.formats import GEOMETRY
@@ -52,12 +52,9 @@ class Fractions:
 
         Raises
         ------
-        UsageError
-            exactextract is not installed.
         InputError
             More classes than a layer should have columns.
         """
-        _require_exactextract()
         values = raster.values() if raster.declared is None else tuple(c.id for c in raster.declared.classes)
         if not 0 < len(values) <= _MOST_COLUMNS:
             raise InputError(
@@ -151,15 +148,6 @@ class _Cells:
             self._blocks[i, j] = self.raster.read(window)
         self._blocks.move_to_end((i, j))
         return self._blocks[i, j]
-
-
-def _require_exactextract() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("exactextract") is None:
-        raise UsageError(
-            "class fractions need the package exactextract", hint="pip install 'geoseg[zonal]'"
-        ) from None
 
 
 def _raster_source(cells: _Cells) -> RasterSource:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -9,13 +11,14 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from geoseg.errors import InputError, UsageError
-from geoseg.geometry import Grid
+from geoseg.geometry import Grid, pixel_index, to_geographic
 from geoseg.vectorization.formats import GEOGRAPHIC
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.vectorization.seams import Rings
 
 _STEP_PIXELS = 64
 _STEP_METRES = 20_000.0
+_NEAR = 16
 
 
 def output_crs(job: VectorizeJob) -> CRS | None:
@@ -57,7 +60,10 @@ def reprojected(rings: Rings, grid: Grid, crs: CRS) -> tuple[NDArray[np.float64]
     InputError
         A point of the map that has no place in `crs`.
     """
-    dense = rings if _keeps_lines_straight(grid.crs, crs) else densified(rings, step_of(grid))
+    if grid.crs.equals(crs, ignore_axis_order=True):
+        dense = rings
+    else:
+        dense = densified(rings, step_of(grid), _poles(grid) if crs.is_geographic else None)
     x, y = grid.corner(*dense.points.T.astype(np.float64))
     moved = np.column_stack(Transformer.from_crs(grid.crs, crs, always_xy=True).transform(x, y))
     if not np.isfinite(moved).all():
@@ -71,26 +77,48 @@ def reprojected(rings: Rings, grid: Grid, crs: CRS) -> tuple[NDArray[np.float64]
 
 
 def step_of(grid: Grid) -> int:
-    """Pixels between corners on a long edge: 64, or 20 km; edges bend less than 0.03 pixels on that way."""
-    return max(min(_STEP_PIXELS, int(_STEP_METRES / max(*grid.ground_size, 1e-9))), 1)
+    """Most pixels between corners: a power of two up to 64, or 20 km; an edge bends 0.03 pixels at most."""
+    longest = max(min(_STEP_PIXELS, int(_STEP_METRES / max(*grid.ground_size, 1e-9))), 1)
+    return int(2 ** math.floor(math.log2(longest)))
 
 
-def _keeps_lines_straight(one: CRS, other: CRS) -> bool:
-    return one.equals(other, ignore_axis_order=True)
+def _poles(grid: Grid) -> NDArray[np.float64]:
+    """(n, 2) float64: (row, col) of the poles in or near the grid; longitudes turn fast around them."""
+    found = []
+    for latitude in (-90.0, 90.0):
+        x, y = to_geographic(grid.crs).transform(0.0, latitude, direction="INVERSE", errcheck=False)
+        if not np.isfinite([x, y]).all() or grid.crs.is_geographic:
+            continue
+        row, col = (float(v[0]) for v in pixel_index(grid, np.array([x]), np.array([y])))
+        away = max(-row, row - grid.height, -col, col - grid.width)
+        if away < _NEAR * _STEP_PIXELS:
+            found.append((row, col))
+    return np.array(found, np.float64).reshape(-1, 2)
 
 
-def densified(rings: Rings, step: int) -> Rings:
+def densified(rings: Rings, step: int, poles: NDArray[np.float64] | None = None) -> Rings:
     """Polygons with corners added so that none of their edges is longer than `step` pixels.
 
     An edge along a row or a column gets them where it crosses every `step`-th column or row of the grid,
     any other edge in equal parts counted from its smaller end: neighbours get the same corners.
+
+    Parameters
+    ----------
+    rings
+        Polygons in pixel corners.
+    step
+        A power of two.
+    poles
+        (n, 2) float64 (row, col): edges nearer to one than 16 times their length get shorter, down to
+        a pixel.
     """
-    points, offsets = _densified(rings.points, rings.ring_offsets, step)
+    near = np.empty((0, 2)) if poles is None else poles
+    points, offsets = _densified(rings.points, rings.ring_offsets, step, near)
     return Rings(points=points, ring_offsets=offsets, polygon_offsets=rings.polygon_offsets)
 
 
 @njit(nogil=True, cache=True)
-def _densified(points, ring_offsets, step):  # type: ignore[no-untyped-def]
+def _densified(points, ring_offsets, step, poles):  # type: ignore[no-untyped-def]
     count = 0
     for write in (False, True):
         out = np.empty((count if write else 0, 2), np.float64)
@@ -107,24 +135,54 @@ def _densified(points, ring_offsets, step):  # type: ignore[no-untyped-def]
                     out[n, 0], out[n, 1] = r0, c0
                 n += 1
                 if r0 == r1 or c0 == c1:
-                    from_, to = (c0, c1) if r0 == r1 else (r0, r1)
-                    low, high = min(from_, to), max(from_, to)
-                    first = int(np.floor(low / step)) + 1
-                    inner = max(int(np.ceil(high / step)) - first, 0)
-                    for m in range(inner):
-                        at = float((first + m if to > from_ else first + inner - 1 - m) * step)
-                        if write:
-                            out[n, 0], out[n, 1] = (r0, at) if r0 == r1 else (at, c0)
-                        n += 1
+                    n = _along_lattice(out, n, write, r0, c0, r1, c1, step, poles)
                 else:
-                    inner = int(np.ceil(np.hypot(r1 - r0, c1 - c0) / step)) - 1
-                    turn = r1 < r0
-                    ra, ca, rb, cb = (r1, c1, r0, c0) if turn else (r0, c0, r1, c1)
-                    for m in range(inner):
-                        t = ((inner - m) if turn else (m + 1)) / (inner + 1)
-                        if write:
-                            out[n, 0], out[n, 1] = ra + (rb - ra) * t, ca + (cb - ca) * t
-                        n += 1
+                    n = _in_equal_parts(out, n, write, r0, c0, r1, c1, step, poles)
             offsets[i + 1] = n
         count = n
     return out, offsets
+
+
+@njit(nogil=True, cache=True)
+def _along_lattice(out, n, write, r0, c0, r1, c1, step, poles):  # type: ignore[no-untyped-def]
+    is_row = r0 == r1
+    start, stop = (c0, c1) if is_row else (r0, r1)
+    low, high = min(start, stop), max(start, stop)
+    pace = step if poles.shape[0] == 0 else 1
+    first = int(np.floor(low / pace)) + 1
+    inner = max(int(np.ceil(high / pace)) - first, 0)
+    for m in range(inner):
+        at = (first + m if stop > start else first + inner - 1 - m) * pace
+        r, c = (r0, float(at)) if is_row else (float(at), c0)
+        # a place is chosen by where it lies alone, never by the edge it lies on
+        if poles.shape[0] > 0 and at % _shorter(step, r, c, poles) != 0:
+            continue
+        if write:
+            out[n, 0], out[n, 1] = r, c
+        n += 1
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _in_equal_parts(out, n, write, r0, c0, r1, c1, step, poles):  # type: ignore[no-untyped-def]
+    pace = min(_shorter(step, r0, c0, poles), _shorter(step, r1, c1, poles))
+    pace = min(pace, _shorter(step, (r0 + r1) / 2, (c0 + c1) / 2, poles))
+    inner = int(np.ceil(np.hypot(r1 - r0, c1 - c0) / pace)) - 1
+    turn = r1 < r0
+    ra, ca, rb, cb = (r1, c1, r0, c0) if turn else (r0, c0, r1, c1)
+    for m in range(inner):
+        t = ((inner - m) if turn else (m + 1)) / (inner + 1)
+        if write:
+            out[n, 0], out[n, 1] = ra + (rb - ra) * t, ca + (cb - ca) * t
+        n += 1
+    return n
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _shorter(step, r, c, poles):  # type: ignore[no-untyped-def]
+    """Step at a place: the largest power of two up to `step` and to a 16th of the way to a pole."""
+    for i in range(poles.shape[0]):
+        away = np.hypot(r - poles[i, 0], c - poles[i, 1]) / 16
+        while step > 1 and step > away:
+            step //= 2
+    return step
