@@ -28,7 +28,7 @@ OLDEST_TORCH = (2, 10)
 """Older versions can be made to run code even with ``weights_only``."""
 
 _NESTS = ("state_dict", "model_state_dict", "model", "module", "network", "net")
-_COUNTER = "num_batches_tracked"  # of batch norms; old checkpoints lack it, and nothing depends on it
+COUNTER = "num_batches_tracked"  # of batch norms; old checkpoints lack it, and nothing depends on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def import_checkpoint(
     expected = network.state_dict()
     taken, left_out, prefix = strip_prefix(weights, expected, prefix)
     for key, value in expected.items():
-        if key.endswith(_COUNTER):
+        if key.endswith(COUNTER):
             taken.setdefault(key, value)
     compare_weights(taken, expected, where=file)
     network.load_state_dict(taken)
