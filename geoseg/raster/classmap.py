@@ -124,10 +124,23 @@ class ClassMap:
         return classes
 
     def to_xarray(self, chunks: Any = None) -> xr.DataArray:
-        """Lazy xarray view (y, x) of the class numbers; see `geoseg.raster.view.as_xarray`."""
-        from geoseg.raster.view import as_xarray
+        """Lazy DataArray (y, x) of the class numbers, 255 where there is no data, with its CRS."""
+        from geoseg.raster.view import windowed_view
 
-        return as_xarray(self, chunks=chunks)
+        attrs: dict[str, Any] = {"_FillValue": np.uint8(NODATA)}
+        if self.declared is not None:
+            attrs["flag_values"] = list(self.declared.ids)
+            attrs["flag_meanings"] = " ".join(n.replace(" ", "_") for n in self.declared.names)
+        return windowed_view(
+            lambda window, _: self.read(window),
+            shape=self.grid.shape,
+            dtype=np.dtype(np.uint8),
+            name=self.path.stem,
+            grid=self.grid,
+            crs_wkt=self.crs_wkt,
+            attrs=attrs,
+            chunks=chunks,
+        )
 
     def _not_a_class(self, value: Any, window: Window) -> InputError:
         whole = float(value).is_integer()

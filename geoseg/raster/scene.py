@@ -163,10 +163,23 @@ class Scene:
         }
 
     def to_xarray(self, chunks: Any = None) -> xr.DataArray:
-        """Lazy xarray view (band, y, x) of the scene; see `geoseg.raster.view.as_xarray`."""
-        from geoseg.raster.view import as_xarray
+        """Lazy DataArray (band, y, x) in native values, with x and y at pixel centres and the CRS.
 
-        return as_xarray(self, chunks=chunks)
+        The nodata value stands in ``attrs["_FillValue"]``. `chunks` as in ``DataArray.chunk``, for Dask.
+        """
+        from geoseg.raster.view import windowed_view
+
+        return windowed_view(
+            lambda window, bands: self.read(window, [b + 1 for b in bands])[0],
+            shape=self.shape,
+            dtype=self.dtype,
+            name=self.paths[0].stem,
+            grid=self.grid,
+            crs_wkt=self.crs_wkt,
+            band_names=self.band_names,
+            attrs={} if self.nodata is None else {"_FillValue": self.dtype.type(self.nodata)},
+            chunks=chunks,
+        )
 
     def _read(self, file: int, numbers: list[int], window: Window, *, mask: bool = False) -> NDArray[Any]:
         path = self.paths[file]

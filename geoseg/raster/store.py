@@ -193,9 +193,16 @@ class WorkStore:
 
     def to_xarray(self, layer: str) -> xr.DataArray:
         """Lazy xarray view of a layer, in pixel coordinates."""
-        from geoseg.raster.view import store_view
+        from geoseg.raster.view import windowed_view
 
-        return store_view(self, layer)
+        kind, depth = self.layers[layer]
+
+        def read(window: Window, bands: list[int]) -> NDArray[Any]:
+            block = self.read(layer, window)
+            return block[bands] if depth else block
+
+        shape = (depth, *self.shape) if depth else self.shape
+        return windowed_view(read, shape=shape, dtype=np.dtype(kind), name=layer)
 
     def _array(self, layer: str) -> Any:
         import zarr

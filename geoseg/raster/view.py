@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,6 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from geoseg.geometry import Grid, Window
-from geoseg.legend import NODATA
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from geoseg.raster.classmap import ClassMap
-    from geoseg.raster.scene import Scene
-    from geoseg.raster.store import WorkStore
 
 
 class _Windowed(BackendArray):
@@ -53,56 +46,43 @@ class _Windowed(BackendArray):
         return block[drop]
 
 
-def as_xarray(source: Scene | ClassMap, *, chunks: Any = None) -> DataArray:
-    """Lazy DataArray of a scene (band, y, x) or a class map (y, x); pixels are read when they are used.
+def windowed_view(
+    read: Callable[[Window, list[int]], NDArray[Any]],
+    *,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    name: str,
+    grid: Grid | None = None,
+    crs_wkt: str = "",
+    band_names: Sequence[str] = (),
+    attrs: Mapping[str, Any] | None = None,
+    chunks: Any = None,
+) -> DataArray:
+    """Lazy DataArray (y, x) or (band, y, x); pixels are read when they are used.
 
     ``x`` and ``y`` are pixel *centres* in the grid's CRS; the CRS stands in the coordinate ``spatial_ref`` as
-    in the CF conventions, so that rioxarray finds it. Scenes keep their native values, with the nodata value
-    in ``attrs["_FillValue"]`` and ``encoding``; class maps hold 255 where there is no data.
+    in the CF conventions, so that rioxarray finds it.
 
     Parameters
     ----------
-    source
-        What `open_scene` or `open_class_map` gave.
+    read
+        Gives a window's pixels, and of several bands those at these positions.
+    shape
+        (height, width) or (bands, height, width).
+    grid, crs_wkt
+        Where the pixels lie, and the CRS as the file words it; no coordinates without a grid.
     chunks
         Passed to ``DataArray.chunk`` for a Dask-backed view (needs dask); None for none.
     """
-    from geoseg.raster.scene import Scene
-
-    coords = _coordinates(source.grid, source.crs_wkt)
-    lazy: Any
-    if isinstance(source, Scene):
-        scene = source
-        lazy = _Windowed(scene.shape, scene.dtype, lambda w, bands: scene.read(w, [b + 1 for b in bands])[0])
-        dims: tuple[str, ...] = ("band", "y", "x")
-        coords["band"] = ("band", list(scene.band_names))
-        attrs: dict[str, Any] = {} if scene.nodata is None else {"_FillValue": scene.dtype.type(scene.nodata)}
-        name = scene.paths[0].stem
-    else:
-        classes = source
-        lazy = _Windowed(classes.grid.shape, np.dtype(np.uint8), lambda w, _: classes.read(w))
-        dims = ("y", "x")
-        attrs = {"_FillValue": np.uint8(NODATA)}
-        if classes.declared is not None:
-            attrs["flag_values"] = list(classes.declared.ids)
-            attrs["flag_meanings"] = " ".join(n.replace(" ", "_") for n in classes.declared.names)
-        name = classes.path.stem
-    array = DataArray(Variable(dims, indexing.LazilyIndexedArray(lazy), attrs), coords, name=name)
-    array.encoding["grid_mapping"] = "spatial_ref"
+    dims = ("band", "y", "x") if len(shape) == 3 else ("y", "x")
+    coords = {} if grid is None else _coordinates(grid, crs_wkt)
+    if band_names:
+        coords["band"] = ("band", list(band_names))
+    lazy: Any = indexing.LazilyIndexedArray(_Windowed(shape, dtype, read))
+    array = DataArray(Variable(dims, lazy, dict(attrs or {})), coords, name=name)
+    if grid is not None:
+        array.encoding["grid_mapping"] = "spatial_ref"
     return array if chunks is None else array.chunk(chunks)
-
-
-def store_view(store: WorkStore, layer: str) -> DataArray:
-    """Lazy DataArray of a layer of a work store, (y, x) or (band, y, x), without coordinates."""
-    kind, depth = store.layers[layer]
-    shape = (depth, *store.shape) if depth else store.shape
-
-    def read(window: Window, bands: list[int]) -> NDArray[Any]:
-        block = store.read(layer, window)
-        return block[bands] if depth else block
-
-    lazy = indexing.LazilyIndexedArray(_Windowed(shape, np.dtype(kind), read))
-    return DataArray(Variable(("band", "y", "x") if depth else ("y", "x"), lazy), name=layer)
 
 
 def _coordinates(grid: Grid, crs_wkt: str) -> dict[str, Any]:
