@@ -113,7 +113,8 @@ class PolygonTable:
         )
 
     def _encoded(self, rings: Rings) -> EncodedPolygons:
-        t = self.grid.transform @ Affine.scale(1 / self.scale)
+        t, s = self.grid.transform, self.scale
+        t = Affine(t.a / s, t.b / s, t.c, t.d / s, t.e / s, t.f)
         if self.crs is None:
             return encode(rings.points, rings, transform=t, reverse=t.a * t.e > 0)
         if self.scale != 1:

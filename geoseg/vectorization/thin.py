@@ -195,11 +195,10 @@ def _thin(corners, chains, edges, ledger, down, across, peucker):  # type: ignor
         # what blocked a vertex may be gone by now
         if not removed or stuck == 0:
             return kept
-        for j in range(stuck):
-            i = int(blocked[j])
-            is_blocked[i] = False
-            if kept[i]:
-                key = (abs(_turn(rows, cols, before[i], i, after[i])) << 32) | i
+        for v in blocked[:stuck]:
+            is_blocked[v] = False
+            if kept[v]:
+                key = (abs(_turn(rows, cols, before[v], v, after[v])) << 32) | v
                 waiting = _push(heap, waiting, key)
 
 
