@@ -41,6 +41,7 @@ ARCHITECTURES: dict[str, str] = {
     "fcn32s": "geoseg.models.fcn:fcn32s",
     "fcn16s": "geoseg.models.fcn:fcn16s",
     "fcn8s": "geoseg.models.fcn:fcn8s",
+    "deeplabv3_torchvision": "geoseg.models.torchvision_deeplab:deeplabv3_torchvision",
     "linear": "geoseg.models.linear:linear",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""

@@ -196,6 +196,7 @@ def import_checkpoint(
     network = build(architecture, bands=len(contract.bands), classes=len(legend))
     expected = network.state_dict()
     taken, left_out, prefix = strip_prefix(weights, expected, prefix)
+    _join_split_layers(taken, expected)
     for key, value in expected.items():
         if key.endswith(COUNTER):
             taken.setdefault(key, value)
@@ -223,6 +224,19 @@ def import_checkpoint(
         card=_card(name, file.name, digest, licence),
     )
     return Imported(bundle=bundle, prefix=prefix, left_out=left_out)
+
+
+def _join_split_layers(taken: dict[str, Tensor], expected: Iterable[str]) -> None:
+    """Make one convolution of two whose outputs are added, in place.
+
+    Raster Vision keeps a pretrained first layer for three bands and puts one for the others beside it, as
+    elements 0 and 1 of the second part of a sequence. The sum is a convolution over all bands.
+    """
+    for key in expected:
+        stem = key.removesuffix("weight")
+        parts = [f"{stem}1.{number}.weight" for number in (0, 1)]
+        if key not in taken and all(part in taken for part in parts):
+            taken[key] = torch.cat([taken.pop(part) for part in parts], dim=1)
 
 
 def _card(name: str, file: str, digest: str, licence: str) -> str:

@@ -12,6 +12,7 @@ import segmentation_models_pytorch as smp
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
+from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 
 from geoseg.cli.model import command
 from geoseg.errors import GeosegError, InputError, OutputConflictError, ResourceError, UsageError
@@ -96,6 +97,35 @@ def test_the_bundle_answers_as_the_network_that_was_saved(form, theirs, tmp_path
         expected, found = theirs(x), load_network(load_bundle(tmp_path / "ours"))(x)
     assert torch.allclose(found, expected, atol=0.02 if form == "half" else 0)
     assert done.bundle.provenance["imported"]["file"] == "their.ckpt"
+
+
+class SplitFirstLayer(torch.nn.Sequential):
+    """A first layer for three bands and one for the others, added up, with the names of Raster Vision."""
+
+    def __init__(self, first, bands):
+        other = torch.nn.Conv2d(
+            bands - 3, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False
+        )
+        super().__init__(torch.nn.Identity(), torch.nn.ModuleList([first, other]), torch.nn.Identity())
+
+    def forward(self, x):
+        return self[1][0](x[:, :3]) + self[1][1](x[:, 3:])
+
+
+def test_the_default_network_of_raster_vision_answers_alike(tmp_path):
+    torch.manual_seed(0)
+    theirs = deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3, aux_loss=False)
+    theirs.backbone["0"][0] = SplitFirstLayer(theirs.backbone["0"][0], 5)
+    theirs.eval()
+    torch.save(theirs.state_dict(), tmp_path / "last-model.pth")
+    architecture = Architecture(name="deeplabv3_torchvision", encoder="mobilenet_v3_large")
+    done = run_import(
+        tmp_path / "last-model.pth", tmp_path / "ours", architecture=architecture, contract=made.contract(5)
+    )
+    x = torch.randn(1, 5, 64, 96)
+    with torch.inference_mode():
+        expected, found = theirs(x)["out"], load_network(done.bundle)(x)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
 
 
 def test_safetensors_are_taken_too(theirs, tmp_path):
