@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoseg.engines.torch_engine import choose_precision
-from geoseg.errors import InputError
+from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.models.architectures import build
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
@@ -72,8 +72,7 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
         for group in optimiser.param_groups:
             group["lr"] = rate
         x = pixels.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            logits = wrapped(x)
+        logits = _forward(wrapped, x, autocast=autocast)
         value = loss(logits.float(), labels.to(device))
         if not torch.isfinite(value):
             raise InputError(
@@ -135,10 +134,28 @@ def _start_from(network: nn.Module, bundle: Bundle) -> None:
     network.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in weights.items()})
 
 
+def _forward(network: nn.Module, x: Tensor, *, autocast: bool = False) -> Tensor:
+    """Logits; errors that a job can mend say how."""
+    try:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
+            logits: Tensor = network(x)
+    except torch.OutOfMemoryError as error:
+        raise ResourceError(
+            "out of memory on the device", why=str(error).splitlines()[0], hint="a smaller batch or crop"
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"the network does not take {x.shape[0]} crops of {x.shape[-1]} px",
+            why=str(error).splitlines()[0],
+            hint="a batch of 2 or more, or a larger crop",
+        ) from error
+    return logits
+
+
 def _check_output(network: nn.Module, preparation: Preparation, crop: int) -> None:
     network.train(False)
     with torch.no_grad():
-        found = network(torch.zeros(1, len(preparation.contract.bands), crop, crop)).shape
+        found = _forward(network, torch.zeros(1, len(preparation.contract.bands), crop, crop)).shape
     if found != (1, len(preparation.legend), crop, crop):
         raise InputError(
             "the network does not fit the crops",

@@ -15,13 +15,13 @@ from geoseg import __version__
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Window
 from geoseg.legend import NODATA, Legend
-from geoseg.models.architectures import Architecture
+from geoseg.models.architectures import Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.contract import Band, InputContract
 from geoseg.raster.scene import Scene, open_scene
 from geoseg.training.job import LabelledScene, TrainJob
 from geoseg.training.labels import Labels, open_labels
-from geoseg.training.samples import CellIndex, Source, index_cells, occupied, positions_of
+from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
 from geoseg.training.split import region_of, share_ground
 from geoseg.training.statistics import BandStatistics, band_statistics
 
@@ -85,6 +85,8 @@ def prepare(job: TrainJob) -> Preparation:
         Files that cannot be used or do not go together, a split that leaves nothing on either side.
     """
     legend = job.legend
+    start = None if job.start is None else load_bundle(job.start)
+    architecture = _architecture(job, start)
     opened = [_open(scene, job, legend) for scene in job.scenes]
     scenes = [scene for scene, _ in opened]
     _check_alike(scenes)
@@ -97,7 +99,6 @@ def prepare(job: TrainJob) -> Preparation:
     cores, pixels = _validation(sources, legend, job.crop - 2 * margin)
     absent = [n for n, c in zip(legend.names, pixels, strict=True) if not c]
     notes += [f"no validation pixel of {', '.join(absent)}: it has no score"] if absent else []
-    start = None if job.start is None else load_bundle(job.start)
     contract = _contract(job, training, index, start)
     # training sources first in `sources`, so that the numbers in the index hold
     ordered = [*training, *(s for s in sources if s not in training)]
@@ -111,7 +112,7 @@ def prepare(job: TrainJob) -> Preparation:
         margin=margin,
         validation_pixels=pixels,
         contract=contract,
-        architecture=_architecture(job, start),
+        architecture=architecture,
         start=start,
         identity=_identity(job, opened, start),
         notes=tuple(dict.fromkeys([*(n for s in scenes for n in s.notes), *notes])),
@@ -188,6 +189,7 @@ def _contract(
                 f"the scenes give {scene.count}",
                 hint="choose them with bands",
             )
+        _check_start(start, sources, index)
         return start.contract
     names = job.band_names or list(scene.band_names)
     if len(names) != scene.count:
@@ -205,6 +207,30 @@ def _contract(
     )
 
 
+def _check_start(start: Bundle, sources: Sequence[Source], index: CellIndex) -> None:
+    """Refuse scenes that are something else than what the bundle was trained on."""
+    for number in np.unique(index.source).tolist():
+        scene = sources[number].scene
+        row, col = index.home[int(np.flatnonzero(index.source == number)[0])].tolist()
+        pixels, valid = scene.read(crop_window(row, col, index.crop, scene.grid.shape))
+        try:
+            start.contract.check(
+                count=scene.count,
+                dtype=scene.dtype,
+                band_names=scene.band_names,
+                pixel_size_m=scene.grid.ground_size,
+                value_sample=pixels[:, valid],
+                where=scene.name,
+            )
+        except InputError as error:
+            raise InputError(
+                f"does not fit the bundle to start from: {error.what}",
+                where=error.where,
+                why=error.why,
+                hint="other bands or values, as its card says, or a training without start",
+            ) from None
+
+
 def _value_range(found: BandStatistics, dtype: np.dtype[np.generic]) -> tuple[float, float]:
     """Range seen in training, a quarter wider on both sides; uint8 has its own."""
     if dtype == np.uint8:
@@ -220,6 +246,7 @@ def _architecture(job: TrainJob, start: Bundle | None) -> Architecture:
     name, encoder = job.model or _DEFAULT[0], job.encoder
     if encoder is None:
         encoder = "" if name == "linear" else _DEFAULT[1]
+    resolve(name)  # an unknown name is said before any label is read
     return Architecture(name=name, encoder=encoder, arguments=MappingProxyType(dict(job.arguments or {})))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoseg.engines.torch_engine import choose_precision
-from geoseg.errors import OutputConflictError
+from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
 from geoseg.models.bundle import Bundle, load_bundle, save_bundle
 from geoseg.training import pictures
@@ -100,6 +100,11 @@ def run_train(
     if threads is not None:
         torch.set_num_threads(threads)
     with join_team(device) as team:
+        if job.batch % team.world:
+            raise UsageError(
+                f"batch {job.batch} cannot be shared evenly by {team.world} processes",
+                hint=f"batch: {-(-job.batch // team.world) * team.world}",
+            )
         preparation = prepare(job)
         with claim(job.work) if team.leads else nullcontext():
             if team.leads:
@@ -145,9 +150,10 @@ def _publish(preparation: Preparation, trained: Trained, team: Team) -> Bundle:
     """Score the weights on all validation pixels, and write the bundle with its card."""
     job, progress, cores = preparation.job, trained.progress, preparation.cores
     batches = Batches(preparation)
-    for tensor in trained.network.state_dict().values():
-        if tensor.is_floating_point():  # scored are the weights as they are stored
-            tensor.copy_(tensor.half())
+    weights = [t for t in trained.network.state_dict().values() if t.is_floating_point()]
+    half = all(bool(torch.isfinite(t.half()).all()) for t in weights)
+    for tensor in weights if half else []:
+        tensor.copy_(tensor.half())  # scored are the weights as they are stored
     network = trained.network.to(team.device)
     sample = CalibrationSample.for_pixels(int(preparation.validation_pixels.sum()))
     looked_at = _spread(cores, 48)
@@ -194,7 +200,7 @@ def _publish(preparation: Preparation, trained: Trained, team: Team) -> Bundle:
             "identity": preparation.identity,
         },
         scores=table,
-        half=True,
+        half=half,
         overwrite=True,
         card=card,
         files={
