@@ -14,6 +14,9 @@ import pyogrio
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.vectorization.formats import BOUNDS, GEOMETRY, Batches, Layer, without
 
+INDEX_BYTES = 128 * 2**20
+"""Memory in which the spatial index of a GeoPackage is built, before it goes on on disk."""
+
 _STYLES = """
 CREATE TABLE layer_styles (
   id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT(256), f_table_schema TEXT(256),
@@ -22,9 +25,13 @@ CREATE TABLE layer_styles (
   update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))
 """
 
+_ROWS = 1 << 16
+
 
 def write_geopackage(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
     """GeoPackage 1.4 with a spatial index, its style for QGIS, and where the numbers come from."""
+    # GDAL builds the index in memory while it writes, by default in up to a tenth of the machine's
+    pyogrio.set_gdal_config_options({"OGR_GPKG_MAX_RAM_USAGE_RTREE": str(INDEX_BYTES)})
     write_ogr(
         path,
         batches,
@@ -34,6 +41,8 @@ def write_geopackage(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
         layer_metadata=dict(layer.metadata),
     )
     _add_style(path, layer)
+    if layer.neighbours is not None:
+        _add_neighbours(path, layer.neighbours())
     return [(path, path.name)]
 
 
@@ -106,6 +115,28 @@ def _guarded(batches: Batches, failures: list[BaseException]) -> Iterator[pa.Rec
 
 def _description(layer: Layer) -> dict[str, str]:
     return {"DESCRIPTION": layer.metadata["description"]}
+
+
+def _add_neighbours(path: Path, table: pa.Table) -> None:
+    """Table `neighbours` with the numbers of two polygons, as in region_id, and their common border."""
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            connection.execute(
+                "CREATE TABLE neighbours (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, id_a INTEGER NOT NULL, "
+                "id_b INTEGER NOT NULL, border_m REAL NOT NULL)"
+            )
+            for batch in table.to_batches(max_chunksize=_ROWS):
+                connection.executemany(
+                    "INSERT INTO neighbours (id_a, id_b, border_m) VALUES (?, ?, ?)",
+                    zip(*(column.to_pylist() for column in batch.columns), strict=True),
+                )
+            connection.execute(
+                "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) VALUES "
+                "('neighbours', 'attributes', 'neighbours', 'Polygons with a common border, by region_id', 0)"
+            )
+    finally:
+        connection.close()
 
 
 def _add_style(path: Path, layer: Layer) -> None:
