@@ -11,16 +11,14 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
-from tests.prediction.conftest import linear, make_pixels
-
-__all__ = ["linear"]
+from tests.prediction.conftest import make_pixels
 
 
 def _repeated_scene(path: Path, side: int) -> Path:
-    """A scene of side² pixels, built block by block from one block."""
-    block = make_pixels(512, 512)
+    """A scene of side² pixels of 8 bits, built block by block from one block."""
+    block = (make_pixels(512, 512) // 40).astype(np.uint8)
     profile = {
-        **{"driver": "GTiff", "dtype": "uint16", "count": 3, "height": side, "width": side, "nodata": 0},
+        **{"driver": "GTiff", "dtype": "uint8", "count": 3, "height": side, "width": side, "nodata": 0},
         **{"crs": "EPSG:32720", "transform": rasterio.Affine(10, 0, 500000, 0, -10, 9000000)},
         **{"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1},
     }
@@ -46,15 +44,16 @@ def _peak(command: list[str]) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stitch", ["crop", "blend"])
-def test_sixteen_times_the_pixels_take_the_same_memory(linear: Path, tmp_path: Path, stitch: str) -> None:
+@pytest.mark.timeout(3600)
+def test_sixteen_times_the_pixels_take_the_same_memory(tmp_path: Path) -> None:
+    """With the shipped forest model, as a user would run it."""
     peaks = {}
     for side in (4096, 16384):
         scene = _repeated_scene(tmp_path / f"{side}.tif", side)
         peaks[side] = _peak(
             [
-                *(sys.executable, "-m", "geoseg.cli.main", "predict", str(scene), "--model", str(linear)),
-                *("--out", str(tmp_path / f"out{side}"), "--stitch", stitch),
+                *(sys.executable, "-m", "geoseg.cli.main", "predict", str(scene)),
+                *("--model", "forest-s2-rgb", "--out", str(tmp_path / f"out{side}")),
             ]
         )
     assert peaks[16384] < 1.10 * peaks[4096], peaks
