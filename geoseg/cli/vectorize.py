@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Another class map: adds frac_V, the share of each polygon that has its class V.",
 )
+@click.option("--neighbours", is_flag=True, help="Also write which polygons share how much border.")
 @click.option("--only", help="Classes to write, by name or number: forest,water.")
 @click.option("--min-area", type=float, help="Smallest area of a polygon in hectares.")
 @click.option("--min-pixels", type=int, help="Smallest number of pixels of a polygon instead.")

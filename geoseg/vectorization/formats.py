@@ -56,6 +56,8 @@ class Layer:
         Facts about the data, as texts.
     pixel_metres
         Size of the map's pixels on the ground.
+    neighbours
+        Table of pairs with a common border, asked for when all batches are written; None leaves it out.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Layer:
     style: Callable[[], str]
     metadata: Mapping[str, str]
     pixel_metres: float
+    neighbours: Callable[[], pa.Table] | None = None
 
 
 Batches = Iterator["pa.RecordBatch"]
@@ -96,10 +99,14 @@ def write_layer(path: Path, batches: Batches, layer: Layer, *, overwrite: bool) 
     """
     writer = writer_for(path)
     check_free(path, overwrite=overwrite)
+    if layer.neighbours is not None and path.suffix.lower() != ".gpkg":
+        check_free(path.with_name(neighbours_name(path)), overwrite=overwrite)
     folder = path.parent / f".{path.stem}.{uuid.uuid4().hex[:12]}.partial"
     try:
         folder.mkdir()
         written = writer(folder / path.name, batches, layer)
+        if layer.neighbours is not None and path.suffix.lower() != ".gpkg":
+            written = [_write_neighbours(folder / neighbours_name(path), layer.neighbours()), *written]
         for file, _ in written:
             _flush(file)
         _clear(path, written)
@@ -121,6 +128,18 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise OutputConflictError("exists", where=path, hint="another name, or --overwrite")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise OutputConflictError("cannot be written", where=path, why=f"no writable folder {path.parent}")
+
+
+def neighbours_name(path: Path) -> str:
+    """Name of the CSV file with the neighbours beside an output; a GeoPackage holds them itself."""
+    return f"{path.stem}_neighbours.csv"
+
+
+def _write_neighbours(file: Path, table: pa.Table) -> tuple[Path, str]:
+    from pyarrow.csv import WriteOptions, write_csv
+
+    write_csv(table, file, WriteOptions(quoting_style="none"))
+    return file, file.name
 
 
 def _clear(path: Path, written: list[tuple[Path, str]]) -> None:

@@ -29,6 +29,9 @@ class VectorizeJob(Job):
         Also write the smallest confidence of any pixel of a polygon.
     fractions
         Another class map, on any grid: every polygon gets the share of its area that each of its classes has.
+    neighbours
+        Also write which polygons have a common border and its metres, by the number region_id: a table in a
+        GeoPackage, beside other formats a CSV file.
     only
         Classes to write, by number or name; all by default.
     majority, fill_holes, min_pixels, small
@@ -64,6 +67,7 @@ class VectorizeJob(Job):
     confidence: Path | None = None
     conf_min: bool = False
     fractions: Path | None = None
+    neighbours: bool = False
     only: tuple[int | str, ...] = ()
     majority: Annotated[int, Field(ge=1, le=31)] = 1
     fill_holes: Annotated[int, Field(ge=0, le=4096)] = 0

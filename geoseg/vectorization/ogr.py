@@ -123,8 +123,8 @@ def _add_neighbours(path: Path, table: pa.Table) -> None:
     try:
         with connection:
             connection.execute(
-                "CREATE TABLE neighbours (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, id_a INTEGER NOT NULL, "
-                "id_b INTEGER NOT NULL, border_m REAL NOT NULL)"
+                "CREATE TABLE neighbours (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
+                "id_a INTEGER NOT NULL, id_b INTEGER NOT NULL, border_m REAL NOT NULL)"
             )
             for batch in table.to_batches(max_chunksize=_ROWS):
                 connection.executemany(

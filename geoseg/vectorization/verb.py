@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from geoseg.vectorization.chunk import ChunkShapes
     from geoseg.vectorization.fractions import Fractions
+    from geoseg.vectorization.neighbours import Neighbours
     from geoseg.vectorization.stream import Shapes
     from geoseg.vectorization.table import PolygonTable
 
@@ -196,6 +197,7 @@ class _Plan:
     table: PolygonTable
     simplified: bool
     fractions: Fractions | None
+    neighbours: Neighbours | None
     cut: bool
     windows: tuple[Window, ...]
     across: int
@@ -208,6 +210,7 @@ class _Plan:
         from geoseg.vectorization.coverage import Generalization
         from geoseg.vectorization.limits import cleaning_of
         from geoseg.vectorization.measure import EdgeLengths, area_unit
+        from geoseg.vectorization.neighbours import Neighbours
         from geoseg.vectorization.reproject import output_crs
         from geoseg.vectorization.slant import SlantLengths
         from geoseg.vectorization.table import PolygonTable
@@ -236,6 +239,9 @@ class _Plan:
             height = max(height, min(2 * cleaning.reach, grid.height))
         if generalization is not None:
             height, width = generalization.chunk_shape(height, width)
+        lengths = (
+            EdgeLengths.of(grid) if generalization is None else SlantLengths.of(grid, generalization.scale)
+        )
         return cls(
             classes=classes,
             source=ChunkSource(
@@ -249,11 +255,7 @@ class _Plan:
             table=PolygonTable(
                 grid=grid,
                 area_unit=unit,
-                lengths=(
-                    EdgeLengths.of(grid)
-                    if generalization is None
-                    else SlantLengths.of(grid, generalization.scale)
-                ),
+                lengths=lengths,
                 legend=classes.declared,
                 has_confidence=confidence is not None,
                 has_least=job.conf_min,
@@ -262,6 +264,7 @@ class _Plan:
                 scale=1 if generalization is None else generalization.scale,
             ),
             simplified=generalization is not None,
+            neighbours=Neighbours(lengths) if job.neighbours else None,
             fractions=_fractions(job, grid.crs if crs is None else crs),
             cut=cut,
             windows=tuple(grid.window.blocks(height, width)),
@@ -274,14 +277,22 @@ class _Plan:
     def schema(self) -> pa.Schema:
         """Columns of the rows."""
         schema = self.table.schema
+        if self.neighbours is not None:
+            from geoseg.vectorization.neighbours import with_number
+
+            schema = with_number(schema)
         return schema if self.fractions is None else self.fractions.schema(schema)
 
     def finished(self, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Rows of the table as they are written: cut at the antimeridian, with class fractions."""
+        """Rows of the table as they are written: cut at the antimeridian, numbered, with class fractions."""
         if self.cut:
             from geoseg.vectorization.dateline import cut_at_antimeridian
 
             rows = cut_at_antimeridian(rows, continuous=self.classes.grid.crs.is_geographic)
+        if self.neighbours is not None:
+            from geoseg.vectorization.neighbours import numbered
+
+            rows = numbered(rows)
         return rows if self.fractions is None else self.fractions.added(rows)
 
     def layer(self, job: VectorizeJob, totals: _Totals) -> Layer:
@@ -291,6 +302,7 @@ class _Plan:
             name=job.layer,
             crs_wkt=self.crs_wkt,
             schema=self.schema,
+            neighbours=None if self.neighbours is None else self.neighbours.table,
             pixel_metres=max(self.classes.grid.ground_size),
             style=lambda: vector_qml(self.legend(totals)),
             metadata={
@@ -374,6 +386,8 @@ def _rows(
 
     for shapes in stream_shapes(chunks(), plan.across):
         totals.add(shapes)
+        if plan.neighbours is not None:
+            plan.neighbours.add(shapes)
         yield from plan.table.batches(shapes)
 
 
