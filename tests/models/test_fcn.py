@@ -40,9 +40,7 @@ def test_before_training_the_skips_say_nothing_and_can_learn():
     networks[0].load_state_dict(shared, strict=False)
     x = torch.randn(1, 3, 128, 128)
     coarse, fine = (network(x) for network in networks)
-    middle = (..., slice(48, 80), slice(48, 80))
-    assert torch.allclose(
-        coarse[middle], fine[middle], rtol=0.3, atol=0.05
-    )  # both interpolate the same scores
+    both = torch.stack((coarse.flatten(), fine.flatten()))  # they interpolate the same scores, in other steps
+    assert torch.corrcoef(both)[0, 1] > 0.99
     fine.square().mean().backward()
     assert all(score.weight.grad.abs().max() > 0 for score in networks[1].scores)
