@@ -156,7 +156,8 @@ def _publish(preparation: Preparation, trained: Trained, team: Team) -> Bundle:
         tensor.copy_(tensor.half())  # scored are the weights as they are stored
     network = trained.network.to(team.device)
     sample = CalibrationSample.for_pixels(int(preparation.validation_pixels.sum()))
-    looked_at = _spread(cores, 48)
+    largest = max(c.window.area for c in cores)  # narrow windows at the scene's end make poor pictures
+    looked_at = _spread([c for c in cores if c.window.area == largest], 48)
     rich = [(i, pictures.classes_in(batches.core(c)[1])) for i, c in enumerate(looked_at)]
     chosen = {id(looked_at[i]) for i in pictures.pick(rich)}
     shown: list[pictures.Shown] = []

@@ -197,6 +197,7 @@ def test_it_ends_when_nothing_gets_better(tmp_path: Path) -> None:
         ({"split": {"by": "region", "columns": [0, 240]}}, "no training crop can be drawn"),
         ({"split": {"by": "region", "columns": [240, 300]}}, "no labelled pixel in the validation"),
         ({"classes": {1: "dark", 2: "middle"}}, "label values without a class: 7"),
+        ({"model": "deeplabv3plus", "batch": 1}, "a batch of 2 or more"),
     ],
 )
 def test_wrong_jobs_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any], says: str) -> None:
