@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from geoseg.errors import InputError
-from geoseg.geometry import Window
+from geoseg.geometry import Window, pixel_index
 from geoseg.raster.classmap import ClassMap
 from geoseg.vectorization.formats import GEOMETRY
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 1024
 _BLOCKS_KEPT = 64
+_ROUNDINGS = 2.0**-48
+"""Sixteen roundings of a coordinate, relative to it."""
+
 _MOST_COLUMNS = 200
 """A Shapefile has room for 255 fields."""
 
@@ -95,20 +98,15 @@ class Fractions:
         """(polygons, values) float64."""
         from exactextract import exact_extract
 
-        shapes = shapely.from_wkb(wkb)
-        other = self.raster.grid.crs
-        if not self.crs.equals(other, ignore_axis_order=True):
-            move = Transformer.from_crs(self.crs, other, always_xy=True).transform
-            shapes = shapely.transform(shapes, lambda xy: np.column_stack(move(*xy.T)))
-            wkb = shapely.to_wkb(shapes)
+        shapes = shapely.transform(shapely.from_wkb(wkb), self._in_cells)
+        wkb = shapely.to_wkb(shapes)
         out = np.zeros((len(wkb), len(self.values)))
         if not len(wkb):
             return out
         column = np.full(256, -1)
         column[list(self.values)] = np.arange(len(self.values))
         found = exact_extract(_raster_source(cells), _features(wkb), ["unique", "frac", "count"])
-        t = self.raster.grid.transform
-        whole = shapely.area(shapes) / abs(t.a * t.e)
+        whole = shapely.area(shapes)
         for k, feature in enumerate(found):
             facts = feature["properties"]
             if facts["count"]:
@@ -118,6 +116,23 @@ class Fractions:
                 # sums of the same areas in another order may pass 1 by a rounding
                 out[k, places[known]] = np.minimum(shares, 1.0)
         return out
+
+    def _in_cells(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points in columns and rows of the raster, rows counted from the south.
+
+        What lies beside a cell's edge by roundings alone is put on it: so come back polygons that were drawn
+        along the edges of cells, and exactextract would then miscount whole cells.
+        """
+        grid = self.raster.grid
+        x, y = xy.T
+        if not self.crs.equals(grid.crs, ignore_axis_order=True):
+            x, y = Transformer.from_crs(self.crs, grid.crs, always_xy=True).transform(x, y)
+        row, col = pixel_index(grid, x, y)
+        cells = np.column_stack([col, grid.height - row if grid.transform.e < 0 else row])
+        near = np.rint(cells)
+        t = grid.transform
+        slack = _ROUNDINGS * max(map(abs, grid.bounds)) / min(abs(t.a), abs(t.e))
+        return np.where(np.abs(cells - near) < slack, near, cells)
 
 
 class _Cells:
@@ -155,11 +170,10 @@ def _raster_source(cells: _Cells) -> RasterSource:
 
     class Source(RasterSource):  # type: ignore[misc]
         def res(self) -> tuple[float, float]:
-            t = cells.grid.transform
-            return abs(t.a), abs(t.e)
+            return 1.0, 1.0
 
         def extent(self) -> tuple[float, float, float, float]:
-            return cells.grid.bounds
+            return 0.0, 0.0, float(cells.grid.width), float(cells.grid.height)
 
         def srs_wkt(self) -> None:
             return

@@ -46,6 +46,23 @@ def test_fractions_on_the_same_grid_are_counts(class_map: Path, tmp_path: Path) 
     assert (frame[["frac_0", "frac_1", "frac_2"]].sum(axis=1) < 1 - 1e-3).any()  # nodata is in none of them
 
 
+def test_fractions_on_a_grid_of_odd_numbers_are_counts(tmp_path: Path) -> None:
+    """Coordinates that are no short binary numbers: a polygon's edges lie a rounding beside the pixels'."""
+    transform = Affine(231.65635826, 0, -6215047.8132, 0, -231.65635826, -1324623.4411)
+    crs = "+proj=sinu +R=6371007.181"
+    a, other = noise(150, 160, 5, classes=4, missing=0), noise(150, 160, 6)
+    a[40:110, 30:130] = 1
+    write(tmp_path / "classes.tif", a, crs=crs, transform=transform)
+    write(tmp_path / "other.tif", other, crs=crs, transform=transform, nodata=255)
+    geoseg.vectorize(tmp_path / "classes.tif", out=tmp_path / "p.parquet", fractions=tmp_path / "other.tif")
+    frame = gpd.read_parquet(tmp_path / "p.parquet")
+    pairs = zip(frame.geometry, range(len(frame)), strict=True)
+    number = rasterize(pairs, out_shape=other.shape, transform=transform, dtype="int32")
+    for value in range(3):
+        counted = np.bincount(number[other == value], minlength=len(frame)) / frame.n_pix
+        np.testing.assert_allclose(frame[f"frac_{value}"], counted, atol=1e-9)
+
+
 @pytest.mark.parametrize("south_up", [False, True])
 def test_fractions_of_a_raster_on_another_grid_are_covered_areas(
     class_map: Path, tmp_path: Path, south_up: bool
@@ -104,9 +121,7 @@ def test_fractions_do_not_depend_on_chunks_and_reach_every_format(class_map: Pat
     assert not tables[0][:, 1].any()
 
 
-def test_fractions_that_cannot_be_had(
-    class_map: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fractions_that_cannot_be_had(class_map: Path, tmp_path: Path) -> None:
     write(tmp_path / "none.tif", np.full((5, 5), 255, np.uint8), nodata=255)
     with pytest.raises(InputError, match="0 classes"):
         geoseg.vectorize(class_map, out=tmp_path / "p.gpkg", fractions=tmp_path / "none.tif")
