@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -51,3 +53,14 @@ def test_one_model_is_shown_with_text_as_it_is_written(shipped, by):
 
 def test_json_is_the_bundles_own_description(shipped):
     assert json.loads(run("show", "made", "--json")) == json.loads((shipped.path / "bundle.json").read_text())
+
+
+def test_architectures_are_listed_without_loading_torch():
+    listed = json.loads(run("architectures", "--json"))
+    assert {"name": "fcn8s", "what": "FCN-8s", "paper": "Long et al. 2015, arXiv 1411.4038"} in listed
+    assert "object-contextual" in run("architectures")
+    code = (
+        "import sys; from geoseg.cli.model import command; "
+        "command(['architectures'], standalone_mode=False); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
