@@ -173,6 +173,10 @@ def test_starting_from_a_bundle_keeps_what_it_knows(tmp_path: Path) -> None:
     assert len(train(other).bundle.legend) == 4  # the last layer is new, the rest is kept
     with pytest.raises(UsageError, match="takes other bands"):
         train({**more, "bands": [1], "out": tmp_path / "bands"})
+    bright = (image_of(stripes(160, 240)).astype(np.uint16)) * 100
+    write(Path(fields["scenes"][0]["image"]), bright)
+    with pytest.raises(InputError, match="values are scaled differently"):
+        train({**more, "out": tmp_path / "bright"})
 
 
 def test_it_ends_when_nothing_gets_better(tmp_path: Path) -> None:
