@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import pyogrio
@@ -15,6 +16,8 @@ _EQUATOR = 40_075_016.7
 _TILE_UNITS = 4096
 _FINEST, _DEFAULT_FINEST = 15, 12
 _LEVELS = 6
+_MOST_BYTES = 500_000
+"""Largest tile; web maps load several of them for each view."""
 
 
 def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
@@ -36,19 +39,23 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
             hint="pip install --upgrade pyogrio (its wheels have it), or .fgb",
         )
     finest = finest_zoom(layer.pixel_metres)
-    write_ogr(
-        path,
-        batches,
-        layer,
-        driver="PMTiles",
-        dataset_options={
-            "NAME": layer.name,
-            "DESCRIPTION": layer.metadata["description"],
-            "MINZOOM": str(max(finest - _LEVELS, 0)),
-            "MAXZOOM": str(finest),
-            "EXTENT": str(_TILE_UNITS),
-        },
-    )
+    with warnings.catch_warnings():
+        # GDAL tells of each tile that it thinned out to stay small
+        warnings.simplefilter("ignore", RuntimeWarning)
+        write_ogr(
+            path,
+            batches,
+            layer,
+            driver="PMTiles",
+            dataset_options={
+                "NAME": layer.name,
+                "DESCRIPTION": layer.metadata["description"],
+                "MINZOOM": str(max(finest - _LEVELS, 0)),
+                "MAXZOOM": str(finest),
+                "EXTENT": str(_TILE_UNITS),
+                "MAX_SIZE": str(_MOST_BYTES),
+            },
+        )
     return [(path, path.name)]
 
 

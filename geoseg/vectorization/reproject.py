@@ -77,7 +77,7 @@ def reprojected(rings: Rings, grid: Grid, crs: CRS) -> tuple[NDArray[np.float64]
 
 
 def step_of(grid: Grid) -> int:
-    """Most pixels between corners: a power of two up to 64, or 20 km; an edge bends 0.03 pixels at most."""
+    """Most pixels between corners: a power of two up to 64, or 20 km, on which an edge hardly bends."""
     longest = max(min(_STEP_PIXELS, int(_STEP_METRES / max(*grid.ground_size, 1e-9))), 1)
     return int(2 ** math.floor(math.log2(longest)))
 

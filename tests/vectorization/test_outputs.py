@@ -235,6 +235,14 @@ def test_pmtiles(tmp_path: Path) -> None:
     assert tiles[tiles.class_name == "skog"].geometry.union_all().area == pytest.approx(truth, rel=0.01)
 
 
+def test_pmtiles_of_a_busy_map_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDAL thins out full tiles with a warning, which would be an error here."""
+    monkeypatch.setattr("geoseg.vectorization.pmtiles._MOST_BYTES", 200)
+    path = write(tmp_path / "m.tif", blocks(300, 400))
+    geoseg.vectorize(path, out=tmp_path / "p.pmtiles")
+    assert (tmp_path / "p.pmtiles").stat().st_size < 100_000
+
+
 def test_pmtiles_without_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "m.tif", blocks())
     monkeypatch.setattr(pyogrio, "list_drivers", lambda: {"GPKG": "raw", "PMTiles": "r"})
