@@ -132,7 +132,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 def neighbours_name(path: Path) -> str:
     """Name of the CSV file with the neighbours beside an output; a GeoPackage holds them itself."""
-    return f"{path.stem}_neighbours.csv"
+    return f"{path.name}_neighbours.csv"
 
 
 def _write_neighbours(file: Path, table: pa.Table) -> tuple[Path, str]:
@@ -146,8 +146,10 @@ def _clear(path: Path, written: list[tuple[Path, str]]) -> None:
     """Remove journals and side files of an older output, which would be taken for the new one's."""
     for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+    names = {name for _, name in written}
+    if neighbours_name(path) not in names:
+        path.with_name(neighbours_name(path)).unlink(missing_ok=True)
     if path.suffix.lower() == ".shp":
-        names = {name for _, name in written}
         for suffix in (".qix", ".sbn", ".sbx", ".shp.xml", ".qml", ".cpg", ".prj"):
             old = path.with_suffix(suffix)
             if old.name not in names:

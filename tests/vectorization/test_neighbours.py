@@ -115,15 +115,16 @@ def test_a_file_beside_other_formats(tmp_path: Path) -> None:
     path = write(tmp_path / "m.tif", busy(), nodata=255)
     (tmp_path / "out").mkdir()
     result = geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True)
-    assert [p.name for p in result.paths] == ["p.fgb", "p_neighbours.csv"]
-    pairs = pd.read_csv(tmp_path / "out" / "p_neighbours.csv")
+    assert [p.name for p in result.paths] == ["p.fgb", "p.fgb_neighbours.csv"]
+    pairs = pd.read_csv(tmp_path / "out" / "p.fgb_neighbours.csv")
     frame = gpd.read_file(tmp_path / "out" / "p.fgb")
     np.testing.assert_allclose(pairs.border_m, in_metres(frame, pairs) / 0.9996, rtol=1e-4)
     with pytest.raises(OutputConflictError):
         geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True)
     (tmp_path / "out" / "p.fgb").unlink()
-    with pytest.raises(OutputConflictError, match="p_neighbours"):
+    with pytest.raises(OutputConflictError, match="fgb_neighbours"):
         geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True)
-    (tmp_path / "out" / "p_neighbours.csv").unlink()
-    geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb")
+    geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True, overwrite=True)
+    # numbers of an older layer would be taken for those of the new one
+    geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", overwrite=True)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["p.fgb"]
