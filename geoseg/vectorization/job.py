@@ -40,7 +40,8 @@ class VectorizeJob(Job):
     min_area
         Hectares, in the place of `min_pixels`.
     simplify
-        Tolerance in metres within which shared borders are simplified.
+        Tolerance in metres within which shared borders are simplified. Chunks then are whole numbers of 2048
+        pixels; `chunk` is rounded up.
     method
         Order in which vertices go: "visvalingam", which keeps the classes' areas, or "douglas-peucker".
     smooth

@@ -5,8 +5,8 @@ to its neighbours or nearer. That polygon lies in the triangle (a, v, b). Where 
 lies in that closed triangle no border runs through it, and two such triangles meet at most in a point, half
 way along an edge; so smoothed borders do not cross. Where one does, the vertex stays as it is. Nodes stay.
 
-a and b are no farther than twice the tolerance from v, so smoothing moves a border by less than the
-tolerance, and long straight edges stay straight.
+a and b are no farther than the tolerance from v, so smoothing moves a border by at most half of it, and long
+straight edges stay straight.
 """
 
 from __future__ import annotations
