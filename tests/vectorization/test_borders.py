@@ -257,3 +257,36 @@ def test_named_shapes(name: str, cell: int) -> None:
         polygons = np.array(polygons_of(made.rings), object)
         assert shapely.is_valid(polygons).all()
         assert shapely.coverage_is_valid(polygons)
+
+
+def test_a_node_in_the_way_keeps_a_corner_sharp() -> None:
+    """Cutting the outer corner as far as its long edges allow would run over the node one step inside."""
+    a = np.zeros((50, 50), np.uint8)
+    a[10:40, 10:40] = 1
+    a[11:39, 11] = 2
+    a[11:39, 12:39] = 3
+    for rounds in (1, 2, 3):
+        g = Generalization(down=1 / 8, across=1 / 8, thins=False, rounds=rounds)
+        polygons = in_pixels(simplified(a, g), g)
+        assert shapely.is_valid(polygons).all()
+        assert shapely.coverage_is_valid(polygons)
+        ring = next(p for p in polygons if p.bounds == (10, -40, 40, -10))
+        assert (10, -10) in ring.exterior.coords
+
+
+PINCHED = [
+    ["000000111", "100001010", "001101011", "010110001", "011010001", "111111010", "111101110", "100111101"],
+    ["111111", "110001", "110011", "101000", "000100", "010000", "111011", "010110"],
+]
+
+
+@pytest.mark.parametrize("rows", PINCHED)
+@pytest.mark.parametrize("method", ["visvalingam", "douglas-peucker"])
+@pytest.mark.parametrize("tolerance", [1.2, 4.0])
+def test_a_hole_that_begins_where_its_exterior_does(rows: list[str], method: Any, tolerance: float) -> None:
+    a = np.array([[int(v) for v in row] for row in rows], np.uint8)
+    for turned in (a, a[::-1], a[:, ::-1], a.T):
+        g = Generalization(down=1 / tolerance, across=1 / tolerance, method=method)
+        for polygon in polygons_of(simplified(np.ascontiguousarray(turned), g).rings):
+            assert polygon.is_valid
+            assert polygon.exterior.is_ccw
