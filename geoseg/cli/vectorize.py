@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     help="Which vertices go; visvalingam keeps the classes' areas. [visvalingam]",
 )
 @click.option("--smooth", type=int, help="Smooth shared borders: rounds of corner cutting, 1 to 3.")
+@click.option("--square", help="Classes whose outlines get right angles: building. Needs --simplify.")
 @click.option("--layer", help="Layer name. [landcover]")
 @click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")
 @click.option("--chunk", type=int, help="Side of one task's block. [by the map's width]")
@@ -128,5 +129,8 @@ def _show(result: Vectorization) -> None:
     console = Console()
     console.print(table)
     console.print(f"{result.polygons:,} polygons in {result.seconds:.1f} s")
+    if result.squared is not None:
+        s = result.squared
+        console.print(f"{s.outlines:,} outlines squared, IoU {s.mean_iou:.3f} (least {s.least_iou:.3f})")
     for path in result.paths:
         console.print(f"  {path}", highlight=False, soft_wrap=True)

@@ -33,12 +33,15 @@ class ChunkShapes:
         REGION array of the finished regions in order of first pixel, and their polygons.
     open_regions, pieces
         The others, and their boundary pieces; a piece's owner is the position among the open regions.
+    overlap
+        Intersection over union of every squared outline with the traced one.
     """
 
     regions: NDArray[np.void]
     rings: Rings
     open_regions: OpenRegions
     pieces: Paths
+    overlap: NDArray[np.float64]
 
 
 def shapes_of(
@@ -57,8 +60,10 @@ def shapes_of(
     )
     is_open = np.ascontiguousarray(regions["is_open"])
     paths = trace_chunk(classes, runs, is_open, row=row, col=col)
+    overlap = np.zeros(0)
     if generalization is not None:
-        paths = generalization.apply(paths, classes, row=row, col=col)
+        generalized = generalization.apply(paths, classes, row=row, col=col)
+        paths, overlap = generalized.paths, generalized.overlap
     finished = ~is_open
     rank = np.where(is_open, -1, np.cumsum(finished) - 1)
     open_rank = np.where(is_open, np.cumsum(is_open) - 1, -1).astype(np.int32)
@@ -67,6 +72,7 @@ def shapes_of(
         rings=assemble(paths, int(finished.sum()), rank),
         open_regions=OpenRegions(regions=regions[is_open], borders=borders_of(classes, runs, open_rank)),
         pieces=select_paths(paths, open_rank),
+        overlap=overlap,
     )
 
 

@@ -17,6 +17,7 @@ from geoseg.vectorization.borders import (
     KEPT,
     NODE,
     NORTH,
+    RING,
     ROUNDED,
     SOUTH,
     WEST,
@@ -26,8 +27,9 @@ from geoseg.vectorization.borders import (
 )
 from geoseg.vectorization.job import Method
 from geoseg.vectorization.seams import turn_to_smallest
-from geoseg.vectorization.smooth import cut, mark_rounded, scale_of
-from geoseg.vectorization.thin import Ledger, thin
+from geoseg.vectorization.smooth import FINEST, cut, mark_rounded, scale_of
+from geoseg.vectorization.square import SCALE, SQUARED, Squared, joined_squares, square
+from geoseg.vectorization.thin import Ledger, sides_of, thin
 from geoseg.vectorization.trace import Paths
 
 STAYS = 4
@@ -35,6 +37,22 @@ STAYS = 4
 AREA_SHARE, AREA_PIXELS = 0.002, 2.0
 """How much of its area in a cell a class may gain or lose: this share, or so many pixels if that is more."""
 _UNTOUCHED = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generalized:
+    """A chunk's boundary pieces, generalized.
+
+    Attributes
+    ----------
+    paths
+        In the place of the exact ones; points in 1 / ``Generalization.scale`` pixels.
+    overlap
+        (outlines,) float64: intersection over union of every outline that was squared with the traced one.
+    """
+
+    paths: Paths
+    overlap: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +69,8 @@ class Generalization:
         Which ones.
     rounds
         Rounds of corner cutting, 0 for none.
+    squares
+        Class numbers whose outlines get right angles where they can.
     cell
         Side of the cells that each is simplified for itself; a chunk is made of whole cells.
     """
@@ -60,10 +80,18 @@ class Generalization:
     thins: bool = True
     method: Method = "visvalingam"
     rounds: int = 0
+    squares: tuple[int, ...] = ()
     cell: int = CELL
 
     @classmethod
-    def of(cls, grid: Grid, tolerance: float | None, method: Method, rounds: int) -> Generalization | None:
+    def of(
+        cls,
+        grid: Grid,
+        tolerance: float | None,
+        method: Method,
+        rounds: int,
+        squares: tuple[int, ...] = (),
+    ) -> Generalization | None:
         """The one for a tolerance in metres on the ground at the grid's centre; None for no change.
 
         Raises
@@ -73,10 +101,11 @@ class Generalization:
         """
         if tolerance is None and rounds == 0:
             return None
-        most = np.iinfo(np.int32).max // scale_of(rounds)
+        scale = max(scale_of(rounds), SCALE if squares else 1)
+        most = np.iinfo(np.int32).max // scale
         if max(grid.shape) > most:
             raise UsageError(
-                f"{rounds} rounds of smoothing reach {most:,} pixels",
+                f"{rounds} rounds of smoothing, or right angles, reach {most:,} pixels",
                 why=f"the map has {grid.height:,} x {grid.width:,}",
                 hint="fewer rounds",
             )
@@ -88,19 +117,20 @@ class Generalization:
             thins=tolerance is not None,
             method=method,
             rounds=rounds,
+            squares=squares,
         )
 
     @property
     def scale(self) -> int:
         """Units per pixel of the points that come out."""
-        return scale_of(self.rounds)
+        return max(scale_of(self.rounds), SCALE if self.squares else 1)
 
     def chunk_shape(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of a chunk of whole cells that is at least as large as this one."""
         return -(-height // self.cell) * self.cell, -(-width // self.cell) * self.cell
 
-    def apply(self, paths: Paths, classes: NDArray[np.uint8], *, row: int, col: int) -> Paths:
-        """Boundary pieces of a chunk, simplified; points are in 1 / `scale` pixels.
+    def apply(self, paths: Paths, classes: NDArray[np.uint8], *, row: int, col: int) -> Generalized:
+        """Boundary pieces of a chunk, simplified.
 
         Parameters
         ----------
@@ -111,17 +141,21 @@ class Generalization:
         row, col
             Scene position of the chunk's first pixel, on the lattice of cells.
         """
-        corners = self._corners(np.ascontiguousarray(classes))
+        corners, squared = self._corners(np.ascontiguousarray(classes))
         points, offsets, last = _redraw(
-            paths.points, paths.offsets, paths.first, paths.last, corners, row, col, *self._how()
+            (paths.points, paths.offsets, paths.first, paths.last),
+            corners,
+            (squared.corners, squared.offsets, squared.first),
+            row,
+            col,
+            (self.rounds, self.scale, self.down, self.across),
         )
-        return Paths(points=points, offsets=offsets, owner=paths.owner, first=paths.first, last=last)
+        redrawn = Paths(points=points, offsets=offsets, owner=paths.owner, first=paths.first, last=last)
+        return Generalized(paths=redrawn, overlap=squared.overlap)
 
-    def _how(self) -> tuple[int, int, float, float]:
-        return self.rounds, self.scale, self.down, self.across
-
-    def _corners(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bits of the chunk's corners, with the vertices that stay."""
+    def _corners(self, classes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Squared]:
+        """Bits of the chunk's corners, with the vertices that stay, and what is drawn in their place."""
+        parts: list[Squared] = []
         corners = mark_corners(classes, self.cell)
         height, width = corners.shape[0] - 1, corners.shape[1] - 1
         for r in range(0, height, self.cell):
@@ -139,9 +173,22 @@ class Generalization:
                         across=self.across,
                         peucker=self.method == "douglas-peucker",
                     )
+                if self.squares:
+                    parts.append(
+                        square(
+                            corners,
+                            chains,
+                            kept,
+                            (chains.kind == RING) & np.isin(sides_of(classes, chains)[1], self.squares),
+                            edges,
+                            down=self.down,
+                            across=self.across,
+                            scale=self.scale,
+                        )
+                    )
                 if self.rounds:
                     mark_rounded(corners, chains, kept, down=self.down, across=self.across)
-        return corners
+        return corners, joined_squares(parts)
 
     def _ledger(self, classes: NDArray[np.uint8], chains: Chains, edges: tuple[int, int, int, int]) -> Ledger:
         """Areas are kept in the order of Visvalingam; Douglas and Peucker's choice is left as it is known."""
@@ -151,16 +198,23 @@ class Generalization:
 
 
 @njit(nogil=True, cache=True)
-def _redraw(points, offsets, first, last, corners, row, col, rounds, scale, down, across):  # type: ignore[no-untyped-def]
+def _redraw(paths, corners, squared, row, col, how):  # type: ignore[no-untyped-def]
     """(points, offsets, last) of the same paths over the vertices that stay."""
-    paths = first.shape[0]
-    out, out_offsets = np.empty((points.shape[0] + 64, 2), np.int32), np.zeros(paths + 1, np.int64)
+    points, offsets, first, last = paths
+    rounds, scale, down, across = how
+    finer = scale // (1 << (FINEST + 2 * rounds))
+    count = first.shape[0]
+    out, out_offsets = np.empty((points.shape[0] + 64, 2), np.int32), np.zeros(count + 1, np.int64)
     out_last = last.copy()
     line = np.empty((256, 2), np.int64)
     n = np.int64(0)
-    for i in range(paths):
+    for i in range(count):
         begin, end = offsets[i], offsets[i + 1]
         is_ring = first[i] < 0
+        if is_ring and corners[points[begin, 0] - row, points[begin, 1] - col] & SQUARED:
+            out, n = _drawn(out, n, points, begin, corners, squared, row, col, scale)
+            out_offsets[i + 1] = n
+            continue
         line, size = _vertices(points, begin, end, is_ring, corners, row, col, line)
         if n + (size << rounds) > out.shape[0]:
             out = _grown(out, max(n + (size << rounds), out.shape[0] * 3 // 2), n)
@@ -174,8 +228,8 @@ def _redraw(points, offsets, first, last, corners, row, col, rounds, scale, down
                 if bits & ROUNDED and rounds > 0:
                     n = cut(out, n, p, v, after, rounds, down, across)
                     for m in range(n - (1 << rounds), n):
-                        out[m, 0] += row * scale
-                        out[m, 1] += col * scale
+                        out[m, 0] = out[m, 0] * finer + row * scale
+                        out[m, 1] = out[m, 1] * finer + col * scale
                     continue
                 if _passes(bits) and (v[0] - p[0]) * (after[1] - v[1]) == (v[1] - p[1]) * (after[0] - v[0]):
                     continue
@@ -187,6 +241,24 @@ def _redraw(points, offsets, first, last, corners, row, col, rounds, scale, down
             out_last[i] |= STAYS
         out_offsets[i + 1] = n
     return out[:n].copy(), out_offsets, out_last
+
+
+@njit(nogil=True, cache=True)
+def _drawn(out, n, points, begin, corners, squared, row, col, scale):  # type: ignore[no-untyped-def]
+    """(out, end) with the squared ring that begins at the corner points[begin]."""
+    ring, offsets, first = squared
+    r, c = points[begin, 0] - row, points[begin, 1] - col
+    k = np.searchsorted(first, np.int64(r) * corners.shape[1] + c)
+    size = offsets[k + 1] - offsets[k]
+    if n + size > out.shape[0]:
+        out = _grown(out, max(n + size, out.shape[0] * 3 // 2), n)
+    # chains of rings leave their smallest corner eastwards
+    turned = points[begin + 1, 0] != points[begin, 0]
+    for j in range(size):
+        at = offsets[k] + (size - 1 - j if turned else j)
+        out[n + j, 0], out[n + j, 1] = ring[at, 0] + row * scale, ring[at, 1] + col * scale
+    turn_to_smallest(out, n, n + size)
+    return out, n + size
 
 
 @njit(nogil=True, cache=True, inline="always")

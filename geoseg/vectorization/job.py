@@ -46,6 +46,8 @@ class VectorizeJob(Job):
         Order in which vertices go: "visvalingam", which keeps the classes' areas, or "douglas-peucker".
     smooth
         Rounds of corner cutting, up to 3.
+    square
+        Classes whose outlines get right angles where they stand alone, by number or name; needs `simplify`.
     layer
         Layer name, where the format has layers.
     crs
@@ -78,6 +80,7 @@ class VectorizeJob(Job):
     simplify: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     method: Method = "visvalingam"
     smooth: Annotated[int, Field(ge=0, le=3)] = 0
+    square: tuple[int | str, ...] = ()
     layer: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\"'`\\/]+$")] = "landcover"
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
@@ -100,7 +103,13 @@ class VectorizeJob(Job):
             raise ValueError("min_pixels and min_area exclude each other")
         return self
 
-    @field_validator("only", mode="before")
+    @model_validator(mode="after")
+    def _thinned_first(self) -> VectorizeJob:
+        if self.square and self.simplify is None:
+            raise ValueError("square needs simplify: right angles are laid along simplified borders")
+        return self
+
+    @field_validator("only", "square", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Classes given as one text, ``forest,water``."""

@@ -20,13 +20,14 @@ from geoseg.vectorization.thin import holds_vertex
 
 MOST_ROUNDS = 3
 """Rounds of corner cutting; each doubles the vertices."""
-_FINEST = 5
+FINEST = 5
+"""Most halvings of an edge for the place where its corner is cut."""
 _REACH = 1.0
 
 
 def scale_of(rounds: int) -> int:
     """Units per pixel in which corners cut this often are whole numbers."""
-    return 1 << (_FINEST + 2 * rounds) if rounds else 1
+    return 1 << (FINEST + 2 * rounds) if rounds else 1
 
 
 def mark_rounded(
@@ -50,7 +51,7 @@ def mark_rounded(
 
 @njit(nogil=True, cache=True)
 def _mark_rounded(corners, rows, cols, offsets, kind, kept, down, across):  # type: ignore[no-untyped-def]
-    unit = np.int64(1) << _FINEST
+    unit = np.int64(1) << FINEST
     for k in range(kind.shape[0]):
         vertices = offsets[k] + np.flatnonzero(kept[offsets[k] : offsets[k + 1]])
         count = vertices.shape[0]
@@ -62,8 +63,8 @@ def _mark_rounded(corners, rows, cols, offsets, kind, kept, down, across):  # ty
             one, two = cut_of(pr, pc, down, across), cut_of(nr, nc, down, across)
             if one < 0 or two < 0 or pr * nc == pc * nr:
                 continue
-            a = (r * unit + (pr << (_FINEST - one)), c * unit + (pc << (_FINEST - one)))
-            b = (r * unit + (nr << (_FINEST - two)), c * unit + (nc << (_FINEST - two)))
+            a = (r * unit + (pr << (FINEST - one)), c * unit + (pc << (FINEST - one)))
+            b = (r * unit + (nr << (FINEST - two)), c * unit + (nc << (FINEST - two)))
             if not holds_vertex(corners, a, (r * unit, c * unit), b, unit, 1):
                 corners[r, c] |= ROUNDED
 
@@ -72,7 +73,7 @@ def _mark_rounded(corners, rows, cols, offsets, kind, kept, down, across):  # ty
 def cut_of(dr, dc, down, across):  # type: ignore[no-untyped-def]
     """How often to halve the edge (dr, dc) for its cut to be within reach; -1 where that takes too often."""
     length = (dr * down) ** 2 + (dc * across) ** 2
-    for halvings in range(1, _FINEST + 1):
+    for halvings in range(1, FINEST + 1):
         length /= 4.0
         if length <= _REACH * _REACH:
             return halvings
@@ -83,11 +84,11 @@ def cut_of(dr, dc, down, across):  # type: ignore[no-untyped-def]
 def cut(out, at, p, v, n, rounds, down, across):  # type: ignore[no-untyped-def]
     """Write the 2**rounds points that replace v between its neighbours, in units of `scale_of`; the end."""
     pr, pc, nr, nc = p[0] - v[0], p[1] - v[1], n[0] - v[0], n[1] - v[1]
-    one = _FINEST - cut_of(pr, pc, down, across)
-    two = _FINEST - cut_of(nr, nc, down, across)
+    one = FINEST - cut_of(pr, pc, down, across)
+    two = FINEST - cut_of(nr, nc, down, across)
     ar, ac, br, bc = pr << one, pc << one, nr << two, nc << two
     pieces = np.int64(1) << rounds
-    whole = pieces * pieces << _FINEST
+    whole = pieces * pieces << FINEST
     for i in range(pieces):
         # the parabola's blossom at i / pieces and (i + 1) / pieces, with v as origin
         s = (pieces - i) * (pieces - i - 1)

@@ -66,7 +66,7 @@ class Ledger:
         held = np.bincount(classes[row + 1 : row_end + 1, col + 1 : col_end + 1].ravel(), minlength=256)
         most = np.maximum(2 * share * held, 2 * pixels).astype(np.int64)
         most[NODATA] = np.iinfo(np.int64).max
-        left, right = _sides(classes, chains.rows, chains.cols, chains.offsets)
+        left, right = sides_of(classes, chains)
         return cls(left=left, right=right, most=most)
 
     @classmethod
@@ -74,6 +74,12 @@ class Ledger:
         """The one that allows everything."""
         side = np.zeros(chains, np.uint8)
         return cls(left=side, right=side, most=np.full(256, np.iinfo(np.int64).max))
+
+
+def sides_of(classes: NDArray[np.uint8], chains: Chains) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(left, right) classes of every chain, in its direction."""
+    left, right = _sides(classes, chains.rows, chains.cols, chains.offsets)
+    return left, right
 
 
 @njit(nogil=True, cache=True)

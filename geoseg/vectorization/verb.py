@@ -83,6 +83,23 @@ class ClassTotal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SquareTotal:
+    """Outlines that got right angles.
+
+    Attributes
+    ----------
+    outlines
+        Their number.
+    mean_iou, least_iou
+        Intersection over union with the traced outlines.
+    """
+
+    outlines: int
+    mean_iou: float
+    least_iou: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vectorization:
     """What a vectorization made.
 
@@ -98,6 +115,8 @@ class Vectorization:
         Time taken.
     notes
         What the user should know.
+    squared
+        What `square` did; None where it was not asked for, or nothing could be squared.
     """
 
     path: Path
@@ -105,6 +124,7 @@ class Vectorization:
     classes: tuple[ClassTotal, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    squared: SquareTotal | None = None
 
     @property
     def polygons(self) -> int:
@@ -185,6 +205,7 @@ def run_vectorize(
         classes=totals.by_class(plan.table),
         seconds=time.monotonic() - started,
         notes=plan.notes,
+        squared=totals.squared(),
     )
 
 
@@ -232,7 +253,9 @@ class _Plan:
         cut = wanted is not None and wanted.is_geographic
         crs = None if wanted is None or wanted.equals(grid.crs, ignore_axis_order=True) else wanted
         cleaning = cleaning_of(job, grid, unit)
-        generalization = Generalization.of(grid, job.simplify, job.method, job.smooth)
+        generalization = Generalization.of(
+            grid, job.simplify, job.method, job.smooth, _chosen(job, classes.declared, job.square) or ()
+        )
         height, width = chunk_shape(grid.height, grid.width, job.chunk)
         if job.chunk is None and cleaning.reach:
             # what lies around a chunk is read and cleaned with it: a chunk much smaller than that is waste
@@ -248,7 +271,7 @@ class _Plan:
                 classes=classes,
                 confidence=confidence,
                 area_unit=unit,
-                only=_chosen(job, classes.declared),
+                only=_chosen(job, classes.declared, job.only),
                 cleaning=cleaning,
                 generalization=generalization,
             ),
@@ -332,6 +355,19 @@ class _Totals:
         self.polygons = np.zeros(256, np.int64)
         self.pixels = np.zeros(256, np.int64)
         self.area = np.zeros(256, np.int64)
+        self._squared, self._overlap, self._least = 0, 0.0, 1.0
+
+    def add_squared(self, overlap: np.ndarray) -> None:
+        if len(overlap):
+            self._squared += len(overlap)
+            self._overlap += float(overlap.sum())
+            self._least = min(self._least, float(overlap.min()))
+
+    def squared(self) -> SquareTotal | None:
+        if self._squared == 0:
+            return None
+        mean = self._overlap / self._squared
+        return SquareTotal(outlines=self._squared, mean_iou=mean, least_iou=self._least)
 
     def add(self, shapes: Shapes) -> None:
         regions, ids = shapes.regions, shapes.regions["class_id"]
@@ -382,7 +418,9 @@ def _rows(
             if progress is not None:
                 total = plan.classes.grid.height * plan.classes.grid.width
                 progress(VectorizeProgress(done=done[0], total=total, polygons=int(totals.polygons.sum())))
-            yield outcome.result()
+            chunk = outcome.result()
+            totals.add_squared(chunk.overlap)
+            yield chunk
 
     for shapes in stream_shapes(chunks(), plan.across):
         totals.add(shapes)
@@ -410,18 +448,20 @@ def chunk_shape(height: int, width: int, chunk: int | None = None) -> tuple[int,
     return max(rows, _FEWEST_ROWS), columns
 
 
-def _chosen(job: VectorizeJob, legend: Legend | None) -> tuple[int, ...] | None:
-    """Class numbers of `only`."""
-    if not job.only:
+def _chosen(
+    job: VectorizeJob, legend: Legend | None, values: tuple[int | str, ...]
+) -> tuple[int, ...] | None:
+    """Class numbers of an option that names classes; None where it names none."""
+    if not values:
         return None
     if legend is None:
-        names = [v for v in job.only if isinstance(v, str)]
+        names = [v for v in values if isinstance(v, str)]
         if names:
             raise UsageError(
                 f"class {names[0]!r} is a name, and the map has none", where=job.classes, hint="its number"
             )
-        return tuple(sorted({int(v) for v in job.only}))
-    return tuple(sorted({legend.find(v).id for v in job.only}))
+        return tuple(sorted({int(v) for v in values}))
+    return tuple(sorted({legend.find(v).id for v in values}))
 
 
 def _confidence(job: VectorizeJob, classes: ClassMap) -> tuple[Scene | None, list[str]]:

@@ -89,6 +89,7 @@ def ways(draw: st.DrawFn, **fixed: Any) -> Ways:
         "method": draw(st.sampled_from(["visvalingam", "douglas-peucker"])),
         "thins": draw(st.sampled_from([True, True, True, False])),
         "cell": draw(st.sampled_from([1, 2, 3, 5, 8, 17, 64])),
+        "squares": draw(st.sampled_from([(), (), (1,), (0, 2)])),
         **fixed,
     }
     squash = draw(st.sampled_from([1.0, 1.0, 0.6]))
@@ -164,7 +165,7 @@ def edges_on_the_frame(edges: np.ndarray, shape: tuple[int, ...], scale: int) ->
 
 
 @settings(max_examples=60)
-@given(a=rough_maps(), way=ways())
+@given(a=rough_maps(), way=ways(squares=()))
 def test_no_border_moves_farther_than_stated(a: np.ndarray, way: Ways) -> None:
     made, exact = simplified(a, way.g), simplified(a, None)
     thinning = way.tolerance if way.g.thins else 0.0
@@ -176,7 +177,7 @@ def test_no_border_moves_farther_than_stated(a: np.ndarray, way: Ways) -> None:
 
 
 @settings(max_examples=60)
-@given(a=rough_maps(), way=ways(rounds=0, cell=64))
+@given(a=rough_maps(), way=ways(rounds=0, cell=64, squares=()))
 def test_vertices_are_exact_corners_and_never_more(a: np.ndarray, way: Ways) -> None:
     made = simplified(a, way.g)
     noded = simplified(a, Generalization(down=1, across=1, thins=False, cell=way.g.cell))
