@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,8 @@ from geoseg.raster.scene import Scene
 from geoseg.raster.store import WorkStore
 
 CLASSES, CONFIDENCE = "classes", "confidence"
+
+_Maps = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # labels and confidence of the chunk, filled in place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +137,9 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
         if not str(identity.get("device", "")).startswith("cpu"):
             identity["batch"] = request.batch  # on a GPU the batch's shape chooses the kernels
         _fill_invalid(pixels, valid, request.fill)
-        run = _blend if request.plan.stitch == "blend" else _crop
-        run(engine, request, chunk, tiles, pixels, halo, labels, confidence)
+        stitch = _blend if request.plan.stitch == "blend" else _crop
+        cutter = _Cutter(plan=request.plan, batch=request.batch, pixels=pixels, halo=halo)
+        stitch(engine, cutter, tiles, chunk.window, (labels, confidence))
         labels[~wanted] = NODATA
         confidence[~wanted] = NO_CONFIDENCE
     store = WorkStore.open(request.store)
@@ -180,34 +184,44 @@ def _cast(value: float, dtype: np.dtype[Any]) -> Any:
     return min(max(round(value), info.min), info.max)
 
 
-def _crop(
-    engine: Engine,
-    request: ChunkRequest,
-    chunk: Chunk,
-    tiles: list[Tile],
-    pixels: NDArray[Any],
-    halo: Window,
-    labels: NDArray[np.uint8],
-    confidence: NDArray[np.uint8],
-) -> None:
-    for group in batches(tiles, request.batch):
-        got_labels, got_confidence = engine.classify(_stack(group, request, pixels, halo))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cutter:
+    """Tiles of one chunk as batches of always the same shape, which is part of what makes labels repeatable.
+
+    Attributes
+    ----------
+    pixels, halo
+        What was read, and where it lies.
+    """
+
+    plan: TilePlan
+    batch: int
+    pixels: NDArray[Any]
+    halo: Window
+
+    def batches(self, tiles: list[Tile]) -> Iterator[tuple[list[Tile], NDArray[Any]]]:
+        """(tiles, raw (N, C, T, T)); what is missing in the last batch is zeros."""
+        for group in batches(tiles, self.batch):
+            stacked = np.zeros(
+                (self.batch, len(self.pixels), self.plan.tile, self.plan.tile), self.pixels.dtype
+            )
+            for i, tile in enumerate(group):
+                stacked[i] = cut_tile(self.pixels, self.halo, tile, self.plan)
+            yield group, stacked
+
+
+def _crop(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
+    labels, confidence = maps
+    for group, raw in cutter.batches(tiles):
+        got_labels, got_confidence = engine.classify(raw)
         for i, tile in enumerate(group):
-            inside, target = tile.core.slices_in(tile.window), tile.core.slices_in(chunk.window)
+            inside, target = tile.core.slices_in(tile.window), tile.core.slices_in(window)
             labels[target] = got_labels[i][inside]
             confidence[target] = got_confidence[i][inside]
 
 
-def _blend(
-    engine: Engine,
-    request: ChunkRequest,
-    chunk: Chunk,
-    tiles: list[Tile],
-    pixels: NDArray[Any],
-    halo: Window,
-    labels: NDArray[np.uint8],
-    confidence: NDArray[np.uint8],
-) -> None:
+def _blend(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
+    labels, confidence = maps
     ids = np.asarray(engine.legend.ids, np.uint8)
     accumulator: BlendAccumulator | None = None
     by_row: dict[int, list[Tile]] = {}
@@ -215,24 +229,15 @@ def _blend(
         by_row.setdefault(tile.row, []).append(tile)
     for row, in_row in sorted(by_row.items()):
         if accumulator is None:
-            accumulator = BlendAccumulator(request.plan, chunk.window, len(ids))
-        for group in batches(in_row, request.batch):
-            probabilities = engine.probabilities(_stack(group, request, pixels, halo))
+            accumulator = BlendAccumulator(cutter.plan, window, len(ids))
+        for group, raw in cutter.batches(in_row):
+            probabilities = engine.probabilities(raw)
             for i, tile in enumerate(group):
                 accumulator.add(tile, probabilities[i])
         last = row + 1 not in by_row  # a gap of skipped tiles ends the sums just as the chunk's end does
         done, sums = accumulator.finish_row(last=last)
         if done:
-            target = done.slices_in(chunk.window)
+            target = done.slices_in(window)
             labels[target], confidence[target] = decide(sums, ids)
         if last:
             accumulator = None
-
-
-def _stack(group: list[Tile], request: ChunkRequest, pixels: NDArray[Any], halo: Window) -> NDArray[Any]:
-    """Batch (N, C, T, T) of always the same shape: what is missing at the end is filled with zeros."""
-    side = request.plan.tile
-    stacked = np.zeros((request.batch, len(pixels), side, side), pixels.dtype)
-    for i, tile in enumerate(group):
-        stacked[i] = cut_tile(pixels, halo, tile, request.plan)
-    return stacked
