@@ -62,6 +62,7 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
     batches = Batches(preparation, rank=team.rank, world=team.world)
     loss = build_loss(job, _class_weights(preparation, device))
     autocast = choose_precision(job.precision, device) == "bf16"
+    auxiliary = float(getattr(network, "auxiliary_weight", 0.0))
     running: list[float] = []
     started, before = time.monotonic(), progress.seconds
     end = progress.step if progress.ended else job.steps
@@ -72,8 +73,11 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
         for group in optimiser.param_groups:
             group["lr"] = rate
         x = pixels.to(device).contiguous(memory_format=torch.channels_last)
-        logits = _forward(wrapped, x, autocast=autocast)
-        value = loss(logits.float(), labels.to(device))
+        outputs = _forward(wrapped, x, autocast=autocast, auxiliary=auxiliary > 0)
+        truth = labels.to(device)
+        value = loss(outputs[0].float(), truth)
+        for more in outputs[1:]:
+            value = value + auxiliary * loss(more.float(), truth)
         if not torch.isfinite(value):
             raise InputError(
                 f"the loss is not finite at step {step + 1}",
@@ -134,11 +138,13 @@ def _start_from(network: nn.Module, bundle: Bundle) -> None:
     network.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in weights.items()})
 
 
-def _forward(network: nn.Module, x: Tensor, *, autocast: bool = False) -> Tensor:
-    """Logits; errors that a job can mend say how."""
+def _forward(
+    network: nn.Module, x: Tensor, *, autocast: bool = False, auxiliary: bool = False
+) -> tuple[Tensor, ...]:
+    """Logits, and with `auxiliary` those of the network's second head; errors that a job can mend say how."""
     try:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
-            logits: Tensor = network(x)
+            outputs: tuple[Tensor, ...] = network(x, auxiliary=True) if auxiliary else (network(x),)
     except torch.OutOfMemoryError as error:
         raise ResourceError(
             "out of memory on the device", why=str(error).splitlines()[0], hint="a smaller batch or crop"
@@ -149,13 +155,13 @@ def _forward(network: nn.Module, x: Tensor, *, autocast: bool = False) -> Tensor
             why=str(error).splitlines()[0],
             hint="a batch of 2 or more, or a larger crop",
         ) from error
-    return logits
+    return outputs
 
 
 def _check_output(network: nn.Module, preparation: Preparation, crop: int) -> None:
     network.train(False)
     with torch.no_grad():
-        found = _forward(network, torch.zeros(1, len(preparation.contract.bands), crop, crop)).shape
+        found = _forward(network, torch.zeros(1, len(preparation.contract.bands), crop, crop))[0].shape
     if found != (1, len(preparation.legend), crop, crop):
         raise InputError(
             "the network does not fit the crops",
