@@ -14,7 +14,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _PREDICTION = (
     click.option(
-        "--model", required=True, help="Name of a shipped model (geoseg model list) or a bundle folder."
+        "--model",
+        multiple=True,
+        required=True,
+        help="Name of a shipped model (geoseg model list) or a bundle folder. Given again: averaged.",
+    ),
+    click.option(
+        "--tta",
+        type=click.Choice(["none", "flips", "d4"]),
+        default="none",
+        show_default=True,
+        help="Average each tile's views: 4 flips, or all 8 symmetries. Costs as many passes.",
     ),
     click.option(
         "--bands", help="Scene bands in the model's order: numbers from 1, or names. Example: 3,2,1"
@@ -57,4 +67,6 @@ def split_where(options: dict[str, Any]) -> tuple[Where, dict[str, Any]]:
 
     fields = dict(options)
     where = Where.parse(fields.pop("workers"), fields.pop("scheduler"), fields.pop("threads"))
+    if len(fields["model"]) == 1:
+        (fields["model"],) = fields["model"]
     return where, {key: value for key, value in fields.items() if value is not None}

@@ -12,6 +12,7 @@ from geoseg.cli.progress import show_notes
 if TYPE_CHECKING:
     from geoseg.execution import Where
     from geoseg.prediction.job import PredictJob
+    from geoseg.prediction.plan import Preparation
 
 
 @click.command(name="plan")
@@ -42,26 +43,46 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
 
     preparation = prepare(job)
     cost = forecast(preparation, where, probe=probe)
-    tiling, scene, bundle = preparation.tiling, preparation.scene, preparation.bundle
+    tiling, scene, ensemble = preparation.tiling, preparation.scene, preparation.ensemble
+    networks = "the network" if len(ensemble.bundles) == 1 else f"the {len(ensemble.bundles)} networks"
     table = Table(show_header=False, box=None, pad_edge=False)
     rows = {
         "scene": describe_grid(scene.grid),
         "bands": f"{scene.count} x {scene.dtype}: {', '.join(scene.band_names)}",
-        "model": f"{bundle.name} {bundle.version}: {', '.join(bundle.legend.names)}",
+        "model": f"{' + '.join(f'{b.name} {b.version}' for b in ensemble.bundles)}: "
+        f"{', '.join(ensemble.legend.names)}",
         "tiles": f"{tiling.forward_tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, "
         f"{tiling.stitch}, {preparation.batch} per forward pass",
-        "cost": f"{tiling.forward_ratio:.3f} forward-pixels per scene-pixel",
+        "cost": _cost(preparation),
         "chunks": f"{tiling.chunks:,} of {tiling.chunk} pixels",
         "memory": f"{cost.memory / 1e6:,.0f} MB per worker"
-        + ("" if cost.engine_memory is None else f", and {cost.engine_memory / 1e6:,.0f} MB for the network"),
+        + ("" if cost.engine_memory is None else f", and {cost.engine_memory / 1e6:,.0f} MB for {networks}"),
         "disk": f"at most {cost.disk / 1e6:,.1f} MB",
     }
     if cost.engine is not None and cost.seconds is not None:
         speed = scene.grid.height * scene.grid.width / max(cost.seconds, 1e-9) / 1e6
-        rows["engine"] = ", ".join(f"{k} {v}" for k, v in cost.engine.items() if k != "bundle")
+        rows["engine"] = _engine(cost.engine)
         rows["time"] = f"{_duration(cost.seconds)} ({speed:.2f} Mpx/s, one tile timed)"
     for key, value in rows.items():
         table.add_row(key, value)
     Console().print(table, highlight=False)
     show_notes(preparation.notes)
     check_resources(preparation, where)
+
+
+def _cost(preparation: Preparation) -> str:
+    """Forward-pixels per scene-pixel, and what they are the product of."""
+    models = len(preparation.ensemble.bundles)
+    views = preparation.ensemble.forwards // models
+    factors = [f"{preparation.tiling.forward_ratio:.3f}"]
+    factors += [f"{models} models"] if models > 1 else []
+    factors += [f"{views} views"] if views > 1 else []
+    total = f"{preparation.forward_ratio:.3f} forward-pixels per scene-pixel"
+    return total if len(factors) == 1 else f"{total} ({' x '.join(factors)})"
+
+
+def _engine(identity: dict[str, Any]) -> str:
+    """Identity of an engine in words; of an average, that of its members."""
+    members = identity.get("members", [identity])
+    values = {key: dict.fromkeys(str(m.get(key)) for m in members) for key in members[0] if key != "bundle"}
+    return ", ".join(f"{key} {' / '.join(found)}" for key, found in values.items())

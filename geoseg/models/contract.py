@@ -108,6 +108,11 @@ class InputContract:
         return tuple(band.name for band in self.bands)
 
     @property
+    def plain_band_names(self) -> tuple[str, ...]:
+        """The same in one spelling, ``B04`` as ``red``: what two contracts are compared by."""
+        return tuple(_plain(band.name) for band in self.bands)
+
+    @property
     def fill(self) -> tuple[float, ...]:
         """Raw value per band that normalises to zero: what an invalid pixel is replaced with."""
         return tuple((m - self.offset) / self.scale for m in self.mean)

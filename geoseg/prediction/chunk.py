@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import Engine, Precision, open_engine
+from geoseg.engines.engine import Engine, Precision
+from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.views import Tta
 from geoseg.errors import InputError
 from geoseg.geometry import Chunk, Tile, TilePlan, Window
 from geoseg.legend import NODATA
-from geoseg.models.bundle import load_bundle
 from geoseg.prediction.stitch import NO_CONFIDENCE, BlendAccumulator, batches, cut_tile, decide
 from geoseg.raster.burn import burn_mask
 from geoseg.raster.scene import Scene
@@ -29,18 +30,19 @@ _Maps = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # labels and confidence of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest:
-    """What a worker needs to open the engine: a path and a digest travel, never weights.
+    """What a worker needs to open the engine: paths and digests travel, never weights.
 
     Attributes
     ----------
-    bundle
-        Folder or name of the bundle.
-    digest
-        Its digest as the driver saw it; another one on the worker is refused.
+    bundles
+        Folder or name of every bundle.
+    digests
+        Their digests as the driver saw them; others on the worker are refused.
     """
 
-    bundle: str
-    digest: str
+    bundles: tuple[str, ...]
+    digests: tuple[str, ...]
+    tta: Tta
     device: str
     precision: Precision
     threads: int
@@ -54,8 +56,6 @@ class ChunkRequest:
     ----------
     aoi
         Polygons of the area of interest in global pixel coordinates; None means everywhere.
-    fill
-        Raw value of each band for pixels without data: the band's mean, zero to the network.
     batch
         Tiles per forward pass.
     """
@@ -64,7 +64,6 @@ class ChunkRequest:
     plan: TilePlan
     engine: EngineRequest
     store: Path
-    fill: tuple[float, ...]
     batch: int
     aoi: tuple[Any, ...] | None = None
 
@@ -80,7 +79,7 @@ class ChunkRecord:
     counts
         Pixels of each label that occurs, nodata included.
     tiles
-        Forward passes asked of the engine, padding of the last batch left out.
+        Tiles given to the engine, padding of the last batch left out.
     skipped
         Tiles without a valid pixel in their core.
     seconds
@@ -106,15 +105,16 @@ def engine_for(request: EngineRequest) -> Engine:
     InputError
         The bundle here is not the one that the run was started with.
     """
-    bundle = load_bundle(request.bundle)
-    if bundle.digest != request.digest:
-        raise InputError(
-            "the model changed since the run was started",
-            where=request.bundle,
-            why=f"digest {bundle.digest[:12]}, expected {request.digest[:12]}",
-            hint="the original bundle, or --overwrite to start again",
-        )
-    return open_engine(bundle, device=request.device, precision=request.precision, threads=request.threads)
+    ensemble = Ensemble.load(request.bundles, tta=request.tta)
+    for named, bundle, expected in zip(request.bundles, ensemble.bundles, request.digests, strict=True):
+        if bundle.digest != expected:
+            raise InputError(
+                "the model changed since the run was started",
+                where=named,
+                why=f"digest {bundle.digest[:12]}, expected {expected[:12]}",
+                hint="the original bundle, or --overwrite to start again",
+            )
+    return ensemble.open(device=request.device, precision=request.precision, threads=request.threads)
 
 
 def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
@@ -136,9 +136,8 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
         identity = dict(engine.identity)
         if not str(identity.get("device", "")).startswith("cpu"):
             identity["batch"] = request.batch  # on a GPU the batch's shape chooses the kernels
-        _fill_invalid(pixels, valid, request.fill)
         stitch = _blend if request.plan.stitch == "blend" else _crop
-        cutter = _Cutter(plan=request.plan, batch=request.batch, pixels=pixels, halo=halo)
+        cutter = _Cutter(plan=request.plan, batch=request.batch, pixels=pixels, valid=valid, halo=halo)
         stitch(engine, cutter, tiles, chunk.window, (labels, confidence))
         labels[~wanted] = NODATA
         confidence[~wanted] = NO_CONFIDENCE
@@ -168,52 +167,38 @@ def _deserves(tile: Tile, plan: TilePlan, chunk: Chunk, wanted: NDArray[np.bool_
     return bool(wanted[decides.slices_in(chunk.window)].any())
 
 
-def _fill_invalid(pixels: NDArray[Any], valid: NDArray[np.bool_], fill: tuple[float, ...]) -> None:
-    """Give invalid pixels each band's mean, so that no collar or NaN reaches the network."""
-    if valid.all():
-        return
-    invalid = ~valid
-    for band, value in zip(pixels, fill, strict=True):
-        band[invalid] = _cast(value, band.dtype)
-
-
-def _cast(value: float, dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "f":
-        return value
-    info = np.iinfo(dtype)
-    return min(max(round(value), info.min), info.max)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cutter:
     """Tiles of one chunk as batches of always the same shape, which is part of what makes labels repeatable.
 
     Attributes
     ----------
-    pixels, halo
-        What was read, and where it lies.
+    pixels, valid, halo
+        What was read (C, h, w), which of it is data (h, w), and where it lies.
     """
 
     plan: TilePlan
     batch: int
     pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
     halo: Window
 
-    def batches(self, tiles: list[Tile]) -> Iterator[tuple[list[Tile], NDArray[Any]]]:
-        """(tiles, raw (N, C, T, T)); what is missing in the last batch is zeros."""
+    def batches(self, tiles: list[Tile]) -> Iterator[tuple[list[Tile], NDArray[Any], NDArray[np.bool_]]]:
+        """(tiles, raw (N, C, T, T), valid (N, T, T)); what is missing in the last batch is zeros."""
+        side = self.plan.tile
         for group in batches(tiles, self.batch):
-            stacked = np.zeros(
-                (self.batch, len(self.pixels), self.plan.tile, self.plan.tile), self.pixels.dtype
-            )
+            raw = np.zeros((self.batch, len(self.pixels), side, side), self.pixels.dtype)
+            valid = np.ones((self.batch, side, side), np.bool_)
             for i, tile in enumerate(group):
-                stacked[i] = cut_tile(self.pixels, self.halo, tile, self.plan)
-            yield group, stacked
+                raw[i] = cut_tile(self.pixels, self.halo, tile, self.plan)
+                (valid[i],) = cut_tile(self.valid[None], self.halo, tile, self.plan)
+            yield group, raw, valid
 
 
 def _crop(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
     labels, confidence = maps
-    for group, raw in cutter.batches(tiles):
-        got_labels, got_confidence = engine.classify(raw)
+    for group, raw, valid in cutter.batches(tiles):
+        got_labels, got_confidence = engine.classify(raw, valid)
         for i, tile in enumerate(group):
             inside, target = tile.core.slices_in(tile.window), tile.core.slices_in(window)
             labels[target] = got_labels[i][inside]
@@ -230,8 +215,8 @@ def _blend(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, m
     for row, in_row in sorted(by_row.items()):
         if accumulator is None:
             accumulator = BlendAccumulator(cutter.plan, window, len(ids))
-        for group, raw in cutter.batches(in_row):
-            probabilities = engine.probabilities(raw)
+        for group, raw, valid in cutter.batches(in_row):
+            probabilities = engine.probabilities(raw, valid)
             for i, tile in enumerate(group):
                 accumulator.add(tile, probabilities[i])
         last = row + 1 not in by_row  # a gap of skipped tiles ends the sums just as the chunk's end does

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from geoseg.engines.views import Tta
 from geoseg.geometry import Stitch
 from geoseg.geometry.tiling import DEFAULT_CHUNK
 from geoseg.job import Job
@@ -20,7 +21,10 @@ class PredictJob(Job):
     scene
         Path, list of paths (one file per band, or stacked), folder, or glob pattern.
     model
-        Name of a shipped bundle, or the folder of one.
+        Name of a shipped bundle, or the folder of one; of a list, the probabilities are averaged.
+    tta
+        Views of every tile over which probabilities are averaged: ``none``; ``flips`` (four); ``d4`` (these
+        and their quarter turns, eight).
     out
         Output folder: classes.tif, confidence.tif, manifest.json, run.yaml, log.jsonl.
     bands
@@ -48,8 +52,9 @@ class PredictJob(Job):
     """
 
     scene: str | list[str]
-    model: str
+    model: str | list[str]
     out: Path
+    tta: Tta = "none"
     bands: list[int | str] | None = None
     tile: Annotated[int, Field(ge=32, le=16384)] | None = None
     margin: Annotated[int, Field(ge=0, le=4096)] | None = None
@@ -65,6 +70,18 @@ class PredictJob(Job):
     allow_vrt: bool = False
     force: bool = False
     allow_missing: bool = False
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of all bundles, one or several."""
+        return (self.model,) if isinstance(self.model, str) else tuple(self.model)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and not value:
+            raise ValueError("no model is named")
+        return value
 
     @field_validator("bands", mode="before")
     @classmethod

@@ -12,11 +12,10 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import open_engine
+from geoseg.engines.ensemble import Ensemble
 from geoseg.errors import InputError, ResourceError
 from geoseg.execution.where import Where
 from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
-from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.scene import Scene, open_scene
@@ -30,13 +29,15 @@ class Preparation:
 
     Attributes
     ----------
+    ensemble
+        The job's bundles and views.
     notes
-        What the user should know: about the scene, and what the input contract would have refused.
+        What the user should know: about the scene, and what an input contract would have refused.
     """
 
     job: PredictJob
     scene: Scene
-    bundle: Bundle
+    ensemble: Ensemble
     tiling: TilePlan
     notes: tuple[str, ...]
 
@@ -47,6 +48,11 @@ class Preparation:
             return self.job.batch
         return max(min(1024**2 // self.tiling.tile**2, 8), 1)
 
+    @property
+    def forward_ratio(self) -> float:
+        """Forward-pixels per scene-pixel, over all bundles and views."""
+        return self.tiling.forward_ratio * self.ensemble.forwards
+
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
@@ -55,9 +61,9 @@ class Forecast:
     Attributes
     ----------
     memory
-        Bytes that one worker needs besides the network: pixels of a chunk with its halo, labels, sums.
+        Bytes that one worker needs besides the networks: pixels of a chunk with its halo, labels, sums.
     engine_memory
-        Bytes that the network took in the probe; None without a probe.
+        Bytes that all networks together took in the probe; None without a probe.
     disk
         Most bytes that the outputs can take (they are compressed, so usually far less).
     seconds
@@ -75,16 +81,16 @@ class Forecast:
 
 
 def prepare(job: PredictJob) -> Preparation:
-    """Scene, bundle and tile plan of a job, checked against each other.
+    """Scene, bundles and tile plan of a job, checked against each other.
 
     Raises
     ------
     InputError
-        The scene cannot be read, or the bundle's input contract refuses it.
+        The scene cannot be read, or a bundle's input contract refuses it.
     UsageError
-        A tile plan that cannot work.
+        Bundles that cannot be averaged, or a tile plan that cannot work.
     """
-    bundle = load_bundle(job.model)
+    ensemble = Ensemble.load(job.models, tta=job.tta)
     scene = open_scene(
         job.scene,
         bands=job.bands,
@@ -93,25 +99,41 @@ def prepare(job: PredictJob) -> Preparation:
         allow_vrt=job.allow_vrt,
         nodata=job.nodata,
     )
-    notes = bundle.contract.check(
-        count=scene.count,
-        dtype=scene.dtype,
-        band_names=scene.band_names,
-        pixel_size_m=scene.grid.ground_size,
-        value_sample=sample_values(scene),
-        override=job.force,
-        where=scene.paths[0],
-    )
+    notes = _check_contracts(ensemble, scene, override=job.force)
     tiling = plan_tiles(
         scene.grid.height,
         scene.grid.width,
         tile=job.tile,
-        margin=bundle.margin if job.margin is None else job.margin,
+        margin=ensemble.margin if job.margin is None else job.margin,
         chunk=job.chunk,
         stitch=job.stitch,
-        multiple=bundle.size_multiple,
+        multiple=ensemble.size_multiple,
     )
-    return Preparation(job=job, scene=scene, bundle=bundle, tiling=tiling, notes=(*scene.notes, *notes))
+    return Preparation(job=job, scene=scene, ensemble=ensemble, tiling=tiling, notes=(*scene.notes, *notes))
+
+
+def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tuple[str, ...]:
+    """Notes of every bundle's input contract; where there are several, each says whose it is."""
+    sample, several = sample_values(scene), len(ensemble.bundles) > 1
+    notes: list[str] = []
+    for bundle in ensemble.bundles:
+        try:
+            found = bundle.contract.check(
+                count=scene.count,
+                dtype=scene.dtype,
+                band_names=scene.band_names,
+                pixel_size_m=scene.grid.ground_size,
+                value_sample=sample,
+                override=override,
+                where=scene.paths[0],
+            )
+        except InputError as error:
+            if not several:
+                raise
+            what = f"{error.what} for the model {bundle.name}"
+            raise InputError(what, where=error.where, why=error.why, hint=error.hint) from None
+        notes += [f"{bundle.name}: {note}" if several else note for note in found]
+    return tuple(dict.fromkeys(notes))
 
 
 def sample_values(scene: Scene) -> NDArray[Any] | None:
@@ -132,7 +154,7 @@ def sample_values(scene: Scene) -> NDArray[Any] | None:
 
 
 def forecast(preparation: Preparation, where: Where, *, probe: bool = True) -> Forecast:
-    """Cost of a prepared job; with `probe`, one tile is run through the network to time it."""
+    """Cost of a prepared job; with `probe`, one tile is run through the networks to time it."""
     tiling, scene = preparation.tiling, preparation.scene
     seconds, engine_memory, engine = _probe(preparation, where) if probe else (None, None, None)
     workers = max(where.workers, 1)
@@ -147,15 +169,18 @@ def forecast(preparation: Preparation, where: Where, *, probe: bool = True) -> F
 
 
 def chunk_memory(preparation: Preparation) -> int:
-    """Bytes that one chunk needs besides the network."""
+    """Bytes that one chunk needs besides the networks."""
     tiling, scene = preparation.tiling, preparation.scene
     side = tiling.chunk + 2 * (tiling.tile if tiling.stitch == "blend" else tiling.margin)
     halo = min(side, scene.grid.height) * min(side, scene.grid.width)
     pixels = halo * (scene.count * scene.dtype.itemsize + 2)
     labels = min(tiling.chunk, scene.grid.height) * min(tiling.chunk, scene.grid.width) * 4
     width = min(tiling.chunk, scene.grid.width)
-    sums = 2 * 4 * len(preparation.bundle.legend) * tiling.tile * width if tiling.stitch == "blend" else 0
-    return pixels + labels + sums
+    classes = len(preparation.ensemble.legend)
+    sums = 2 * 4 * classes * tiling.tile * width if tiling.stitch == "blend" else 0
+    averaged = preparation.ensemble.forwards > 1  # probabilities of a batch: one answer and their sum
+    answers = (2 + 4) * classes * tiling.tile**2 * preparation.batch if averaged else 0
+    return pixels + labels + sums + answers
 
 
 def check_resources(preparation: Preparation, where: Where) -> None:
@@ -197,8 +222,8 @@ def _probe(preparation: Preparation, where: Where) -> tuple[float, int, dict[str
     """(seconds per batch, bytes taken, engine identity) from real pixels of the scene's centre."""
     job, tiling, scene = preparation.job, preparation.tiling, preparation.scene
     before = psutil.Process().memory_info().rss
-    engine = open_engine(
-        preparation.bundle, device=job.device, precision=job.precision, threads=where.threads_per_forward
+    engine = preparation.ensemble.open(
+        device=job.device, precision=job.precision, threads=where.threads_per_forward
     )
     rows, cols = tiling.lattice
     tile = tiling.tile_at(rows // 2, cols // 2)

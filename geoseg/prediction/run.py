@@ -88,7 +88,8 @@ def identity_of(preparation: Preparation, where: Where) -> dict[str, Any]:
         "nodata": job.nodata,
         "assume_crs": job.assume_crs,
         "assume_transform": job.assume_transform,
-        "model": preparation.bundle.digest,
+        "models": [f"{b.name} {b.digest}" for b in preparation.ensemble.bundles],
+        "tta": job.tta,
         "tiling": asdict(tiling),
         "aoi": None if job.aoi is None else sha256_file(job.aoi),
         "device": job.device,
@@ -184,19 +185,20 @@ class Run:
     def _compute(
         self, store: WorkStore, ledger: Ledger, records: dict[int, ChunkRecord], journal: Journal
     ) -> None:
-        tiling, bundle, job = self.preparation.tiling, self.preparation.bundle, self.preparation.job
+        tiling, job = self.preparation.tiling, self.preparation.job
+        bundles = self.preparation.ensemble.bundles
         request = ChunkRequest(
             scene=self.preparation.scene,
             plan=tiling,
             engine=EngineRequest(
-                bundle=str(bundle.path.absolute()),
-                digest=bundle.digest,
+                bundles=tuple(str(b.path.absolute()) for b in bundles),
+                digests=tuple(b.digest for b in bundles),
+                tta=job.tta,
                 device=job.device,
                 precision=job.precision,
                 threads=self.where.threads_per_forward,
             ),
             store=store.path,
-            fill=bundle.contract.fill,
             batch=self.preparation.batch,
             aoi=self.aoi,
         )
@@ -264,13 +266,18 @@ class Run:
         self, store: WorkStore, records: Mapping[int, ChunkRecord], failed: Mapping[int, str], started: float
     ) -> dict[str, Any]:
         """Content of the manifest, written after both maps have been re-read against the ledger."""
-        scene, bundle, tiling = self.preparation.scene, self.preparation.bundle, self.preparation.tiling
+        scene, ensemble, tiling = self.preparation.scene, self.preparation.ensemble, self.preparation.tiling
         windows = {index: tiling.chunk_at(index).window for index in sorted(records)}
-        tags = {"GEOSEG_RUN": self.run_id, "GEOSEG_MODEL": bundle.name, "GEOSEG_MODEL_SHA256": bundle.digest}
+        tags = {
+            "GEOSEG_RUN": self.run_id,
+            "GEOSEG_MODEL": ", ".join(b.name for b in ensemble.bundles),
+            "GEOSEG_MODEL_SHA256": ", ".join(b.digest for b in ensemble.bundles),
+            "GEOSEG_TTA": ensemble.tta,
+        }
         if failed:
             tags["GEOSEG_MISSING_CHUNKS"] = str(len(failed))
         for layer, name, description in (
-            (CLASSES, CLASSES_TIF, f"class by {bundle.name}"),
+            (CLASSES, CLASSES_TIF, f"class by {ensemble.name}"),
             (CONFIDENCE, CONFIDENCE_TIF, "confidence in % (0-100)"),
         ):
             publish_cog(
@@ -281,14 +288,14 @@ class Run:
                 dtype="uint8",
                 nodata=NODATA if layer == CLASSES else NO_CONFIDENCE,
                 digests={windows[i]: records[i].digests[layer] for i in windows},
-                legend=bundle.legend if layer == CLASSES else None,
+                legend=ensemble.legend if layer == CLASSES else None,
                 crs_wkt=scene.crs_wkt,
                 tags=tags,
                 description=description,
                 resampling="mode" if layer == CLASSES else "average",
                 overwrite=True,  # the folder is ours: a kill may have left one map of two
             )
-        write_durably(self.out / STYLE, raster_qml(bundle.legend))
+        write_durably(self.out / STYLE, raster_qml(ensemble.legend))
         manifest = self._manifest(records, failed, started)
         write_manifest(self.out, manifest, (CLASSES_TIF, CONFIDENCE_TIF, STYLE, RUN_YAML))
         return manifest
@@ -296,7 +303,8 @@ class Run:
     def _manifest(
         self, records: Mapping[int, ChunkRecord], failed: Mapping[int, str], started: float
     ) -> dict[str, Any]:
-        legend = self.preparation.bundle.legend
+        ensemble = self.preparation.ensemble
+        legend = ensemble.legend
         total: dict[int, int] = {}
         for record in records.values():
             for value, count in record.counts.items():
@@ -308,15 +316,17 @@ class Run:
             "geoseg": __version__,
             "run_id": self.run_id,
             "identity": self.identity,
-            "model": {
-                "name": self.preparation.bundle.name,
-                "version": self.preparation.bundle.version,
-                "digest": self.preparation.bundle.digest,
-                "licence": self.preparation.bundle.licence,
-            },
+            "models": [
+                {"name": b.name, "version": b.version, "digest": b.digest, "licence": b.licence}
+                for b in ensemble.bundles
+            ],
+            "tta": ensemble.tta,
             "legend": legend.to_json(),
             "engine": engine,
-            "tiling": {**asdict(tiling), "forward_pixels_per_pixel": round(tiling.forward_ratio, 4)},
+            "tiling": {
+                **asdict(tiling),
+                "forward_pixels_per_pixel": round(self.preparation.forward_ratio, 4),
+            },
             "chunks": {"total": tiling.chunks, "failed": {str(i): e for i, e in failed.items()}},
             "tiles": {
                 "run": sum(r.tiles for r in records.values()),

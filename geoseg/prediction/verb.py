@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from geoseg.prediction.plan import Forecast, Preparation, check_resources, forec
 from geoseg.prediction.run import Report, Run, identity_of
 from geoseg.raster.burn import read_vector, to_pixel_coordinates
 
+Given = str | Path | Sequence[str | Path]
+
 
 def predict(
-    scene: str | Path | Sequence[str | Path],
+    scene: Given,
     *,
-    model: str | Path,
+    model: Given,
     out: str | Path,
     workers: int | str = 0,
     threads: int | None = None,
@@ -37,7 +39,7 @@ def predict(
     scene
         Path, list of paths, folder or glob pattern.
     model
-        Name of a shipped bundle, or its folder.
+        Name of a shipped bundle, or its folder; the probabilities of several are averaged.
     out
         Output folder. The same call after an interruption resumes; after completion it only checks.
     workers
@@ -59,16 +61,15 @@ def predict(
     InputError, UsageError, ResourceError, OutputConflictError, ChunksFailedError
         With what to do about it.
     """
-    given = [str(s) for s in scene] if isinstance(scene, list | tuple) else str(scene)
-    job = PredictJob.parse({"scene": given, "model": str(model), "out": Path(out), **options})
+    job = _job(scene, model, out, options)
     where = Where.parse(workers, scheduler, threads)
     return run_predict(job, where=where, overwrite=overwrite, progress=progress)
 
 
 def plan(
-    scene: str | Path | Sequence[str | Path],
+    scene: Given,
     *,
-    model: str | Path,
+    model: Given,
     out: str | Path = "out",
     workers: int | str = 0,
     threads: int | None = None,
@@ -76,9 +77,17 @@ def plan(
     **options: Any,
 ) -> Forecast:
     """Cost of the same call to `predict`: tiles, memory, time, disk. Nothing is written."""
-    given = [str(s) for s in scene] if isinstance(scene, list | tuple) else str(scene)
-    job = PredictJob.parse({"scene": given, "model": str(model), "out": Path(out), **options})
+    job = _job(scene, model, out, options)
     return forecast(prepare(job), Where.parse(workers, None, threads), probe=probe)
+
+
+def _job(scene: Given, model: Given, out: str | Path, options: Mapping[str, Any]) -> PredictJob:
+    """Job of a call's arguments; one path or several become text."""
+
+    def text(given: Given) -> str | list[str]:
+        return [str(g) for g in given] if isinstance(given, list | tuple) else str(given)
+
+    return PredictJob.parse({"scene": text(scene), "model": text(model), "out": Path(out), **options})
 
 
 def run_predict(
