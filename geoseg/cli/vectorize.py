@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     help="Smaller ones join the neighbour they share most border with, or are left out. [merge]",
 )
 @click.option("--majority", type=int, help="Majority filter first; side of its window, odd.")
+@click.option("--opening", help="Take off parts narrower than N pixels, odd: 3, or road=3,building=5.")
+@click.option("--closing", help="Give classes what is narrower between them: road=3,building=5.")
 @click.option("--fill-holes", type=int, help="Fill nodata areas of fewer pixels first.")
 @click.option("--simplify", type=float, help="Simplify shared borders, within this many metres.")
 @click.option(

@@ -72,10 +72,10 @@ class RegionJoin:
         regions = np.concatenate([self._open, *(chunk.regions for chunk in chunks)])
         parent = np.arange(len(regions), dtype=np.int64)
         for k in range(len(chunks) - 1):
-            _unite(parent, chunks[k].borders.right, bases[k], chunks[k + 1].borders.left, bases[k + 1])
+            unite(parent, chunks[k].borders.right, bases[k], chunks[k + 1].borders.left, bases[k + 1])
         if self._frontier is not None:
             top = _line([chunk.borders.top for chunk in chunks], bases)
-            _unite(parent, self._frontier, 0, top, 0)
+            unite(parent, self._frontier, 0, top, 0)
         bottom = _line([chunk.borders.bottom for chunk in chunks], bases)
         merged, is_root, stays = _merge(parent, regions, bottom)
         # a node's place within its kind, in order of first pixel
@@ -102,8 +102,8 @@ def _line(parts: Sequence[NDArray[np.int32]], bases: NDArray[np.int64]) -> NDArr
 
 
 @njit(nogil=True, cache=True)
-def _unite(parent, one, one_base, other, other_base):  # type: ignore[no-untyped-def]
-    """Union of the regions that face each other over a seam."""
+def unite(parent, one, one_base, other, other_base):  # type: ignore[no-untyped-def]
+    """Union of the regions that face each other over a seam: node ``one[k] + one_base`` with the other."""
     for k in range(one.shape[0]):
         if one[k] >= 0 and other[k] >= 0:
             a = find_root(parent, np.int64(one[k] + one_base))

@@ -15,6 +15,7 @@ from geoseg.raster.scene import Scene
 from geoseg.regions.clean import Cleaning
 from geoseg.regions.join import OpenRegions
 from geoseg.regions.label import borders_of, label_chunk
+from geoseg.regions.sieve import Patch, Seams, Sieve, Sifted, Undecided
 from geoseg.vectorization.coverage import Generalization
 from geoseg.vectorization.measure import integer_areas
 from geoseg.vectorization.seams import Rings, assemble
@@ -77,6 +78,22 @@ def shapes_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One chunk, as a task gets it.
+
+    Attributes
+    ----------
+    window
+        Its pixels.
+    patches
+        What became of the regions that it could not decide itself, for the sieves that are through.
+    """
+
+    window: Window
+    patches: tuple[Patch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkSource:
     """What a worker reads chunks from; it holds no open file and can be pickled.
 
@@ -103,44 +120,55 @@ class ChunkSource:
     cleaning: Cleaning = _AS_IT_IS
     generalization: Generalization | None = None
 
-    def shapes(self, window: Window) -> ChunkShapes:
-        """Regions of the chunk with this window."""
-        grid = self.classes.grid
-        around = window.grow(1).clip(*grid.shape)
-        classes = self._clean(around)
+    def shapes(self, part: Part) -> ChunkShapes:
+        """Regions of a chunk, when all sieves are through."""
+        window = part.window
+        classes = self._cleaned(part)
         if self.only is not None:
             table = np.full(256, NODATA, np.uint8)
             table[list(self.only)] = self.only
             classes = table[classes]
-        rims = (
-            (around.row - window.row + 1, window.row_end + 1 - around.row_end),
-            (around.col - window.col + 1, window.col_end + 1 - around.col_end),
-        )
         return shapes_of(
-            np.pad(classes, rims, constant_values=NODATA),
+            classes,
             row=window.row,
             col=window.col,
-            scene_width=grid.width,
-            areas=integer_areas(grid, window, self.area_unit),
+            scene_width=self.classes.grid.width,
+            areas=integer_areas(self.classes.grid, window, self.area_unit),
             confidence=None if self.confidence is None else percent(self.confidence, window),
             generalization=self.generalization,
         )
 
-    def _clean(self, window: Window) -> NDArray[np.uint8]:
-        """Cleaned classes of a window, from as many pixels around it as decide them."""
-        if self.cleaning == _AS_IT_IS:
-            return self.classes.read(window)
-        grid = self.classes.grid
-        inner = window.grow(self.cleaning.reach).clip(*grid.shape)
-        around = inner.grow(1).clip(*grid.shape)
+    def undecided(self, part: Part) -> Undecided:
+        """What a chunk leaves to its neighbours of the sieve after those that are through."""
+        sieve = self.cleaning.sieves[len(part.patches)]
+        return self._sifted(sieve, self._cleaned(part), part.window).undecided(self._seams(part.window))
+
+    def _cleaned(self, part: Part) -> NDArray[np.uint8]:
+        """(h + 2, w + 2): filtered classes with one pixel around, after the sieves that are through."""
+        grid, inner = self.classes.grid, part.window.grow(1).clip(*self.classes.grid.shape)
+        around = inner.grow(self.cleaning.reach).clip(*grid.shape)
+        classes = self.cleaning.filtered(self.classes.read(around))[inner.slices_in(around)]
         rims = (
-            (around.row - inner.row + 1, inner.row_end + 1 - around.row_end),
-            (around.col - inner.col + 1, inner.col_end + 1 - around.col_end),
+            (inner.row - part.window.row + 1, part.window.row_end + 1 - inner.row_end),
+            (inner.col - part.window.col + 1, part.window.col_end + 1 - inner.col_end),
         )
-        padded = np.pad(self.classes.read(around), rims, constant_values=NODATA)
-        areas = integer_areas(grid, inner, self.area_unit) if self.cleaning.least_area else None
-        cleaned = self.cleaning.apply(padded, areas)
-        return cleaned[1:-1, 1:-1][window.slices_in(inner)]
+        classes = np.pad(classes, rims, constant_values=NODATA)
+        for sieve, patch in zip(self.cleaning.sieves, part.patches, strict=False):
+            classes = self._sifted(sieve, classes, part.window).painted(patch)
+        return classes
+
+    def _sifted(self, sieve: Sieve, classes: NDArray[np.uint8], window: Window) -> Sifted:
+        areas = integer_areas(self.classes.grid, window, self.area_unit) if sieve.by_area else None
+        return sieve.sift(classes, self._seams(window), areas)
+
+    def _seams(self, window: Window) -> Seams:
+        height, width = self.classes.grid.shape
+        return Seams(
+            top=window.row > 0,
+            bottom=window.row_end < height,
+            left=window.col > 0,
+            right=window.col_end < width,
+        )
 
 
 def percent(confidence: Scene, window: Window) -> NDArray[np.uint8]:

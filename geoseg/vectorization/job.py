@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,9 @@ from geoseg.job import Job
 
 Small = Literal["merge", "drop"]
 Method = Literal["visvalingam", "douglas-peucker"]
+Side = Annotated[int, Field(ge=1, le=31)]
+Sizes = tuple[tuple[int | str | None, Side], ...]
+"""Sides of windows by class, None for all of them."""
 
 
 class VectorizeJob(Job):
@@ -34,9 +38,15 @@ class VectorizeJob(Job):
         GeoPackage, beside other formats a CSV file.
     only
         Classes to write, by number or name; all by default.
-    majority, fill_holes, min_pixels, small
-        See `geoseg.regions.clean.Cleaning`: side of the majority filter's window, nodata areas of fewer
-        pixels that are filled, regions of fewer pixels that count as small, and what becomes of them.
+    majority
+        Side of the majority filter's window (`geoseg.regions.clean.Cleaning`).
+    opening, closing
+        Sides of windows: parts of a class narrower than its window are taken from it, or those of others
+        between its parts given to it (`geoseg.regions.morphology`). One number is for all classes, which
+        closing cannot have; else classes with their own: ``{"road": 3}`` or ``"road=3,building=5"``.
+    fill_holes, min_pixels, small
+        Nodata areas of fewer pixels are filled; regions of fewer pixels are small, and what becomes of them
+        (`geoseg.regions.sieve.Sieve`).
     min_area
         Hectares, in the place of `min_pixels`.
     simplify
@@ -72,8 +82,10 @@ class VectorizeJob(Job):
     fractions: Path | None = None
     neighbours: bool = False
     only: tuple[int | str, ...] = ()
-    majority: Annotated[int, Field(ge=1, le=31)] = 1
-    fill_holes: Annotated[int, Field(ge=0, le=4096)] = 0
+    majority: Side = 1
+    opening: Sizes = ()
+    closing: Sizes = ()
+    fill_holes: Annotated[int, Field(ge=0)] = 0
     min_pixels: Annotated[int, Field(ge=0)] = 0
     min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     small: Small = "merge"
@@ -95,6 +107,37 @@ class VectorizeJob(Job):
     def _odd(cls, value: int) -> int:
         if value % 2 == 0:
             raise ValueError("expected an odd number: the window has a pixel in its middle")
+        return value
+
+    @field_validator("opening", "closing", mode="before")
+    @classmethod
+    def _sizes(cls, value: object) -> object:
+        """Pairs from ``5``, ``road=3,building=5``, or a mapping."""
+        if isinstance(value, (int, str)) and str(value).strip().isdecimal():
+            return ((None, int(value)),)
+        if isinstance(value, str):
+            pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+            if not all(name.strip() and side.strip().isdecimal() for name, _, side in pairs):
+                raise ValueError("expected a number, or classes with one each: road=3,building=5")
+            value = {name.strip(): int(side) for name, _, side in pairs}
+        if isinstance(value, Mapping):
+            value = value.items()
+        if isinstance(value, Iterable):
+            return tuple((int(c) if isinstance(c, str) and c.isdecimal() else c, side) for c, side in value)
+        return value
+
+    @field_validator("opening", "closing")
+    @classmethod
+    def _odd_sizes(cls, value: Sizes) -> Sizes:
+        for _, side in value:
+            cls._odd(side)
+        return value
+
+    @field_validator("closing")
+    @classmethod
+    def _closing_names(cls, value: Sizes) -> Sizes:
+        if any(name is None for name, _ in value):
+            raise ValueError("closing needs its classes, the others give way: road=3")
         return value
 
     @model_validator(mode="after")

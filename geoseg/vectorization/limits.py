@@ -1,53 +1,43 @@
-"""From the sizes that a user names to the sizes that pixels have."""
+"""From the cleaning that a user names to that of pixels and class numbers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-import numpy as np
-
-from geoseg.errors import UsageError
-from geoseg.geometry import HECTARE, Grid, Window, pixel_areas
+from geoseg.geometry import HECTARE
 from geoseg.regions.clean import Cleaning
-from geoseg.vectorization.job import VectorizeJob
+from geoseg.regions.morphology import Sides
+from geoseg.regions.sieve import Sieve
+from geoseg.vectorization.job import Sizes, VectorizeJob
 
-FARTHEST = 8192
-"""Most pixels around a chunk that are read to clean it."""
-
-_SAMPLES = 17
-_SAFETY = 0.99  # areas of pixels vary smoothly between the samples
+_CLASSES = range(255)
 
 
-def cleaning_of(job: VectorizeJob, grid: Grid, area_unit: float) -> Cleaning:
-    """Cleaning that a job asks for on a grid.
-
-    Raises
-    ------
-    UsageError
-        A size whose regions reach too far for one chunk's surroundings.
-    """
-    pixels, units = job.min_pixels, 0
+def cleaning_of(
+    job: VectorizeJob, area_unit: float, numbers: Callable[[tuple[int | str, ...]], tuple[int, ...] | None]
+) -> Cleaning:
+    """Cleaning that a job asks for; `numbers` finds the class numbers of what an option names."""
+    sieves = []
+    if job.fill_holes:
+        sieves.append(Sieve(kind="fill", least=job.fill_holes))
     if job.min_area:
-        units = math.ceil(job.min_area * HECTARE / area_unit)
-        pixels = math.ceil(job.min_area * HECTARE / _smallest_pixel(grid)) + 1
-    cleaning = Cleaning(
-        majority=job.majority, fill=job.fill_holes, least_pixels=pixels, least_area=units, small=job.small
+        least = math.ceil(job.min_area * HECTARE / area_unit)
+        sieves.append(Sieve(kind=job.small, least=least, by_area=True))
+    elif job.min_pixels:
+        sieves.append(Sieve(kind=job.small, least=job.min_pixels))
+    return Cleaning(
+        majority=job.majority,
+        opening=_sides(job.opening, numbers),
+        closing=_sides(job.closing, numbers),
+        sieves=tuple(sieves),
     )
-    if cleaning.reach > FARTHEST:
-        most = pixels * FARTHEST // cleaning.reach
-        raise UsageError(
-            f"regions of {pixels} pixels are too large to clean away",
-            where=job.classes,
-            why=f"they reach {cleaning.reach} pixels around a chunk, at most {FARTHEST} are read",
-            hint=f"--min-pixels {most} at most, or --small drop, which looks less far",
-        )
-    return cleaning
 
 
-def _smallest_pixel(grid: Grid) -> float:
-    """A lower bound of the area of a grid's pixels, in m²."""
-    rows = np.unique(np.linspace(0, grid.height - 1, _SAMPLES).astype(int)).tolist()
-    cols = np.unique(np.linspace(0, grid.width - 1, _SAMPLES).astype(int)).tolist()
-    found = [float(pixel_areas(grid, Window(r, c, 1, 1)).min()) for r in rows for c in cols]
-    positive = [area for area in found if area > 0]
-    return _SAFETY * min(positive) if positive else math.inf
+def _sides(sizes: Sizes, numbers: Callable[[tuple[int | str, ...]], tuple[int, ...] | None]) -> Sides:
+    """Sides by class number; without a class they hold for all."""
+    sides: dict[int, int] = {}
+    for name, side in sizes:
+        chosen = _CLASSES if name is None else numbers((name,)) or ()
+        sides.update(dict.fromkeys(chosen, side))
+    return tuple(sorted((c, side) for c, side in sides.items() if side > 1))

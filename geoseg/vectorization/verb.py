@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyproj import CRS
 
-    from geoseg.vectorization.chunk import ChunkShapes
+    from geoseg.vectorization.chunk import ChunkShapes, Part
     from geoseg.vectorization.fractions import Fractions
     from geoseg.vectorization.neighbours import Neighbours
     from geoseg.vectorization.stream import Shapes
     from geoseg.vectorization.table import PolygonTable
+
+T = TypeVar("T")
 
 CONFIDENCE_NAME = "confidence.tif"
 _BAND_PIXELS = 1 << 23
@@ -48,7 +51,7 @@ class VectorizeProgress:
     Attributes
     ----------
     done, total
-        Pixels.
+        Pixels, over all passes: one more for filling holes, and one for small regions.
     polygons
         Polygons written.
     """
@@ -252,14 +255,11 @@ class _Plan:
         # a longitude can pass 180 only where it was asked for: a map's own coordinates stay as they are
         cut = wanted is not None and wanted.is_geographic
         crs = None if wanted is None or wanted.equals(grid.crs, ignore_axis_order=True) else wanted
-        cleaning = cleaning_of(job, grid, unit)
+        cleaning = cleaning_of(job, unit, lambda names: _chosen(job, classes.declared, names))
         generalization = Generalization.of(
             grid, job.simplify, job.method, job.smooth, _chosen(job, classes.declared, job.square) or ()
         )
         height, width = chunk_shape(grid.height, grid.width, job.chunk)
-        if job.chunk is None and cleaning.reach:
-            # what lies around a chunk is read and cleaned with it: a chunk much smaller than that is waste
-            height = max(height, min(2 * cleaning.reach, grid.height))
         if generalization is not None:
             height, width = generalization.chunk_shape(height, width)
         lengths = (
@@ -405,20 +405,10 @@ def _rows(
     """Batches of polygons, in the order of `stream_shapes`."""
     from geoseg.vectorization.stream import stream_shapes
 
-    done = [0]
+    count = _Count(plan, totals, progress)
 
     def chunks() -> Iterator[ChunkShapes]:
-        outcomes = run_chunks(
-            plan.source.shapes, plan.windows, where, concurrency=available_cores(), ordered=True
-        )
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise _failed(outcome.item, outcome.error)
-            done[0] += outcome.item.area
-            if progress is not None:
-                total = plan.classes.grid.height * plan.classes.grid.width
-                progress(VectorizeProgress(done=done[0], total=total, polygons=int(totals.polygons.sum())))
-            chunk = outcome.result()
+        for chunk in _results(plan.source.shapes, _sieved(plan, where, count), where, count):
             totals.add_squared(chunk.overlap)
             yield chunk
 
@@ -427,6 +417,49 @@ def _rows(
         if plan.neighbours is not None:
             plan.neighbours.add(shapes)
         yield from plan.table.batches(shapes)
+
+
+def _sieved(plan: _Plan, where: Where, count: _Count) -> Iterator[Part]:
+    """Chunks with what became of their small regions: one pass over the map for each sieve."""
+    from geoseg.regions.sieve import SieveJoin
+    from geoseg.vectorization.chunk import Part
+
+    parts = [Part(window=window) for window in plan.windows]
+    for sieve in plan.source.cleaning.sieves:
+        join = SieveJoin(sieve)
+        found = _results(plan.source.undecided, iter(parts), where, count)
+        while row := list(islice(found, plan.across)):
+            join.add_row(row)
+        parts = [
+            Part(window=part.window, patches=(*part.patches, patch))
+            for part, patch in zip(parts, join.patches(), strict=True)
+        ]
+    yield from parts
+
+
+def _results(task: Callable[[Part], T], parts: Iterator[Part], where: Where, count: _Count) -> Iterator[T]:
+    """Results of a task on every chunk, in order."""
+    for outcome in run_chunks(task, parts, where, concurrency=available_cores(), ordered=True):
+        if outcome.error is not None:
+            raise _failed(outcome.item.window, outcome.error)
+        count.add(outcome.item.window)
+        yield outcome.result()
+
+
+class _Count:
+    """Pixels that all passes over the map are through with, as the user is told."""
+
+    def __init__(
+        self, plan: _Plan, totals: _Totals, progress: Callable[[VectorizeProgress], None] | None
+    ) -> None:
+        self._total = plan.classes.grid.window.area * (1 + len(plan.source.cleaning.sieves))
+        self._done, self._totals, self._progress = 0, totals, progress
+
+    def add(self, window: Window) -> None:
+        self._done += window.area
+        if self._progress is not None:
+            polygons = int(self._totals.polygons.sum())
+            self._progress(VectorizeProgress(done=self._done, total=self._total, polygons=polygons))
 
 
 def _failed(window: Window, error: GeosegError) -> GeosegError:

@@ -1,4 +1,4 @@
-"""Cleaning against plain definitions, and the same for every window that is wide enough."""
+"""Cleaning against plain definitions, and the same for every cut into chunks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,39 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.ndimage import label as scipy_label
 
 from geoseg.regions.clean import Cleaning
+from geoseg.regions.sieve import Seams, Sieve, SieveJoin
 from tests.vectorization.maps import class_maps
 
 
-def padded(a: np.ndarray) -> np.ndarray:
-    return np.pad(a, 1, constant_values=255)
-
-
-def cleaned(a: np.ndarray, cleaning: Cleaning) -> np.ndarray:
-    return cleaning.apply(padded(a))[1:-1, 1:-1]
+def sieved(
+    a: np.ndarray, sieve: Sieve, rows: int = 99, cols: int = 99, areas: np.ndarray | None = None
+) -> np.ndarray:
+    """A map sieved in chunks; what each makes of the pixels around it has to fit its neighbours."""
+    height, width = a.shape
+    padded = np.pad(a, 1, constant_values=255)
+    chunks = []
+    for r in range(0, height, rows):
+        for c in range(0, width, cols):
+            h, w = min(rows, height - r), min(cols, width - c)
+            seams = Seams(top=r > 0, bottom=r + h < height, left=c > 0, right=c + w < width)
+            part = padded[r : r + h + 2, c : c + w + 2]
+            chunks.append((r, c, seams, sieve.sift(part, seams, None if areas is None else areas[r : r + h])))
+    join, across = SieveJoin(sieve), -(-width // cols)
+    for k in range(0, len(chunks), across):
+        join.add_row([sifted.undecided(seams) for _, _, seams, sifted in chunks[k : k + across]])
+    out = np.full_like(padded, 255)
+    painted = []
+    for (r, c, _, sifted), patch in zip(chunks, join.patches(), strict=True):
+        made = sifted.painted(patch)
+        painted.append((r, c, made))
+        out[r + 1 : r + made.shape[0] - 1, c + 1 : c + made.shape[1] - 1] = made[1:-1, 1:-1]
+    for r, c, made in painted:
+        assert np.array_equal(made, out[r : r + made.shape[0], c : c + made.shape[1]])
+    return out[1:-1, 1:-1]
 
 
 def regions(a: np.ndarray) -> list[np.ndarray]:
@@ -35,7 +56,7 @@ def border_with(mask: np.ndarray, other: np.ndarray) -> int:
     return int(edges + (mask[1:] & other[:-1]).sum() + (mask[:-1] & other[1:]).sum())
 
 
-def sieve(a: np.ndarray, least: int, small: str) -> np.ndarray:
+def sieve_by_definition(a: np.ndarray, least: int, small: str) -> np.ndarray:
     """The definition, slowly."""
     masks = regions(a)
     target = [int(a[m][0]) for m in masks]
@@ -61,11 +82,31 @@ def sieve(a: np.ndarray, least: int, small: str) -> np.ndarray:
     return out
 
 
-@settings(max_examples=120)
-@given(a=class_maps(), least=st.integers(1, 12), small=st.sampled_from(["merge", "drop"]))
-def test_small_regions_against_the_definition(a: np.ndarray, least: int, small: str) -> None:
-    made = cleaned(a, Cleaning(least_pixels=least, small=small))  # type: ignore[arg-type]
-    assert np.array_equal(made, sieve(a, least, small))
+CHUNKS = {"rows": st.integers(1, 15), "cols": st.integers(1, 15)}
+
+
+@st.composite
+def crowded_maps(draw: st.DrawFn) -> np.ndarray:
+    """Maps of many small regions, where what becomes of one depends on others far away."""
+    shape = draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    a = rng.choice(np.array([0, 1, 2, 3, 1, 1], np.uint8), shape)
+    a[rng.random(shape) < draw(st.sampled_from([0.0, 0.1]))] = 255
+    return np.kron(a, np.ones((2, 3), np.uint8)) if draw(st.booleans()) else a
+
+
+@settings(max_examples=200)
+@given(
+    a=class_maps() | crowded_maps(),
+    least=st.integers(1, 40),
+    small=st.sampled_from(["merge", "drop"]),
+    **CHUNKS,
+)
+def test_small_regions_against_the_definition(
+    a: np.ndarray, least: int, small: str, rows: int, cols: int
+) -> None:
+    made = sieved(a, Sieve(kind=small, least=least), rows, cols)  # type: ignore[arg-type]
+    assert np.array_equal(made, sieve_by_definition(a, least, small))
 
 
 @settings(max_examples=100)
@@ -77,12 +118,12 @@ def test_majority_against_the_definition(a: np.ndarray, side: int) -> None:
         part = a[max(r - k, 0) : r + k + 1, max(c - k, 0) : c + k + 1]
         votes = np.bincount(part[part != 255], minlength=255)
         expected[r, c] = a[r, c] if votes[a[r, c]] == votes.max() else votes.argmax()
-    assert np.array_equal(cleaned(a, Cleaning(majority=side)), expected)
+    assert np.array_equal(Cleaning(majority=side).filtered(a), expected)
 
 
-@settings(max_examples=100)
-@given(a=class_maps(), fewer=st.integers(1, 9))
-def test_holes_against_the_definition(a: np.ndarray, fewer: int) -> None:
+@settings(max_examples=150)
+@given(a=class_maps(), fewer=st.integers(1, 30), **CHUNKS)
+def test_holes_against_the_definition(a: np.ndarray, fewer: int, rows: int, cols: int) -> None:
     expected = a.copy()
     labels, count = scipy_label(a == 255)
     for k in range(count):
@@ -91,7 +132,67 @@ def test_holes_against_the_definition(a: np.ndarray, fewer: int) -> None:
         if hole.sum() < fewer and not at_edge:
             votes = [border_with(hole, a == v) for v in range(255)]
             expected[hole] = int(np.argmax(votes))
-    assert np.array_equal(cleaned(a, Cleaning(fill=fewer)), expected)
+    assert np.array_equal(sieved(a, Sieve(kind="fill", least=fewer), rows, cols), expected)
+
+
+def fits(mask: np.ndarray, unknown: np.ndarray, side: int) -> np.ndarray:
+    """scipy's opening of a mask in a plane where all that is unknown may belong to it."""
+    square = np.ones((side, side), bool)
+    plane = np.pad(mask | unknown, 2 * side, constant_values=True)
+    opened = binary_dilation(binary_erosion(plane, square, border_value=1), square)
+    return opened[2 * side : -2 * side, 2 * side : -2 * side]
+
+
+def most_frequent(a: np.ndarray, usable: np.ndarray, r: int, c: int, side: int) -> int | None:
+    """Class that occurs most among usable pixels of the window around (r, c)."""
+    k = side // 2
+    window = np.s_[max(r - k, 0) : r + k + 1, max(c - k, 0) : c + k + 1]
+    votes = np.bincount(a[window][usable[window]], minlength=256)
+    return int(votes.argmax()) if votes.any() else None
+
+
+SIDES = st.dictionaries(st.integers(0, 2), st.sampled_from([1, 3, 5]), max_size=3)
+
+
+@settings(max_examples=200)
+@given(a=class_maps(), sides=SIDES)
+def test_opening_against_scipy(a: np.ndarray, sides: dict[int, int]) -> None:
+    taken = np.zeros(a.shape, bool)
+    for v, side in sides.items():
+        taken |= (a == v) & ~fits(a == v, a == 255, side)
+    expected = a.copy()
+    for r, c in np.argwhere(taken):
+        best = most_frequent(a, ~taken & (a != 255) & (a != a[r, c]), r, c, sides[a[r, c]])
+        expected[r, c] = a[r, c] if best is None else best
+    assert np.array_equal(Cleaning(opening=tuple(sides.items())).filtered(a), expected)
+
+
+@settings(max_examples=200)
+@given(a=class_maps(), sides=SIDES)
+def test_closing_against_scipy(a: np.ndarray, sides: dict[int, int]) -> None:
+    # closing is opening of the complement (duality); the unknown belongs to that
+    claims = {
+        v: (a != v) & (a != 255) & ~np.isin(a, list(sides)) & ~fits((a != v) & (a != 255), a == 255, side)
+        for v, side in sides.items()
+    }
+    expected = a.copy()
+    for r, c in np.argwhere(np.any([*claims.values(), np.zeros(a.shape, bool)], axis=0)):
+        claimants = [v for v, claim in claims.items() if claim[r, c]]
+        expected[r, c] = most_frequent(a, np.isin(a, claimants), r, c, max(sides.values()))
+    assert np.array_equal(Cleaning(closing=tuple(sides.items())).filtered(a), expected)
+
+
+def test_what_opening_and_closing_are_for() -> None:
+    a = np.zeros((9, 12), np.uint8)
+    a[2:7, 2:7] = 1  # a building
+    a[4, 7:11] = 1  # with a spur
+    made = Cleaning(opening=((1, 3),)).filtered(a)
+    assert made.sum() == 25
+    assert not made[4, 7:11].any()
+    road = np.zeros((9, 12), np.uint8)
+    road[4] = 2
+    road[4, 5] = 0
+    assert (Cleaning(closing=((2, 3),)).filtered(road)[4] == 2).all()
 
 
 @settings(max_examples=150)
@@ -102,9 +203,8 @@ def test_holes_against_the_definition(a: np.ndarray, fewer: int) -> None:
     cleaning=st.builds(
         Cleaning,
         majority=st.sampled_from([1, 3]),
-        fill=st.integers(0, 3),
-        least_pixels=st.integers(0, 4),
-        small=st.sampled_from(["merge", "drop"]),
+        opening=st.sampled_from([(), ((0, 3),), ((0, 3), (1, 3), (2, 5))]),
+        closing=st.sampled_from([(), ((1, 3),), ((0, 3), (2, 3))]),
     ),
 )
 def test_a_window_with_its_reach_gives_what_the_whole_raster_gives(
@@ -113,23 +213,29 @@ def test_a_window_with_its_reach_gives_what_the_whole_raster_gives(
     height, width = a.shape
     r0, c0 = min(corner[0], height - 1), min(corner[1], width - 1)
     r1, c1 = min(r0 + size[0], height), min(c0 + size[1], width)
-    whole, n = cleaned(a, cleaning), cleaning.reach
+    whole, n = cleaning.filtered(a), cleaning.reach
     top, left = max(r0 - n, 0), max(c0 - n, 0)
-    bottom, right = min(r1 + n, height), min(c1 + n, width)
-    part = cleaning.apply(padded(a)[top : bottom + 2, left : right + 2])[1:-1, 1:-1]
+    part = cleaning.filtered(a[top : min(r1 + n, height), left : min(c1 + n, width)])
     assert np.array_equal(part[r0 - top : r1 - top, c0 - left : c1 - left], whole[r0:r1, c0:c1])
 
 
-def test_area_counts_instead_of_pixels() -> None:
+@pytest.mark.parametrize("rows", [99, 2, 1])
+def test_area_counts_instead_of_pixels(rows: int) -> None:
     a = np.zeros((6, 6), np.uint8)
     a[1, 1:3] = 1
     a[4, 1:3] = 1
     areas = np.arange(1, 7).reshape(6, 1) * 10
-    made = Cleaning(least_pixels=9, least_area=50).apply(padded(a), areas)[1:-1, 1:-1]
+    made = sieved(a, Sieve(kind="merge", least=50, by_area=True), rows, 4, areas)
     assert not made[1].any()
     assert made[4].tolist() == [0, 1, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize(("cleaning", "reach"), [(Cleaning(), 0), (Cleaning(majority=5, fill=4), 5)])
-def test_reach(cleaning: Cleaning, reach: int) -> None:
-    assert cleaning.reach == reach
+def test_a_chunk_hands_on_only_what_it_cannot_decide() -> None:
+    rng = np.random.default_rng(0)
+    a = np.zeros((402, 402), np.uint8)
+    a[::4, ::4] = rng.integers(1, 4, a[::4, ::4].shape)
+    seams = Seams(top=True, bottom=True, left=True, right=True)
+    sifted = Sieve(kind="merge", least=5).sift(a, seams)
+    assert len(sifted.since) > 10_000
+    assert len(sifted.undecided(seams).label) < 500
+    assert len(sifted.undecided(Seams()).label) == 0

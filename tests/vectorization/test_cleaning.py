@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import geoseg
 from geoseg.errors import UsageError
 from geoseg.regions.clean import Cleaning
+from geoseg.regions.sieve import Seams, Sieve
 from tests.raster.makers import TRANSFORM, write
 from tests.vectorization.maps import geometry_set, whole_raster_answer
 
@@ -31,25 +33,27 @@ def polygons(path: Path) -> list[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "filters", "sieves"),
     [
-        {"min_pixels": 12},
-        {"min_pixels": 12, "small": "drop"},
-        {"majority": 5, "fill_holes": 4, "min_pixels": 6},
+        ({"min_pixels": 12}, {}, [Sieve(kind="merge", least=12)]),
+        ({"min_pixels": 700}, {}, [Sieve(kind="merge", least=700)]),
+        ({"min_pixels": 12, "small": "drop"}, {}, [Sieve(kind="drop", least=12)]),
+        (
+            {"majority": 5, "opening": 3, "closing": "1=5,2=3", "fill_holes": 4, "min_pixels": 6},
+            {"majority": 5, "opening": tuple((c, 3) for c in range(255)), "closing": ((1, 5), (2, 3))},
+            [Sieve(kind="fill", least=4), Sieve(kind="merge", least=6)],
+        ),
     ],
 )
 def test_every_chunk_gives_the_polygons_of_the_map_cleaned_whole(
-    tmp_path: Path, options: dict[str, object]
+    tmp_path: Path, options: dict[str, Any], filters: dict[str, Any], sieves: list[Sieve]
 ) -> None:
     a = noisy()
     path = write(tmp_path / "m.tif", a, nodata=255)
-    whole = Cleaning(
-        majority=int(options.get("majority", 1)),  # type: ignore[call-overload]
-        fill=int(options.get("fill_holes", 0)),  # type: ignore[call-overload]
-        least_pixels=int(options["min_pixels"]),  # type: ignore[call-overload]
-        small=str(options.get("small", "merge")),  # type: ignore[arg-type]
-    ).apply(np.pad(a, 1, constant_values=255))[1:-1, 1:-1]
-    expected = whole_raster_answer(whole, TRANSFORM)
+    whole = np.pad(Cleaning(**filters).filtered(a), 1, constant_values=255)
+    for sieve in sieves:
+        whole = sieve.sift(whole, Seams()).painted()
+    expected = whole_raster_answer(whole[1:-1, 1:-1], TRANSFORM)
     for chunk in (500, 64, 37, 10):
         geoseg.vectorize(path, out=tmp_path / "p.parquet", chunk=chunk, overwrite=True, **options)
         assert polygons(tmp_path / "p.parquet") == expected, chunk
@@ -71,8 +75,12 @@ def test_refusals(tmp_path: Path) -> None:
         geoseg.vectorize(path, out=tmp_path / "p.gpkg", min_pixels=3, min_area=1)
     with pytest.raises(UsageError, match="odd"):
         geoseg.vectorize(path, out=tmp_path / "p.gpkg", majority=4)
-    with pytest.raises(UsageError, match="--min-pixels 27"):
-        geoseg.vectorize(path, out=tmp_path / "p.gpkg", min_pixels=100_000)
+    with pytest.raises(UsageError, match="closing needs its classes"):
+        geoseg.vectorize(path, out=tmp_path / "p.gpkg", closing=3)
+    with pytest.raises(UsageError, match="odd"):
+        geoseg.vectorize(path, out=tmp_path / "p.gpkg", opening="1=2")
+    with pytest.raises(UsageError, match="road=3"):
+        geoseg.vectorize(path, out=tmp_path / "p.gpkg", opening="forest")
 
 
 def test_real_map_without_slivers(shared_data: Path, tmp_path: Path) -> None:
