@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WRITERS = {
-    ".gpkg": "geoseg.vectorization.ogr:write_geopackage",
+    ".gpkg": "geoseg.vectorization.geopackage:write_geopackage",
     ".shp": "geoseg.vectorization.shapefile:write_shapefile",
     ".fgb": "geoseg.vectorization.ogr:write_flatgeobuf",
     ".parquet": "geoseg.vectorization.geoparquet:write_geoparquet",

@@ -1,8 +1,7 @@
-"""GeoPackage, FlatGeobuf and GeoJSON through GDAL, as one Arrow stream each."""
+"""FlatGeobuf and GeoJSON through GDAL, as one Arrow stream each, and what all GDAL writers share."""
 
 from __future__ import annotations
 
-import sqlite3
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,37 +13,6 @@ import pyogrio
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.vectorization.formats import BOUNDS, GEOMETRY, Batches, Layer, without
 
-INDEX_BYTES = 128 * 2**20
-"""Memory in which the spatial index of a GeoPackage is built, before it goes on on disk."""
-
-_STYLES = """
-CREATE TABLE layer_styles (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT(256), f_table_schema TEXT(256),
-  f_table_name TEXT(256), f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
-  useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
-  update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))
-"""
-
-_ROWS = 1 << 16
-
-
-def write_geopackage(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
-    """GeoPackage 1.4 with a spatial index, its style for QGIS, and where the numbers come from."""
-    # GDAL builds the index in memory while it writes, by default in up to a tenth of the machine's
-    pyogrio.set_gdal_config_options({"OGR_GPKG_MAX_RAM_USAGE_RTREE": str(INDEX_BYTES)})
-    write_ogr(
-        path,
-        batches,
-        layer,
-        driver="GPKG",
-        layer_options={"SPATIAL_INDEX": "YES", "GEOMETRY_NAME": "geom", "FID": "fid", **_description(layer)},
-        layer_metadata=dict(layer.metadata),
-    )
-    _add_style(path, layer)
-    if layer.neighbours is not None:
-        _add_neighbours(path, layer.neighbours())
-    return [(path, path.name)]
-
 
 def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
     """FlatGeobuf with its packed Hilbert R-tree, in whose order GDAL writes the polygons."""
@@ -53,7 +21,7 @@ def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
         batches,
         layer,
         driver="FlatGeobuf",
-        layer_options={"SPATIAL_INDEX": "YES", "TEMPORARY_DIR": str(path.parent), **_description(layer)},
+        layer_options={"SPATIAL_INDEX": "YES", "TEMPORARY_DIR": str(path.parent), **description(layer)},
     )
     return [(path, path.name)]
 
@@ -113,46 +81,6 @@ def _guarded(batches: Batches, failures: list[BaseException]) -> Iterator[pa.Rec
         raise
 
 
-def _description(layer: Layer) -> dict[str, str]:
+def description(layer: Layer) -> dict[str, str]:
+    """Layer option that says what the polygons are."""
     return {"DESCRIPTION": layer.metadata["description"]}
-
-
-def _add_neighbours(path: Path, table: pa.Table) -> None:
-    """Table `neighbours` with the numbers of two polygons, as in region_id, and their common border."""
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            connection.execute(
-                "CREATE TABLE neighbours (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
-                "id_a INTEGER NOT NULL, id_b INTEGER NOT NULL, border_m REAL NOT NULL)"
-            )
-            for batch in table.to_batches(max_chunksize=_ROWS):
-                connection.executemany(
-                    "INSERT INTO neighbours (id_a, id_b, border_m) VALUES (?, ?, ?)",
-                    zip(*(column.to_pylist() for column in batch.columns), strict=True),
-                )
-            connection.execute(
-                "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) VALUES "
-                "('neighbours', 'attributes', 'neighbours', 'Polygons with a common border, by region_id', 0)"
-            )
-    finally:
-        connection.close()
-
-
-def _add_style(path: Path, layer: Layer) -> None:
-    """Row of `layer_styles`, the table that QGIS reads a default style from."""
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            connection.execute(_STYLES)
-            connection.execute(
-                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
-                "styleName, styleQML, useAsDefault, description) VALUES ('', '', ?, 'geom', ?, ?, 1, ?)",
-                (layer.name, layer.name[:30], layer.style(), "Class colours"),
-            )
-            connection.execute(
-                "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) "
-                "VALUES ('layer_styles', 'attributes', 'layer_styles', 'Styles for QGIS', 0)"
-            )
-    finally:
-        connection.close()
