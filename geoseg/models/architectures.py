@@ -41,6 +41,8 @@ ARCHITECTURES: dict[str, str] = {
     "fcn32s": "geoseg.models.fcn:fcn32s",
     "fcn16s": "geoseg.models.fcn:fcn16s",
     "fcn8s": "geoseg.models.fcn:fcn8s",
+    "siamese_diff": "geoseg.models.siamese:siamese_diff",
+    "siamese_conc": "geoseg.models.siamese:siamese_conc",
     "deeplabv3_torchvision": "geoseg.models.torchvision_deeplab:deeplabv3_torchvision",
     "linear": "geoseg.models.linear:linear",
 }

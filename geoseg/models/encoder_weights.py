@@ -1,30 +1,35 @@
-"""Pretrained weights for a network's encoder, from a file that the user has. Nothing is ever downloaded."""
+"""Pretrained weights for a network's encoder: from a file that the user has, or by name from the network.
+
+Nothing is downloaded unless `download_encoder` is called.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from geoseg.errors import InputError, UsageError
+from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.models.importing import COUNTER, read_checkpoint, strip_prefix
 from geoseg.models.network import compare_weights
+from geoseg.models.smp import encoder_name
 
 _PHOTOGRAPH = 3  # bands of the images that encoders are usually trained on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What was taken from a file of pretrained weights.
+    """What was taken of pretrained weights.
 
     Attributes
     ----------
     tensors
         Number of tensors taken.
     left_out
-        Names of the file's other tensors, such as those of a classifier.
+        Names of the other tensors, such as those of a classifier.
     adapted
         Name of the first layer whose weights were spread over another number of bands; None if none was.
     """
@@ -34,11 +39,11 @@ class Loaded:
     adapted: str | None
 
 
-def load_encoder(network: nn.Module, file: str | Path, *, bands: int) -> Loaded:
+def load_encoder(network: nn.Module, file: str | Path) -> Loaded:
     """Give a network's encoder the weights in a file, and say what was taken.
 
     The file is ``.safetensors`` or a checkpoint that `read_checkpoint` takes: of timm, torchvision, TorchGeo,
-    or of a segmentation network with the same encoder. Where it was made for three bands and the network
+    or of a segmentation network with the same encoder. Where it was made for three bands and the encoder
     takes another number, the first layer is adapted as timm does it: repeated over the bands and scaled, so
     that sums stay alike.
 
@@ -46,8 +51,6 @@ def load_encoder(network: nn.Module, file: str | Path, *, bands: int) -> Loaded:
     ----------
     network
         From `geoseg.models.architectures.build`; its part ``encoder`` is changed in place.
-    bands
-        Bands that the network takes.
 
     Raises
     ------
@@ -56,11 +59,64 @@ def load_encoder(network: nn.Module, file: str | Path, *, bands: int) -> Loaded:
     InputError
         See `read_checkpoint`; or weights of another encoder, with the first five names.
     """
+    return _give(network, lambda: read_checkpoint(file), where=file)
+
+
+def download_encoder(network: nn.Module, encoder: str) -> Loaded:
+    """Give a network's encoder the weights that its library publishes, and say what was taken.
+
+    They come from the Hugging Face hub, or from its cache on this machine: for an encoder of
+    segmentation-models-pytorch those that it lists as ``imagenet`` (else the first it lists), for one of timm
+    the default or those of the tag in the name (``resnet18.a1_in1k``). The first layer is adapted as in
+    `load_encoder`. Weights have licences of their own.
+
+    Raises
+    ------
+    UsageError
+        A network without an encoder, an unknown encoder, or one that nobody publishes weights of.
+    ResourceError
+        The hub cannot be reached and its cache does not have them; the network stays as it was.
+    """
+    return _give(network, lambda: _published(encoder), where=f"pretrained {encoder!r}")
+
+
+def _published(encoder: str) -> dict[str, Tensor]:
+    import timm
+    from segmentation_models_pytorch.encoders import encoders, get_encoder
+
+    try:
+        name = encoder_name(encoder)
+    except ValueError as error:
+        raise UsageError("no pretrained weights", why=str(error)) from None
+    plain = name.removeprefix("tu-")
+    listed: list[str] = [] if name != plain else list(encoders[name]["pretrained_settings"] or ())
+    if not listed and not (name != plain and timm.is_model_pretrained(plain)):
+        raise UsageError(
+            f"nobody publishes weights of encoder {encoder!r}",
+            hint="another encoder, a file in encoder_weights, or none",
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the libraries' own, about names that they renamed
+            if name != plain:
+                network = timm.create_model(plain, pretrained=True)
+            else:
+                network = get_encoder(name, weights="imagenet" if "imagenet" in listed else listed[0])
+    except Exception as error:  # a download can fail in the words of half a dozen libraries
+        raise ResourceError(
+            f"pretrained weights of encoder {encoder!r} cannot be had",
+            why=" ".join(str(error).split())[:300],
+            hint="a network connection, or a file of them in encoder_weights; nothing was trained",
+        ) from error
+    weights: dict[str, Tensor] = network.state_dict()
+    return weights
+
+
+def _give(network: nn.Module, read: Callable[[], Mapping[str, Tensor]], *, where: object) -> Loaded:
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, nn.Module):
         raise UsageError("pretrained weights need an encoder, and this architecture has none")
-    expected = encoder.state_dict()
-    weights = read_checkpoint(file)
+    expected, weights = encoder.state_dict(), read()
     # timm writes stages.0 for a whole network and stages_0 for its features, which smp puts under model
     names = {_plain(key): key for key in expected}
     spelled = {_plain(key): value for key, value in weights.items()}
@@ -70,11 +126,11 @@ def load_encoder(network: nn.Module, file: str | Path, *, bands: int) -> Loaded:
     taken = {names[key]: value for key, value in found.items() if key in names}
     originals = {_plain(key): key for key in weights}
     left_out = tuple(original for key, original in originals.items() if not _is_taken(key, stripped, names))
-    adapted = _adapt(taken, expected, bands, file)
+    adapted = _adapt(taken, expected, where)
     for key, value in expected.items():
         if key.endswith(COUNTER):
             taken.setdefault(key, value)
-    compare_weights(taken, expected, where=file)
+    compare_weights(taken, expected, where=where)
     encoder.load_state_dict(taken)
     return Loaded(tensors=len(taken), left_out=left_out, adapted=adapted)
 
@@ -87,23 +143,30 @@ def _is_taken(key: str, prefix: str, names: Mapping[str, str]) -> bool:
     return key.startswith(prefix) and key.removeprefix(prefix) in names
 
 
-def _adapt(taken: dict[str, Tensor], expected: Mapping[str, Tensor], bands: int, file: object) -> str | None:
+def _adapt(taken: dict[str, Tensor], expected: Mapping[str, Tensor], where: object) -> str | None:
     """The layer that sees the bands, if its weights were for another number: adapted in place."""
     from timm.models import adapt_input_conv
 
-    for key, value in taken.items():
-        wanted = expected[key].shape
-        if value.ndim != 4 or len(wanted) != 4 or value.shape == wanted or wanted[1] != bands:
-            continue
-        if value.shape[0] != wanted[0] or value.shape[2:] != wanted[2:]:
-            continue
-        if value.shape[1] != _PHOTOGRAPH:
-            raise InputError(
-                "pretrained weights for another number of bands",
-                where=file,
-                why=f"found {value.shape[1]}, the network takes {bands}; only 3 can be spread over others",
-                hint="weights made for these bands, or for 3",
-            )
-        taken[key] = adapt_input_conv(bands, value)
-        return key
-    return None
+    first = next((key for key, value in expected.items() if value.ndim == 4), None)
+    if first is None or first not in taken:
+        return None
+    value, wanted = taken[first], expected[first].shape
+    if (
+        value.ndim != 4
+        or value.shape == wanted
+        or (value.shape[0], *value.shape[2:])
+        != (
+            wanted[0],
+            *wanted[2:],
+        )
+    ):
+        return None  # fits, or is of another encoder, which is said when all weights are compared
+    if value.shape[1] != _PHOTOGRAPH:
+        raise InputError(
+            "pretrained weights for another number of bands",
+            where=where,
+            why=f"found {value.shape[1]}, the network takes {wanted[1]}; only 3 can be spread over others",
+            hint="weights made for these bands, or for 3",
+        )
+    taken[first] = adapt_input_conv(wanted[1], value)
+    return first

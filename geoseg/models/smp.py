@@ -1,6 +1,6 @@
 """The decoders of segmentation-models-pytorch over its own and timm's encoders, with any number of bands.
 
-Nothing is ever downloaded: pretrained encoder weights reach a network only through a bundle.
+Nothing is downloaded here: pretrained encoder weights come by a bundle or `geoseg.models.encoder_weights`.
 """
 
 from __future__ import annotations

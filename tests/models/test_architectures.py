@@ -8,6 +8,8 @@ import torch
 from geoseg.errors import UsageError
 from geoseg.models import architectures
 from geoseg.models.architectures import ARCHITECTURES, Architecture, build, describe, resolve
+from geoseg.models.bundle import load_bundle
+from geoseg.models.network import load_network
 
 from . import bundles as made
 
@@ -21,7 +23,8 @@ _SPECIAL = {
     ),
     "deeplabv3_torchvision": Architecture(name="deeplabv3_torchvision", encoder="mobilenet_v3_large"),
 }
-_PADDED = ("hrnetv2", "hrnetv2_ocr", "fcn32s", "fcn16s", "fcn8s")
+_TWO_DATES = ("siamese_diff", "siamese_conc")
+_PADDED = ("hrnetv2", "hrnetv2_ocr", "fcn32s", "fcn16s", "fcn8s", *_TWO_DATES)
 _ANY_SIZE = (*_PADDED, "deeplabv3_torchvision", "linear")
 # parameters that the decoder leaves unused in the encoder that it is given
 _UNUSED = {"pspnet": ("encoder.model.blocks.",), "dpt": ("encoder.model.norm.", "encoder.model.head.")}
@@ -29,6 +32,11 @@ _UNUSED = {"pspnet": ("encoder.model.blocks.",), "dpt": ("encoder.model.norm.", 
 
 def small(name: str) -> Architecture:
     return _SPECIAL.get(name, Architecture(name=name, encoder="mobilenetv3_small_050"))
+
+
+def total(name: str, bands: int) -> int:
+    """Bands that the network takes for that many of one date."""
+    return 2 * bands if name in _TWO_DATES else bands
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +47,7 @@ def seeded():
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_logits_of_every_class_for_any_number_of_bands(name):
     side = _SIDE.get(name, 64)
-    for bands in (1, 4, 12):
+    for bands in (total(name, n) for n in (1, 3, 7)):
         network = build(small(name), bands=bands, classes=5).eval()
         with torch.inference_mode():
             logits = network(torch.randn(1, bands, side, side + 32))
@@ -69,21 +77,37 @@ def test_what_is_padded_and_cut_shows_at_that_edge_only(name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_gradient_reaches_every_parameter(name):
-    network = build(small(name), bands=3, classes=3).train()
-    side = _SIDE.get(name, 64)
-    network(torch.randn(2, 3, side, side)).square().mean().backward()
+    bands, side = total(name, 3), _SIDE.get(name, 64)
+    network = build(small(name), bands=bands, classes=3).train()
+    network(torch.randn(2, bands, side, side)).square().mean().backward()
     unreached = [key for key, value in network.named_parameters() if value.grad is None]
     assert [key for key in unreached if not key.startswith(_UNUSED.get(name, ()))] == []
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_tile_does_not_see_its_neighbours_in_the_batch(name):
-    network = build(small(name), bands=3, classes=3).eval()
-    side = _SIDE.get(name, 64)
-    first, second, other = torch.randn(3, 3, side, side)
+    bands, side = total(name, 3), _SIDE.get(name, 64)
+    network = build(small(name), bands=bands, classes=3).eval()
+    first, second, other = torch.randn(3, bands, side, side)
     with torch.inference_mode():
         pairs = [network(torch.stack(pair))[0] for pair in ((first, second), (first, other * 100))]
     assert torch.equal(*pairs)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_bundle_in_half_precision_gives_the_same_network_each_time(name, tmp_path):
+    bands, side = total(name, 3), _SIDE.get(name, 64)
+    network = build(small(name), bands=bands, classes=3).eval()
+    saved = made.bundle(tmp_path, small(name), network=network, contract=made.contract(bands), half=True)
+    first, second = (load_network(load_bundle(saved.path)) for _ in range(2))
+    for key, value in network.state_dict().items():
+        assert torch.equal(
+            first.state_dict()[key], value.half().float() if value.is_floating_point() else value
+        )
+    x = torch.randn(1, bands, side, side)
+    with torch.inference_mode():
+        assert torch.equal(first(x), first(x))
+        assert torch.equal(first(x), second(x))
 
 
 @pytest.mark.slow
@@ -92,7 +116,13 @@ def test_the_exported_network_gives_the_same_logits(name, tmp_path):
     pytest.importorskip("onnxruntime")
     from geoseg.engines.onnx_export import export_onnx
 
-    saved = made.bundle(tmp_path, small(name), network=build(small(name), bands=3, classes=3))
+    bands = total(name, 3)
+    saved = made.bundle(
+        tmp_path,
+        small(name),
+        network=build(small(name), bands=bands, classes=3),
+        contract=made.contract(bands),
+    )
     exported = export_onnx(saved, tmp_path / "model.onnx", tile=_SIDE.get(name, 64))
     assert exported.agreement > 0.999
     assert exported.difference < 1e-3

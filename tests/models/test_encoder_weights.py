@@ -40,7 +40,7 @@ def test_features_are_those_that_timm_gives(bands, form, donor, tmp_path):
         )
     torch.manual_seed(1)
     network = build(Architecture(name="unet", encoder=TINY), bands=bands, classes=2)
-    done = load_encoder(network, file, bands=bands)
+    done = load_encoder(network, file)
     assert (done.adapted is None) == (bands == 3)
     assert any(name.endswith("classifier.weight") for name in done.left_out)
     save_file(donor.state_dict(), tmp_path / "plain.safetensors")
@@ -65,7 +65,7 @@ def test_every_way_of_naming_layers_is_understood(architecture, donor_name, tmp_
     weights = timm.create_model(donor_name, pretrained=False).state_dict()
     save_file(weights, tmp_path / "w.safetensors")
     network = build(architecture, bands=3, classes=2)
-    done = load_encoder(network, tmp_path / "w.safetensors", bands=3)
+    done = load_encoder(network, tmp_path / "w.safetensors")
     assert done.tensors == len(network.encoder.state_dict())
     assert done.tensors + len(done.left_out) == len(weights)
     kernel = next(iter(network.encoder.parameters()))
@@ -79,7 +79,7 @@ def test_the_encoder_of_a_trained_segmentation_network_is_taken(tmp_path):
         {"state_dict": {f"model.{k}": v for k, v in trained.state_dict().items()}}, tmp_path / "w.ckpt"
     )
     network = build(Architecture(name="unet", encoder=TINY), bands=5, classes=2)
-    load_encoder(network, tmp_path / "w.ckpt", bands=5)
+    load_encoder(network, tmp_path / "w.ckpt")
     for key, value in network.encoder.state_dict().items():
         assert torch.equal(value, trained.encoder.state_dict()[key])
 
@@ -89,7 +89,7 @@ def test_another_encoder_is_refused_and_the_network_stays_as_it_was(donor, tmp_p
     network = build(Architecture(name="unet", encoder="resnet18"), bands=3, classes=2)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     with pytest.raises(InputError, match=r"missing: .*layer1"):
-        load_encoder(network, tmp_path / "w.safetensors", bands=3)
+        load_encoder(network, tmp_path / "w.safetensors")
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
@@ -97,9 +97,9 @@ def test_bands_that_cannot_be_guessed_are_refused(tmp_path):
     save_file(timm.create_model(TINY, pretrained=False, in_chans=13).state_dict(), tmp_path / "w.safetensors")
     network = build(Architecture(name="unet", encoder=TINY), bands=4, classes=2)
     with pytest.raises(InputError, match="found 13, the network takes 4"):
-        load_encoder(network, tmp_path / "w.safetensors", bands=4)
+        load_encoder(network, tmp_path / "w.safetensors")
 
 
 def test_an_architecture_without_an_encoder_says_so(tmp_path):
     with pytest.raises(UsageError, match="need an encoder"):
-        load_encoder(nn.Conv2d(3, 2, 1), tmp_path / "w.safetensors", bands=3)
+        load_encoder(nn.Conv2d(3, 2, 1), tmp_path / "w.safetensors")
