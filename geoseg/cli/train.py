@@ -13,11 +13,18 @@ from geoseg.cli.progress import show_notes
 @click.command(name="train")
 @click.argument("job", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Bundle folder, not the job's.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder that relative paths of scenes and labels start from.  [default: the current one]",
+)
 @click.option("--steps", type=int, help="Optimiser steps, instead of the job's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. All cores.")
 @click.option("--overwrite", is_flag=True, help="Start again where another training is.")
-def command(job: Path, device: str, threads: int | None, overwrite: bool, **fields: Any) -> None:
+def command(
+    job: Path, data: Path | None, device: str, threads: int | None, overwrite: bool, **fields: Any
+) -> None:
     """Train a model as the file JOB says, and write it as a bundle with its card.
 
     \b
@@ -34,20 +41,24 @@ def command(job: Path, device: str, threads: int | None, overwrite: bool, **fiel
 
     given = {key: value for key, value in fields.items() if value is not None}
     parsed = TrainJob.parse({**read_yaml(job), **given}, where=job)
-    result = run_train(parsed, device=device, threads=threads, overwrite=overwrite, progress=_show_row)
+    result = run_train(
+        parsed, root=data, device=device, threads=threads, overwrite=overwrite, progress=show_row
+    )
     if result.bundle is None:  # another process of the team writes and speaks
         return
     show_notes(result.notes)
     _show(result)
 
 
-def _show_row(row: Any) -> None:
+def show_row(row: Any) -> None:
+    """Print a row of the history; `run_train(..., progress=show_row)`."""
     classes = "  ".join(
         f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in row["iou"].items()
     )
     step, steps = row["step"], row["steps"]
+    found = "" if row["mean_iou"] is None else f"mean IoU {row['mean_iou']:.3f}  ({classes})  "
     click.echo(
-        f"step {step}/{steps}  loss {row['loss']:.4f}  mean IoU {row['mean_iou']:.3f}  ({classes})  "
+        f"{row['part']}step {step}/{steps}  loss {row['loss']:.4f}  {found}"
         f"{row['seconds'] / step:.2f} s/step",
         err=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pyproj.exceptions import CRSError
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid
+from geoseg.raster.open import local_file, open_raster
 
 _WORLD_FILES = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".jpgw", ".pngw", ".j2w")
 
@@ -71,6 +73,13 @@ def horizontal(crs: CRS) -> CRS:
     if crs.is_compound:
         return horizontal(crs.sub_crs_list[0])
     return crs
+
+
+def placement(path: str | PathLike[str], *, allow_vrt: bool = False) -> tuple[bool, tuple[int, int]]:
+    """Whether a raster says anything about where it lies, and its (height, width)."""
+    dataset = open_raster(local_file(path), allow_vrt=allow_vrt)
+    placed = bool(dataset.crs) or dataset.transform != Affine.identity() or bool(dataset.gcps[0])
+    return placed, (dataset.height, dataset.width)
 
 
 def locate(dataset: Any, path: Path, *, crs: CRS | None, transform: Affine | None) -> tuple[Grid, str]:

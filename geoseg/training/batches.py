@@ -66,7 +66,7 @@ class Batches:
         pixels, classes = source.read(inside, self._fill, self._positions)
         classes = classes[core.window.slices_in(inside)]
         classes[~source.region.mask(core.window)] = NODATA
-        side = preparation.job.crop
+        side = preparation.side
         rows = _mirrored(wide.row, side, inside.row, inside.height)
         cols = _mirrored(wide.col, side, inside.col, inside.width)
         raw = torch.from_numpy(pixels[:, rows][:, :, cols])

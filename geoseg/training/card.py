@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoseg.training import scores
 from geoseg.training.checkpoint import Progress
+from geoseg.training.examine import VIEWS, Examination
+from geoseg.training.job import TrainJob
 from geoseg.training.prepare import Preparation
 from geoseg.training.scores import Calibration
 
+_MOST_SCENES = 40
 
-def score_table(preparation: Preparation, counts: NDArray[np.int64], found: Calibration) -> dict[str, Any]:
+
+def score_table(preparation: Preparation, found: Examination, calibration: Calibration) -> dict[str, Any]:
     """Scores of the bundle, in the form that every bundle has them."""
+    counts = found.counts
     hits = np.diagonal(counts).astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
@@ -28,15 +34,17 @@ def score_table(preparation: Preparation, counts: NDArray[np.int64], found: Cali
         for i, name in enumerate(preparation.legend.names)
     }
     total = int(counts.sum())
+    folds = preparation.job.split.folds
     chance = float((counts.sum(axis=0).astype(float) * counts.sum(axis=1)).sum()) / max(total, 1) ** 2
     accuracy = float(hits.sum()) / max(total, 1)
     return {
-        "data": f"{total} validation pixels ({split_in_words(preparation)})",
+        "data": f"{total} {'cross-validated' if folds else 'validation'} pixels "
+        f"({split_in_words(preparation)})",
         "classes": classes,
         "mean_iou": _number(scores.mean_iou(counts)),
         "overall_accuracy": _number(accuracy),
         "kappa": _number((accuracy - chance) / (1 - chance)) if chance < 1 else None,
-        "calibration_error": _number(found.after),
+        "calibration_error": _number(calibration.after),
     }
 
 
@@ -46,10 +54,14 @@ def _number(value: float) -> float | None:
 
 def split_in_words(preparation: Preparation) -> str:
     """What was held out, in words."""
-    split = preparation.job.split
+    split, scenes = preparation.job.split, len(preparation.sources)
+    if split.folds is not None and split.by == "file":
+        return f"{scenes} scenes in {split.folds} folds, each held out once"
+    if split.folds is not None:
+        return f"squares of {split.block} px in {split.folds} folds, each held out once"
     if split.by == "file":
         used = [s for s in preparation.job.scenes if s.use == "validation"]
-        return f"{len(used)} of {len(preparation.job.scenes)} scenes"
+        return f"{', '.join(_names(s.image) for s in used)}; whole scenes"
     if split.by == "block":
         return f"squares of {split.block} px drawn at random, {split.share:.0%} of those with labels"
     if split.polygons is not None:
@@ -61,19 +73,20 @@ def split_in_words(preparation: Preparation) -> str:
 def write_card(
     preparation: Preparation,
     progress: Progress,
-    counts: NDArray[np.int64],
-    found: Calibration,
+    found: Examination,
+    calibration: Calibration,
     table: dict[str, Any],
     *,
     parameters: int,
 ) -> str:
     """Text of the README beside the weights."""
     job, legend, contract = preparation.job, preparation.legend, preparation.contract
+    folds, counts = job.split.folds, found.counts
     rows = "\n".join(
         f"| {name} | {t:,} | {v:,} | {_cell(s['iou'])} | {_cell(s['f1'])} | {_cell(s['precision'])} "
         f"| {_cell(s['recall'])} |"
         for (name, s), t, v in zip(
-            table["classes"].items(), preparation.training_pixels, preparation.validation_pixels, strict=True
+            table["classes"].items(), preparation.training_pixels, counts.sum(axis=1), strict=True
         )
     )
     matrix = "\n".join(
@@ -90,7 +103,8 @@ def write_card(
     stopped = f", stopped after {progress.step}" if progress.step < job.steps else ""
     return _CARD.format(
         name=job.name or job.out.name,
-        description=job.description or f"Classes: {', '.join(legend.names)}.",
+        description=_wrapped(job.description or f"Classes: {', '.join(legend.names)}."),
+        command=job.command,
         bands=", ".join(contract.band_names),
         dtype=contract.dtype,
         low=contract.value_range[0],
@@ -104,11 +118,18 @@ def write_card(
         if preparation.start
         else "trained from random weights",
         licence=job.licence,
-        data=job.data or "Not described.",
-        credit=f"\nCredit: {job.credit}\n" if job.credit else "",
+        data=_wrapped(job.data or "Not described."),
+        credit=_wrapped(f"\n\nCredit: {job.credit}") if job.credit else "",
         scenes=scenes,
-        split=split_in_words(preparation),
-        margin=job.split.margin,
+        held_out=(_FOLDED if folds else _HELD_OUT).format(
+            split=split_in_words(preparation), margin=job.split.margin, folds=folds
+        ),
+        scored=_SCORED_FOLDS if folds else _SCORED_LAST if job.keeps_last else _SCORED_BEST,
+        scene_table=_scene_table(found, legend.names),
+        views=_view_table(found, legend.names),
+        limits="\n## Limits\n\n" + "\n".join(_wrapped(f"- {line}", indent="  ") for line in job.limits) + "\n"
+        if job.limits
+        else "",
         rows=rows,
         head=" | ".join(legend.names),
         rule="|".join("---" for _ in legend.names),
@@ -116,25 +137,77 @@ def write_card(
         mean=_cell(table["mean_iou"]),
         accuracy=_cell(table["overall_accuracy"]),
         kappa=_cell(table["kappa"]),
-        temperature=found.temperature,
-        before=found.before,
-        after=found.after,
+        temperature=calibration.temperature,
+        before=calibration.before,
+        after=calibration.after,
         minutes=progress.seconds / 60,
         steps=f"{job.steps} steps{stopped}",
         batch=job.batch,
         crop=job.crop,
         sampling=job.sampling,
         loss=" + ".join(f"{w:g} {k}" for k, w in job.loss.items()),
-        best=progress.best_step,
+        kept=f"at step {progress.best_step}",
         seed=job.seed,
         identity=preparation.identity[:16],
-        yaml="\n".join(f"    {line}" for line in job.dump().splitlines()),
+        yaml="\n".join(f"    {line}" for line in _yaml(job).splitlines()),
     )
+
+
+def _wrapped(text: str, *, indent: str = "") -> str:
+    """Paragraphs of at most 110 characters a line."""
+    return "\n\n".join(
+        textwrap.fill(part, 110, subsequent_indent=indent, break_on_hyphens=False)
+        for part in text.split("\n\n")
+    )
+
+
+def _yaml(job: TrainJob) -> str:
+    return job.model_copy(update={"out": Path(job.out.name)}).dump()
+
+
+def _scene_table(found: Examination, names: tuple[str, ...]) -> str:
+    """Table of each scene's scores; of many scenes only how they are spread."""
+    if len(found.scenes) < 2:
+        return ""
+    head = ["scene", "pixels", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
+    rows, means = [], []
+    for name, counts in found.scenes.items():
+        means.append(scores.mean_iou(counts))
+        own = [*scores.iou(counts), means[-1], np.diagonal(counts).sum() / max(counts.sum(), 1)]
+        rows.append([name, f"{counts.sum():,}", *(_cell(_number(v)) for v in own)])
+    spread = np.nanpercentile(means, (0, 10, 50, 90, 100))
+    said = f"Mean IoU of the {len(rows)} scenes: " + ", ".join(
+        f"{word} {value:.3f}"
+        for word, value in zip(("least", "10 %", "median", "90 %", "most"), spread, strict=True)
+    )
+    lines = ["", f"{said}.", ""]
+    if len(rows) <= _MOST_SCENES:
+        lines += _table(head, rows)
+    return "\n".join(lines) + "\n"
+
+
+def _view_table(found: Examination, names: tuple[str, ...]) -> str:
+    """Table of what test-time augmentation brings and costs."""
+    if not found.views:
+        return ""
+    rows = []
+    for name, counts in found.views.items():
+        own = [*scores.iou(counts), scores.mean_iou(counts), np.diagonal(counts).sum() / counts.sum()]
+        rows.append([f"`--tta {name}`", f"{len(VIEWS[name])}x", *(_cell(_number(v)) for v in own)])
+    head = ["", "cost", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
+    said = "**Test-time augmentation** averages the probabilities of turned and mirrored views."
+    return "\n".join(["", said, "", *_table(head, rows)]) + "\n"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    line = "| {} |".format
+    return [line(" | ".join(head)), f"|{'---|' * len(head)}", *(line(" | ".join(r)) for r in rows)]
 
 
 def _names(image: str | list[str]) -> str:
     files = [image] if isinstance(image, str) else image
-    return ", ".join(f.rsplit("/", 1)[-1] for f in files)
+    names = [f.rsplit("/", 1)[-1] for f in files]
+    return ", ".join(names if len(set(names)) == len(names) else files)
 
 
 def _cell(value: float | None) -> str:
@@ -158,16 +231,15 @@ _CARD = """# {name}
 
 ## Data
 
-{data}
-{credit}
+{data}{credit}
+
 {scenes}
 
-Held out for validation: {split}. No training crop comes nearer to it than {margin} px.
+{held_out}
 
 ## Scores on the held-out part
 
-Every labelled validation pixel, once, with its surroundings as context. The held-out part also chose the
-step that was kept and the temperature: scores on other ground will be lower.
+{scored}
 
 | class | training pixels | validation pixels | IoU | F1 | precision | recall |
 |---|---|---|---|---|---|---|
@@ -178,20 +250,36 @@ Mean IoU **{mean}**, overall accuracy **{accuracy}**, kappa {kappa}.
 | reference \\ map | {head} |
 |---|{rule}|
 {matrix}
-
+{scene_table}{views}
 ![Confusion](confusion.png) ![Learning curve](curve.png)
 
 **Calibration.** Temperature {temperature} (smallest log-loss). Expected calibration error (15 bins)
 {before:.4f} without it; {after:.4f} where each half of the windows has its temperature from the other half.
 
 ![Reliability](reliability.png)
-
+{limits}
 ## Made by
 
-    geoseg train train.yaml
+    {command}
 
 with the `train.yaml` below: {steps} of {batch} crops of {crop} px ({sampling} sampling), loss {loss}; kept is
-the running average of the weights at step {best}; {minutes:.1f} minutes, seed {seed}, identity `{identity}`.
+the running average of the weights {kept}; {minutes:.1f} minutes, seed {seed}, identity `{identity}`.
 
 {yaml}
 """
+
+_HELD_OUT = """Held out for validation: {split}. No training crop comes nearer to it than {margin} px."""
+
+_FOLDED = """Cross-validated: {split}. {folds} models were trained, each on all folds but one, with no
+crop nearer to that one than {margin} px; the weights of this bundle learnt from everything, in the same
+way."""
+
+_SCORED_BEST = """Every labelled validation pixel, once, with its surroundings as context. The held-out part
+also chose the step that was kept and the temperature: scores on other ground will be lower."""
+
+_SCORED_LAST = """Every labelled validation pixel, once, with its surroundings as context. The last weights
+were kept, whatever validation said; only the temperature was chosen on the held-out part."""
+
+_SCORED_FOLDS = """Every labelled pixel, once, by the model that has not seen its fold, with its surroundings
+as context. The last weights were kept, whatever validation said; only the temperature was chosen on
+held-out pixels."""

@@ -22,14 +22,16 @@ def _default_loss() -> dict[LossName, float]:
 
 
 class LabelledScene(Job):
-    """One scene and its labels.
+    """One scene and its labels, or many with names alike.
 
     Attributes
     ----------
     image
-        Path, list of paths, folder or pattern, as `predict` takes them.
+        Path, list of paths, folder or pattern, as `predict` takes them. A name in braces stands for the part
+        in which many scenes differ: ``images/{id}.tif`` with labels ``masks/{id}.png``.
     labels
-        Raster of class numbers (on the scene's grid or another), or polygons.
+        Raster of class numbers or of colours, on the scene's grid or another, or polygons. A raster without
+        georeference lies on the image pixel by pixel.
     field
         Field of the polygons that holds the class.
     layer
@@ -38,8 +40,8 @@ class LabelledScene(Job):
         Class of pixels outside all polygons; without it they are not learnt from.
     use
         For a split by file: what this scene is for.
-    nodata, assume_crs, assume_transform
-        For the image, as in `predict`; `assume_crs` also serves labels without a CRS.
+    nodata, assume_crs, assume_transform, allow_vrt
+        For the image, as in `predict`; `assume_crs` and `allow_vrt` also serve the labels.
     """
 
     image: str | list[str]
@@ -51,6 +53,7 @@ class LabelledScene(Job):
     nodata: float | None = None
     assume_crs: str | None = None
     assume_transform: str | None = None
+    allow_vrt: bool = False
 
 
 class Split(Job):
@@ -61,6 +64,9 @@ class Split(Job):
     by
         ``block``: squares drawn at random. ``region``: given rows, columns or polygons. ``file``: whole
         scenes, by their `use`.
+    folds
+        Cross-validation: blocks or files are dealt into so many parts, and as many models are trained, each
+        scored on the part that it has not seen. The bundle then learns from everything.
     share, block
         For blocks: share of the labelled squares, and their side in pixels.
     rows, columns, polygons
@@ -70,6 +76,7 @@ class Split(Job):
     """
 
     by: Literal["block", "region", "file"] = "block"
+    folds: Annotated[int, Field(ge=2, le=50)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     block: Annotated[int, Field(ge=32)] = 512
     rows: Span | None = None
@@ -94,6 +101,8 @@ class Split(Job):
             raise ValueError("polygons stand alone")
         if self.by != "region" and given:
             raise ValueError(f"{', '.join(given)} belong to a split by region, found by: {self.by}")
+        if self.by == "region" and self.folds is not None:
+            raise ValueError("folds are made of blocks or files, not of regions")
         return self
 
 
@@ -169,8 +178,15 @@ class TrainJob(Job):
         Steps between validations, and most windows in each; the last one looks at everything.
     patience
         Validations without a better mean IoU after which training ends; None for never.
+    keep
+        Which weights become the model: of the ``best`` validation, or the ``last``. With folds always the
+        last: scores then flatter in nothing.
+    tta
+        Also score test-time augmentation (flips, all eight symmetries), at twelve times the forward passes.
     seed
         Same seed, same job, same machine: same weights.
+    name, version, description, data, credit, licence, limits, command
+        For the card and the bundle; none of them changes the training.
     """
 
     scenes: Annotated[list[LabelledScene], Field(min_length=1)]
@@ -206,6 +222,8 @@ class TrainJob(Job):
     validate_every: Annotated[int, Field(ge=1)] = 100
     validation_windows: Annotated[int, Field(ge=1)] = 64
     patience: Annotated[int, Field(ge=1)] | None = None
+    keep: Literal["best", "last"] = "best"
+    tta: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     name: str | None = None
     version: str = "1.0"
@@ -213,6 +231,8 @@ class TrainJob(Job):
     data: str = ""
     credit: str = ""
     licence: str = "not stated"
+    limits: list[str] = Field(default_factory=list)
+    command: str = "geoseg train train.yaml"
 
     @field_validator("bands", mode="before")
     @classmethod
@@ -226,11 +246,16 @@ class TrainJob(Job):
         if self.start is not None and (self.model or self.encoder or self.arguments):
             raise ValueError("start brings its architecture; leave out model, encoder and arguments")
         uses = {s.use for s in self.scenes}
-        if self.split.by == "file" and not {"training", "validation"} <= uses:
+        if self.split.folds is not None:
+            if uses != {None}:
+                raise ValueError("folds decide what is for validation; leave out use")
+            if self.patience is not None:
+                raise ValueError("with folds all models train equally long; leave out patience")
+        elif self.split.by == "file" and not {"training", "validation"} <= uses:
             raise ValueError("a split by file needs scenes with use: training and use: validation")
-        if self.split.by == "file" and None in uses:
+        elif self.split.by == "file" and None in uses:
             raise ValueError("in a split by file, every scene needs its use")
-        if self.split.by != "file" and uses != {None}:
+        elif self.split.by != "file" and uses != {None}:
             raise ValueError("use belongs to a split by file")
         if len(self.classes) < 2:
             raise ValueError("at least two classes")
@@ -240,6 +265,11 @@ class TrainJob(Job):
     def legend(self) -> Legend:
         """Classes in ascending order of number."""
         return Legend.of(self.classes, self.colors)
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last weights become the model, whatever validation says."""
+        return self.keep == "last" or self.split.folds is not None
 
     @property
     def work(self) -> Path:

@@ -1,9 +1,15 @@
-"""Labels of a scene: class ids under its pixels, from a raster or from polygons, window by window."""
+"""Labels of a scene: class ids under its pixels, from a raster or from polygons, window by window.
+
+A raster holds class numbers, or colours in three bands. One without georeference but of the image's size lies
+on the image pixel by pixel: so masks come that were painted over pictures.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +24,8 @@ from geoseg.geometry.alignment import sample_nearest
 from geoseg.legend import NODATA, Crosswalk, Legend
 from geoseg.raster.burn import burn, read_vector, to_pixel_coordinates
 from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.georeference import placement
+from geoseg.raster.scene import Scene, open_scene
 from geoseg.training.job import LabelledScene
 
 _VECTORS = frozenset([".gpkg", ".shp", ".fgb", ".geojson", ".json", ".parquet", ".geoparquet"])
@@ -37,11 +45,24 @@ class Labels(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RasterLabels:
-    """Labels from a raster of class numbers, on the scene's grid or under its pixels' centres."""
+    """Labels from a raster, on the scene's grid or under its pixels' centres.
 
-    raster: ClassMap
+    Attributes
+    ----------
+    raster
+        One band of class numbers, or three bands of colours.
+    grid
+        The scene's.
+    values
+        (M,) known values in ascending order: class numbers, or colours as 0xRRGGBB.
+    classes
+        (M,) class id of each; 255 is not learnt from.
+    """
+
+    raster: ClassMap | Scene
     grid: Grid
-    table: NDArray[np.int16]
+    values: NDArray[np.int32]
+    classes: NDArray[np.uint8]
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Class ids (h, w); InputError for a value without a class."""
@@ -51,24 +72,44 @@ class RasterLabels:
 
     def fingerprint(self) -> Any:
         """Content of the file and the meaning of its values."""
-        return [self.raster.scene.fingerprint(), hashlib.sha256(self.table.tobytes()).hexdigest()]
+        meaning = hashlib.sha256(self.values.tobytes() + self.classes.tobytes()).hexdigest()
+        return [self._scene.fingerprint(), meaning]
+
+    @property
+    def _scene(self) -> Scene:
+        return self.raster.scene if isinstance(self.raster, ClassMap) else self.raster
 
     @cached_property
     def _aligned(self) -> bool:
         return self.grid.difference(self.raster.grid) is None
 
     def _classes(self, window: Window) -> NDArray[np.uint8]:
-        values = self.raster.read(window)
-        found = self.table[values]
-        if (found < 0).any():
-            unknown = np.unique(values[found < 0]).tolist()
-            raise InputError(
-                f"label values without a class: {', '.join(map(str, unknown))}",
-                where=self.raster.path,
-                why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}",
-                hint="name them in classes, or in crosswalk with a class or 'ignore'",
-            )
-        return found.astype(np.uint8)
+        if isinstance(self.raster, ClassMap):
+            found = self.raster.read(window).astype(np.int32)
+            valid = found != NODATA
+        else:
+            (red, green, blue), valid = self.raster.read(window)
+            found = (red.astype(np.int32) << 16) | (green.astype(np.int32) << 8) | blue
+        at = np.minimum(np.searchsorted(self.values, found), len(self.values) - 1)
+        unknown = valid & (self.values[at] != found)
+        if unknown.any():
+            raise self._unknown(np.unique(found[unknown]), window)
+        classes = self.classes[at]
+        classes[~valid] = NODATA
+        return classes
+
+    def _unknown(self, values: NDArray[np.int32], window: Window) -> InputError:
+        coloured = not isinstance(self.raster, ClassMap)
+        words = [f"#{v:06X}" if coloured else str(v) for v in values[:8].tolist()]
+        more = f" and {len(values) - 8} more" if len(values) > 8 else ""
+        return InputError(
+            f"label {'colours' if coloured else 'values'} without a class: {', '.join(words)}{more}",
+            where=self._scene.name,
+            why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}",
+            hint="name them in crosswalk with a class or 'ignore'"
+            if coloured
+            else "name them in classes, or in crosswalk with a class or 'ignore'",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +167,54 @@ def open_labels(
             where=scene.labels,
             why="the labels are a raster",
         )
-    raster = open_class_map(scene.labels, assume_crs=scene.assume_crs)
-    table = np.full(256, -1, np.int16)
-    table[NODATA] = NODATA
+    return _raster(scene, grid, legend, walk)
+
+
+def _raster(scene: LabelledScene, grid: Grid, legend: Legend, walk: Crosswalk) -> RasterLabels:
+    options: dict[str, Any] = {"assume_crs": scene.assume_crs, "allow_vrt": scene.allow_vrt}
+    placed, shape = placement(scene.labels, allow_vrt=scene.allow_vrt)
+    if not placed:
+        if shape != grid.shape:
+            raise InputError(
+                "labels without georeference have to be of the image's size",
+                where=scene.labels,
+                why=f"found {shape[1]} columns and {shape[0]} rows, "
+                f"the image has {grid.width} and {grid.height}",
+                hint="cut them to the image, or give them a georeference",
+            )
+        options |= {"assume_crs": grid.crs, "assume_transform": grid.transform}
+    opened = open_scene(scene.labels, **options)
+    if opened.count == 3 and opened.dtype == np.uint8:
+        pairs = {int(str(c)[1:], 16): t for c, t in walk.mapping.items() if _is_colour(c)}
+        if not pairs:
+            raise UsageError(
+                "labels in colours need a crosswalk",
+                where=scene.labels,
+                hint='crosswalk: {"#3C1098": building, ...}',
+            )
+        raster: ClassMap | Scene = opened
+    else:
+        raster = open_class_map(scene.labels, **options)
+        pairs = dict(_numbers(walk))
+    values = sorted(pairs)
+    targets = [pairs[v] for v in values]
+    return RasterLabels(
+        raster=raster,
+        grid=grid,
+        values=np.array(values, np.int32),
+        classes=np.array([NODATA if t is None else t for t in targets], np.uint8),
+    )
+
+
+def _is_colour(value: str | int) -> bool:
+    return isinstance(value, str) and re.fullmatch("#[0-9A-Fa-f]{6}", value) is not None
+
+
+def _numbers(walk: Crosswalk) -> Iterator[tuple[int, int | None]]:
+    """Class numbers that the crosswalk knows, with what they mean."""
     for value in range(NODATA):
-        try:
-            target = walk.target(value)
-        except UsageError:
-            continue
-        table[value] = NODATA if target is None else target
-    return RasterLabels(raster=raster, grid=grid, table=table)
+        with suppress(UsageError):
+            yield value, walk.target(value)
 
 
 def _polygons(scene: LabelledScene, grid: Grid, legend: Legend, walk: Crosswalk) -> PolygonLabels:

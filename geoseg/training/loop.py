@@ -22,6 +22,7 @@ from geoseg.models.network import load_network
 from geoseg.training import scores
 from geoseg.training.batches import Batches
 from geoseg.training.checkpoint import Progress, restore, restore_best, store, store_best
+from geoseg.training.job import TrainJob
 from geoseg.training.losses import build_loss
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.schedule import average_into, rate_factor
@@ -97,7 +98,7 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
             row = _validate(preparation, batches, average, device, autocast)
             row = {"step": progress.step, "loss": round(float(np.mean(running)), 6), "rate": rate, **row}
             progress.seconds = before + time.monotonic() - started
-            _note(progress, row, average, work, patience=job.patience)
+            _note(progress, row, average, work, job)
             progress.ended |= progress.step >= job.steps
             store(work / LAST, progress, network, average, optimiser)
             after(progress)
@@ -109,16 +110,15 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
     return Trained(network=average.cpu(), progress=progress)
 
 
-def _note(
-    progress: Progress, row: dict[str, Any], average: nn.Module, work: Path, *, patience: int | None
-) -> None:
-    """Enter a validation into the progress; keep the weights if they are the best, end if none came long."""
+def _note(progress: Progress, row: dict[str, Any], average: nn.Module, work: Path, job: TrainJob) -> None:
+    """Enter a validation into the progress; keep the weights if they are wanted, end if none came long."""
     progress.history.append(row)
-    if row["mean_iou"] > progress.best:
-        progress.best, progress.best_step = row["mean_iou"], row["step"]
+    found = -1.0 if row["mean_iou"] is None else row["mean_iou"]
+    if job.keeps_last or found > progress.best:
+        progress.best, progress.best_step = found, row["step"]
         store_best(work / BEST, average, row["step"])
     since = sum(r["step"] > progress.best_step for r in progress.history)
-    progress.ended = patience is not None and since >= patience
+    progress.ended = job.patience is not None and since >= job.patience
 
 
 def _network(preparation: Preparation) -> nn.Module:
@@ -195,8 +195,10 @@ def _state(network: nn.Module) -> list[Tensor]:
 def _validate(
     preparation: Preparation, batches: Batches, network: nn.Module, device: torch.device, autocast: bool
 ) -> dict[str, Any]:
-    """Mean IoU and IoU by class over at most `validation_windows` windows, evenly spread."""
+    """Mean IoU and IoU by class over at most `validation_windows` windows, evenly spread; None without."""
     cores = preparation.cores
+    if not cores:
+        return {"mean_iou": None, "iou": dict.fromkeys(preparation.legend.names)}
     most = preparation.job.validation_windows
     chosen = np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).round().astype(int))
     counts = measure(preparation, batches, network, [cores[i] for i in chosen], device, autocast=autocast)

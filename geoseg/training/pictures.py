@@ -24,7 +24,8 @@ def learning_curve(history: Sequence[dict[str, Any]], legend: Legend, best_step:
     for c in legend.classes:
         values = [np.nan if row["iou"][c.name] is None else row["iou"][c.name] for row in history]
         right.plot(steps, values, label=c.name, color=c.color, linewidth=1.4)
-    right.plot(steps, [row["mean_iou"] for row in history], label="mean", color="#333333", linestyle="--")
+    mean = [np.nan if row["mean_iou"] is None else row["mean_iou"] for row in history]
+    right.plot(steps, mean, label="mean", color="#333333", linestyle="--")
     right.axvline(best_step, color="#999999", linewidth=0.8)
     right.set(xlabel="step", ylabel="IoU on validation windows", ylim=(0, 1))
     right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

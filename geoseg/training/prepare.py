@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -19,13 +20,17 @@ from geoseg.models.architectures import Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.contract import Band, InputContract
 from geoseg.raster.scene import Scene, open_scene
+from geoseg.training.collection import expand
 from geoseg.training.job import LabelledScene, TrainJob
 from geoseg.training.labels import Labels, open_labels
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
-from geoseg.training.split import region_of, share_ground
+from geoseg.training.split import deal, region_of, share_ground
 from geoseg.training.statistics import BandStatistics, band_statistics
 
 _DEFAULT = ("unet", "mobilenet_v2")
+_SIDE, _MARGIN = 512 + 64, 32  # of validation windows; a picture of 512 px is seen whole
+_BLOCK = 1024
+_WORDS = {"out", "name", "description", "data", "credit", "licence", "limits", "command"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +52,10 @@ class Preparation:
     index
         Where training crops may be drawn.
     cores
-        Validation windows with at least one labelled validation pixel.
-    margin
-        Pixels around a core that the network sees and that are not scored.
+        Validation windows with at least one labelled validation pixel; none where folds were made and all
+        pixels teach.
+    side, margin
+        What the network sees at once in validation, and how much of it around the core is not scored.
     validation_pixels
         (K,) labelled pixels of each class in them.
     identity
@@ -61,6 +67,7 @@ class Preparation:
     sources: tuple[Source, ...]
     index: CellIndex
     cores: tuple[Core, ...]
+    side: int
     margin: int
     validation_pixels: NDArray[np.int64]
     contract: InputContract
@@ -76,8 +83,17 @@ class Preparation:
         return total
 
 
-def prepare(job: TrainJob) -> Preparation:
+def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None) -> Preparation:
     """Preparation of a job; reads the labels once, and training windows for the constants.
+
+    Parameters
+    ----------
+    job
+        What to train.
+    root
+        Folder that relative paths of scenes start from.
+    fold
+        Where the split has folds: which one is for validation, from 0; None lets all pixels teach.
 
     Raises
     ------
@@ -87,17 +103,24 @@ def prepare(job: TrainJob) -> Preparation:
     legend = job.legend
     start = None if job.start is None else load_bundle(job.start)
     architecture = _architecture(job, start)
-    opened = [_open(scene, job, legend) for scene in job.scenes]
+    entries = expand(job.scenes, root)
+    opened = [_open(scene, job, legend) for scene in entries]
     scenes = [scene for scene, _ in opened]
     _check_alike(scenes)
-    sources = _split(job, opened)
-    training = [s for s, use in zip(sources, job.scenes, strict=True) if use.use != "validation"]
+    uses = _uses(job, entries, opened, fold)
+    sources = _split(job, opened, uses, fold)
+    training = [s for s, use in zip(sources, uses, strict=True) if use != "validation"]
     index = index_cells(training, legend, job.crop)
     missing = [n for n, c in zip(legend.names, index.counts.sum(axis=0), strict=True) if not c]
     notes = [f"no training pixel of {', '.join(missing)}"] if missing else []
-    margin = job.crop // 8
-    cores, pixels = _validation(sources, legend, job.crop - 2 * margin)
-    absent = [n for n, c in zip(legend.names, pixels, strict=True) if not c]
+    side, margin = _validation_side(job.crop, scenes)
+    cores, pixels = _validation(sources, legend, side - 2 * margin)
+    if not cores and (job.split.folds is None or fold is not None):
+        raise InputError(
+            "no labelled pixel in the validation part",
+            hint="another region, a smaller block, or more labels: a model without scores is not made",
+        )
+    absent = [n for n, c in zip(legend.names, pixels, strict=True) if not c] if cores else []
     notes += [f"no validation pixel of {', '.join(absent)}: it has no score"] if absent else []
     contract = _contract(job, training, index, start)
     # training sources first in `sources`, so that the numbers in the index hold
@@ -109,14 +132,55 @@ def prepare(job: TrainJob) -> Preparation:
         sources=tuple(ordered),
         index=index,
         cores=tuple(Core(source=place[id(sources[c.source])], window=c.window) for c in cores),
+        side=side,
         margin=margin,
         validation_pixels=pixels,
         contract=contract,
         architecture=architecture,
         start=start,
-        identity=_identity(job, opened, start),
+        identity=_identity(job, opened, start, fold),
         notes=tuple(dict.fromkeys([*(n for s in scenes for n in s.notes), *notes])),
     )
+
+
+def _validation_side(crop: int, scenes: Sequence[Scene]) -> tuple[int, int]:
+    """Side of what the network sees in validation, and the margin in it.
+
+    As wide as the tiles of a prediction, if the scenes are; a crop is narrower, and would score a model
+    that is used with less context than it gets.
+    """
+    margin = min(_MARGIN, crop // 8)
+    widest = max(max(s.grid.shape) for s in scenes) + 2 * margin
+    return max(crop, min(_SIDE, -(-widest // 32) * 32)), margin
+
+
+def _uses(
+    job: TrainJob,
+    entries: Sequence[LabelledScene],
+    opened: Sequence[tuple[Scene, Labels]],
+    fold: int | None,
+) -> list[str | None]:
+    """What each scene is for, where whole scenes are split."""
+    split = job.split
+    if split.by != "file" or split.folds is None:
+        return [entry.use for entry in entries]
+    if len(opened) < split.folds:
+        raise UsageError(
+            f"{len(opened)} scenes cannot make {split.folds} folds", hint="fewer folds, or a split by block"
+        )
+    first = [_share_of_first(scene, labels, job.legend) for scene, labels in opened]
+    order = np.argsort(first, kind="stable")
+    folds = np.empty(len(opened), np.intp)
+    folds[order] = deal(len(opened), split.folds, job.seed)
+    return ["validation" if own == fold else "training" for own in folds.tolist()]
+
+
+def _share_of_first(scene: Scene, labels: Labels, legend: Legend) -> float:
+    """Share of the first class among a scene's labelled pixels; what evenly dealt folds are sorted by."""
+    counts = np.zeros(256, np.int64)
+    for window in scene.grid.window.blocks(_BLOCK, _BLOCK):
+        counts += np.bincount(labels.read(window).ravel(), minlength=256)
+    return float(counts[legend.ids[0]] / max(counts[:NODATA].sum(), 1))
 
 
 def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, Labels]:
@@ -126,6 +190,7 @@ def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, L
         nodata=scene.nodata,
         assume_crs=scene.assume_crs,
         assume_transform=scene.assume_transform,
+        allow_vrt=scene.allow_vrt,
     )
     return image, open_labels(scene, image.grid, legend, job.crosswalk)
 
@@ -142,15 +207,19 @@ def _check_alike(scenes: Sequence[Scene]) -> None:
             )
 
 
-def _split(job: TrainJob, opened: Sequence[tuple[Scene, Labels]]) -> list[Source]:
+def _split(
+    job: TrainJob,
+    opened: Sequence[tuple[Scene, Labels]],
+    uses: Sequence[str | None],
+    fold: int | None,
+) -> list[Source]:
     regions = []
-    for number, ((scene, labels), given) in enumerate(zip(opened, job.scenes, strict=True)):
+    for number, ((scene, labels), use) in enumerate(zip(opened, uses, strict=True)):
         squares = np.zeros((0, 0), np.bool_)
         if job.split.by == "block":
             squares = occupied(labels, *scene.grid.shape, job.split.block)
-        regions.append(
-            region_of(job.split, scene.grid, use=given.use, labelled=squares, seed=job.seed + number)
-        )
+        seed = job.seed + number
+        regions.append(region_of(job.split, scene.grid, use=use, labelled=squares, seed=seed, fold=fold))
     regions = share_ground(regions, [scene.grid for scene, _ in opened])
     return [
         Source(scene=scene, labels=labels, region=region)
@@ -168,11 +237,6 @@ def _validation(sources: Sequence[Source], legend: Legend, side: int) -> tuple[l
             if counts.any():
                 pixels += counts
                 cores.append(Core(source=number, window=window))
-    if not cores:
-        raise InputError(
-            "no labelled pixel in the validation part",
-            hint="another region, a smaller block, or more labels: a model without scores is not made",
-        )
     return cores, pixels
 
 
@@ -250,12 +314,14 @@ def _architecture(job: TrainJob, start: Bundle | None) -> Architecture:
     return Architecture(name=name, encoder=encoder, arguments=MappingProxyType(dict(job.arguments or {})))
 
 
-def _identity(job: TrainJob, opened: Sequence[tuple[Scene, Labels]], start: Bundle | None) -> str:
+def _identity(
+    job: TrainJob, opened: Sequence[tuple[Scene, Labels]], start: Bundle | None, fold: int | None
+) -> str:
     content = {
-        "job": job.model_dump(
-            mode="json", exclude={"out", "name", "description", "data", "credit", "licence"}
-        ),
+        # without defaults, so that a field added later does not make another training of an old job
+        "job": job.model_dump(mode="json", exclude=_WORDS, exclude_defaults=True),
         "scenes": [[scene.fingerprint(), labels.fingerprint()] for scene, labels in opened],
+        "fold": fold,
         "start": None if start is None else start.digest,
         "geoseg": __version__,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,16 @@ class CalibrationSample:
     def for_pixels(cls, pixels: int) -> CalibrationSample:
         """Sample that keeps at most some hundred thousand of so many pixels."""
         return cls(stride=-(-pixels // _MOST_KEPT))
+
+    @classmethod
+    def join(cls, parts: Sequence[CalibrationSample]) -> CalibrationSample:
+        """One sample of several."""
+        return cls(
+            stride=max(p.stride for p in parts),
+            logits=[a for p in parts for a in p.logits],
+            truth=[a for p in parts for a in p.truth],
+            half=[a for p in parts for a in p.half],
+        )
 
     def add(self, logits: NDArray[np.float32], truth: NDArray[np.uint8], *, window: int) -> None:
         """Take part of a window's logits (K, h, w) and truth (h, w)."""

@@ -111,7 +111,25 @@ def share_ground(regions: Sequence[Region], grids: Sequence[Grid]) -> list[Regio
     return shared
 
 
-def region_of(split: Split, grid: Grid, *, use: str | None, labelled: NDArray[np.bool_], seed: int) -> Region:
+def deal(items: int, folds: int, seed: int) -> NDArray[np.intp]:
+    """Fold (items,) of each item: of every `folds` in a row each gets another, in random order.
+
+    Items that are sorted by what they hold are thereby dealt evenly.
+    """
+    rng = np.random.default_rng([seed, 5])
+    rows = [rng.permutation(folds) for _ in range(-(-items // folds))]
+    return np.concatenate([np.empty(0, np.intp), *rows])[:items].astype(np.intp)
+
+
+def region_of(
+    split: Split,
+    grid: Grid,
+    *,
+    use: str | None,
+    labelled: NDArray[np.bool_],
+    seed: int,
+    fold: int | None = None,
+) -> Region:
     """Validation region of one scene.
 
     Parameters
@@ -124,12 +142,14 @@ def region_of(split: Split, grid: Grid, *, use: str | None, labelled: NDArray[np
         For blocks: (rows, columns) of squares of ``split.block`` pixels, True where one holds a label.
     seed
         Draws the blocks; the same for the same labels.
+    fold
+        Which of the folds of blocks is for validation; None for none of them.
     """
     boxes: list[Window] = []
     if split.by == "file":
         boxes = [grid.window] if use == "validation" else []
     elif split.by == "block":
-        boxes = _draw(split, labelled, seed)
+        boxes = _draw(split, labelled, seed) if split.folds is None else _dealt(split, labelled, seed, fold)
     elif split.polygons is not None:
         return Region(shapes=_polygons(split, grid), margin=split.margin)
     else:
@@ -149,6 +169,15 @@ def _draw(split: Split, labelled: NDArray[np.bool_], seed: int) -> list[Window]:
     chosen = np.random.default_rng([seed, 2]).permutation(len(squares))[:count]
     side = split.block
     return [Window(int(r) * side, int(c) * side, side, side) for r, c in squares[np.sort(chosen)]]
+
+
+def _dealt(split: Split, labelled: NDArray[np.bool_], seed: int, fold: int | None) -> list[Window]:
+    """Labelled squares of one fold; the folds share them evenly at random."""
+    assert split.folds is not None
+    squares = np.argwhere(labelled)[np.random.default_rng([seed, 2]).permutation(int(labelled.sum()))]
+    chosen = squares[np.arange(len(squares)) % split.folds == (-1 if fold is None else fold)]
+    side = split.block
+    return [Window(int(r) * side, int(c) * side, side, side) for r, c in chosen[np.lexsort(chosen.T[::-1])]]
 
 
 def _pixels(span: Span | None, size: int) -> tuple[int, int]:

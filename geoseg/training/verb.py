@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import nn
 
 from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
 from geoseg.models.bundle import Bundle, load_bundle, save_bundle
 from geoseg.training import pictures
-from geoseg.training.batches import Batches
 from geoseg.training.card import score_table, write_card
 from geoseg.training.checkpoint import Progress
+from geoseg.training.examine import Examination, examine, join
 from geoseg.training.job import TrainJob
 from geoseg.training.log import Log
-from geoseg.training.loop import Trained, fit, measure
-from geoseg.training.prepare import Core, Preparation, prepare
-from geoseg.training.scores import CalibrationSample, calibrate
+from geoseg.training.loop import Trained, fit
+from geoseg.training.prepare import Preparation, prepare
+from geoseg.training.scores import calibrate
 from geoseg.training.team import Team, join_team
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -57,6 +55,7 @@ def train(
     scenes: list[dict[str, Any]],
     *,
     out: str | Path,
+    root: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
@@ -69,6 +68,8 @@ def train(
     ----------
     scenes
         Each with ``image`` and ``labels`` (see `LabelledScene`).
+    root
+        Folder that relative paths of scenes and labels start from; the current one by default.
     device, threads
         Where to compute.
     overwrite
@@ -79,12 +80,20 @@ def train(
         The other fields of `TrainJob`.
     """
     job = TrainJob.parse({"scenes": scenes, "out": Path(out), **options})
-    return run_train(job, device=device, threads=threads, overwrite=overwrite, progress=progress)
+    return run_train(
+        job,
+        root=None if root is None else Path(root),
+        device=device,
+        threads=threads,
+        overwrite=overwrite,
+        progress=progress,
+    )
 
 
 def run_train(
     job: TrainJob,
     *,
+    root: Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
@@ -105,7 +114,7 @@ def run_train(
                 f"batch {job.batch} cannot be shared evenly by {team.world} processes",
                 hint=f"batch: {-(-job.batch // team.world) * team.world}",
             )
-        preparation = prepare(job)
+        preparation = prepare(job, root=root)
         with claim(job.work) if team.leads else nullcontext():
             if team.leads:
                 earlier = _finished(job, preparation, overwrite=overwrite)
@@ -113,13 +122,13 @@ def run_train(
                 earlier = None
             if team.agree(earlier is not None):
                 return Training(bundle=earlier, history=(), notes=preparation.notes, fresh=False)
-            return _run(preparation, team, progress or (lambda _row: None))
+            return _run(preparation, root, team, progress or (lambda _row: None))
 
 
 def _finished(job: TrainJob, preparation: Preparation, *, overwrite: bool) -> Bundle | None:
     """Bundle that this job made earlier; what stands in the way is removed or refused."""
     if overwrite:
-        for file in job.work.glob("*.safetensors"):
+        for file in job.work.rglob("*.safetensors"):
             file.unlink()
         return None
     if not job.out.exists() or (job.out.is_dir() and not any(job.out.iterdir())):
@@ -130,58 +139,90 @@ def _finished(job: TrainJob, preparation: Preparation, *, overwrite: bool) -> Bu
     raise OutputConflictError("holds another model", where=job.out, hint="another out, or --overwrite")
 
 
-def _run(preparation: Preparation, team: Team, report: Report) -> Training:
-    job = preparation.job
-    if not team.leads:
-        fit(preparation, team, job.work, lambda _progress: None)
-        return Training(bundle=None, history=(), notes=preparation.notes)
-    with Log(job.work, preparation.legend) as log:
-
-        def after(progress: Progress) -> None:
-            log.write(progress)
-            report({**progress.history[-1], "steps": job.steps, "seconds": progress.seconds})
-
-        trained = fit(preparation, team, job.work, after)
-    bundle = _publish(preparation, trained, team)
+def _run(preparation: Preparation, root: Path | None, team: Team, report: Report) -> Training:
+    """Train once, or once for every fold and then on everything; the leader writes the bundle."""
+    job, folds = preparation.job, preparation.job.split.folds
+    if folds is None:
+        trained = _fit(preparation, team, job.work, report, "")
+        parts, histories = [_examined(preparation, trained, team)], [trained.progress.history]
+    else:
+        parts, histories = [], []
+        for fold in range(folds):
+            held_out = prepare(job, root=root, fold=fold)
+            name = f"fold {fold + 1}/{folds}  "
+            trained = _fit(held_out, team, job.work / f"fold-{fold + 1}", report, name)
+            parts.append(_examined(held_out, trained, team))
+            histories.append(trained.progress.history)
+        trained = _fit(preparation, team, job.work / "all", report, "all  ")
+        _store_half(trained.network)
+    found = [part for part in parts if part is not None]
+    bundle = None
+    if team.leads:
+        bundle = _publish(preparation, trained, join(found), averaged_history(histories))
     return Training(bundle=bundle, history=tuple(trained.progress.history), notes=preparation.notes)
 
 
-def _publish(preparation: Preparation, trained: Trained, team: Team) -> Bundle:
-    """Score the weights on all validation pixels, and write the bundle with its card."""
-    job, progress, cores = preparation.job, trained.progress, preparation.cores
-    batches = Batches(preparation)
-    weights = [t for t in trained.network.state_dict().values() if t.is_floating_point()]
+def _fit(preparation: Preparation, team: Team, work: Path, report: Report, part: str) -> Trained:
+    if not team.leads:
+        return fit(preparation, team, work, lambda _progress: None)
+    work.mkdir(parents=True, exist_ok=True)
+    with Log(work, preparation.legend) as log:
+
+        def after(progress: Progress) -> None:
+            log.write(progress)
+            steps = preparation.job.steps
+            report({**progress.history[-1], "part": part, "steps": steps, "seconds": progress.seconds})
+
+        return fit(preparation, team, work, after)
+
+
+def _examined(preparation: Preparation, trained: Trained, team: Team) -> Examination | None:
+    """What the leader finds on the validation pixels, with the weights as they are stored."""
+    if not team.leads:
+        return None
+    _store_half(trained.network)
+    autocast = choose_precision(preparation.job.precision, team.device) == "bf16"
+    return examine(preparation, trained.network, team.device, autocast=autocast)
+
+
+def _store_half(network: nn.Module) -> bool:
+    """Round weights to float16, as the bundle holds them, where all of them fit in; whether they do."""
+    weights = [t for t in network.state_dict().values() if t.is_floating_point()]
     half = all(bool(torch.isfinite(t.half()).all()) for t in weights)
     for tensor in weights if half else []:
-        tensor.copy_(tensor.half())  # scored are the weights as they are stored
-    network = trained.network.to(team.device)
-    sample = CalibrationSample.for_pixels(int(preparation.validation_pixels.sum()))
-    largest = max(c.window.area for c in cores)  # narrow windows at the scene's end make poor pictures
-    looked_at = _spread([c for c in cores if c.window.area == largest], 48)
-    rich = [(i, pictures.classes_in(batches.core(c)[1])) for i, c in enumerate(looked_at)]
-    chosen = {id(looked_at[i]) for i in pictures.pick(rich)}
-    shown: list[pictures.Shown] = []
+        tensor.copy_(tensor.half())
+    return half
 
-    def watch(number: int, x: Tensor, truth: NDArray[np.uint8], guess: NDArray[np.uint8]) -> None:
-        if id(cores[number]) in chosen:
-            shown.append((x.numpy(), truth, guess))
 
-    counts = measure(
-        preparation,
-        batches,
-        network,
-        cores,
-        team.device,
-        autocast=choose_precision(job.precision, team.device) == "bf16",
-        sample=sample,
-        watch=watch,
-    )
-    found = calibrate(sample)
-    table = score_table(preparation, counts, found)
-    network = network.cpu()
-    card = write_card(
-        preparation, progress, counts, found, table, parameters=sum(p.numel() for p in network.parameters())
-    )
+def averaged_history(histories: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Rows with the means of several histories; None where a value is missing in all."""
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [v for v in values if v is not None]
+        return sum(known) / len(known) if known else None
+
+    return [
+        {
+            **rows[0],
+            "loss": mean([r["loss"] for r in rows]),
+            "mean_iou": mean([r["mean_iou"] for r in rows]),
+            "iou": {name: mean([r["iou"][name] for r in rows]) for name in rows[0]["iou"]},
+        }
+        for rows in zip(*histories, strict=True)
+    ]
+
+
+def _publish(
+    preparation: Preparation, trained: Trained, found: Examination, history: Sequence[dict[str, Any]]
+) -> Bundle:
+    """Write the bundle with its card."""
+    job, progress, legend = preparation.job, trained.progress, preparation.legend
+    network = trained.network.cpu()
+    calibration = calibrate(found.sample)
+    table = score_table(preparation, found, calibration)
+    parameters = sum(p.numel() for p in network.parameters())
+    card = write_card(preparation, progress, found, calibration, table, parameters=parameters)
+    named = job.model_copy(update={"out": Path(job.out.name)})  # where it lay is nobody's business
     return save_bundle(
         job.out,
         network,
@@ -189,30 +230,26 @@ def _publish(preparation: Preparation, trained: Trained, team: Team) -> Bundle:
         version=job.version,
         architecture=preparation.architecture,
         contract=preparation.contract,
-        legend=preparation.legend,
+        legend=legend,
         licence=job.licence,
-        temperature=found.temperature,
-        description=job.description or f"Classes: {', '.join(preparation.legend.names)}.",
+        temperature=calibration.temperature,
+        description=job.description or f"Classes: {', '.join(legend.names)}.",
         provenance={
             "data": job.data,
             "credit": job.credit,
-            "command": "geoseg train train.yaml",
-            "job": job.model_dump(mode="json", exclude_none=True),
+            "command": job.command,
+            "job": named.model_dump(mode="json", exclude_none=True),
             "identity": preparation.identity,
         },
         scores=table,
-        half=half,
+        half=_store_half(network),
         overwrite=True,
         card=card,
         files={
-            "curve.png": pictures.learning_curve(progress.history, preparation.legend, progress.best_step),
-            "reliability.png": pictures.reliability_diagram(found),
-            "confusion.png": pictures.confusion_picture(counts, preparation.legend),
-            "samples.png": pictures.sample_picture(shown, preparation.legend),
-            "train.yaml": job.dump().encode(),
+            "curve.png": pictures.learning_curve(history, legend, progress.best_step),
+            "reliability.png": pictures.reliability_diagram(calibration),
+            "confusion.png": pictures.confusion_picture(found.counts, legend),
+            "samples.png": pictures.sample_picture(found.shown, legend),
+            "train.yaml": named.dump().encode(),
         },
     )
-
-
-def _spread(cores: Sequence[Core], most: int) -> list[Core]:
-    return [cores[i] for i in np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).astype(int))]

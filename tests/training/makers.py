@@ -30,10 +30,17 @@ def image_of(labels: NDArray[np.uint8], *, bands: int = 2, seed: int = 1) -> NDA
     return np.clip(level[labels] + noise + 5 * np.arange(bands)[:, None, None], 1, 255).astype(np.uint8)
 
 
-def write(path: Path, pixels: NDArray[Any], *, pixel: float = 10, nodata: float | None = None) -> Path:
-    """GeoTIFF in UTM zone 20 S with its corner at (500000, 9000000)."""
+def write(
+    path: Path,
+    pixels: NDArray[Any],
+    *,
+    pixel: float = 10,
+    nodata: float | None = None,
+    east: float = 500000,
+) -> Path:
+    """GeoTIFF in UTM zone 20 S with its corner at (east, 9000000)."""
     stack = pixels if pixels.ndim == 3 else pixels[None]
-    transform = Affine(pixel, 0, 500000, 0, -pixel, 9000000)
+    transform = Affine(pixel, 0, east, 0, -pixel, 9000000)
     profile = {"driver": "GTiff", "dtype": stack.dtype, "count": len(stack), "crs": "EPSG:32720"}
     with rasterio.open(
         path, "w", height=stack.shape[1], width=stack.shape[2], transform=transform, nodata=nodata, **profile
@@ -42,11 +49,13 @@ def write(path: Path, pixels: NDArray[Any], *, pixel: float = 10, nodata: float 
     return path
 
 
-def write_pair(folder: Path, *, height: int = 160, width: int = 240, seed: int = 0) -> dict[str, str]:
+def write_pair(
+    folder: Path, *, height: int = 160, width: int = 240, seed: int = 0, east: float = 500000
+) -> dict[str, str]:
     """A scene and its labels as files, in the form that a job takes."""
     labels = stripes(height, width, seed=seed)
-    image = write(folder / f"image{seed}.tif", image_of(labels, seed=seed + 1))
-    return {"image": str(image), "labels": str(write(folder / f"labels{seed}.tif", labels))}
+    image = write(folder / f"image{seed}.tif", image_of(labels, seed=seed + 1), east=east)
+    return {"image": str(image), "labels": str(write(folder / f"labels{seed}.tif", labels, east=east))}
 
 
 def job(folder: Path, **fields: Any) -> dict[str, Any]:

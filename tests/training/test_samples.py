@@ -188,7 +188,7 @@ def test_nodata_is_filled_with_the_mean_and_not_learnt(tmp_path: Path) -> None:
     batches = Batches(preparation)
     core = preparation.cores[0]
     x, truth = batches.core(core)
-    assert x.shape == (1, 2, 32, 32) and truth.shape == core.window.shape
+    assert x.shape == (1, 2, preparation.side, preparation.side) and truth.shape == core.window.shape
     none = {"flips": False, "scale": 0, "gain": 0, "offset": 0}
     plain = prepare(TrainJob.parse({**fields, "augment": none}))
     pixels, classes = (

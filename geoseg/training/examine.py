@@ -1,0 +1,119 @@
+"""What a finished network says about its validation pixels; of several folds, each about its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geoseg.training import pictures
+from geoseg.training.batches import Batches
+from geoseg.training.loop import measure
+from geoseg.training.pictures import Shown
+from geoseg.training.prepare import Core, Preparation
+from geoseg.training.scores import CalibrationSample, confusion
+
+VIEWS: Mapping[str, tuple[tuple[int, bool], ...]] = {
+    "none": ((0, False),),
+    "flips": ((0, False), (0, True), (2, False), (2, True)),
+    "d4": tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True)),
+}
+"""Test-time augmentations by name: the quarter turns and mirrorings whose answers are averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """Scores on held-out pixels.
+
+    Attributes
+    ----------
+    scenes
+        Scene name to confusion counts (K, K), rows reference.
+    views
+        The same counts over all scenes by test-time augmentation; empty where none was asked for.
+    sample
+        Logits for calibration.
+    shown
+        Windows for the picture.
+    """
+
+    scenes: Mapping[str, NDArray[np.int64]]
+    views: Mapping[str, NDArray[np.int64]]
+    sample: CalibrationSample
+    shown: tuple[Shown, ...]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(K, K) over all scenes."""
+        return np.sum(list(self.scenes.values()), axis=0)  # type: ignore[no-any-return]
+
+
+def examine(
+    preparation: Preparation, network: nn.Module, device: torch.device, *, autocast: bool
+) -> Examination:
+    """Examination of a network on all validation pixels of a preparation."""
+    batches, cores = Batches(preparation), preparation.cores
+    network = network.to(device)
+    sample = CalibrationSample.for_pixels(int(preparation.validation_pixels.sum()))
+    largest = max(c.window.area for c in cores)  # narrow windows at the scene's end make poor pictures
+    looked_at = _spread([c for c in cores if c.window.area == largest], 48)
+    rich = [(i, pictures.classes_in(batches.core(c)[1])) for i, c in enumerate(looked_at)]
+    chosen = {id(looked_at[i]) for i in pictures.pick(rich)}
+    shown: list[Shown] = []
+    scenes: dict[str, NDArray[np.int64]] = {}
+
+    def watch(number: int, x: Tensor, truth: NDArray[np.uint8], guess: NDArray[np.uint8]) -> None:
+        name = preparation.sources[cores[number].source].scene.paths[0].stem
+        scenes[name] = scenes.get(name, 0) + confusion(truth, guess, len(preparation.legend))
+        if id(cores[number]) in chosen:
+            shown.append((x.numpy(), truth, guess))
+
+    total = measure(
+        preparation, batches, network, cores, device, autocast=autocast, sample=sample, watch=watch
+    )
+    views = {}
+    if preparation.job.tta:
+        views = {"none": total}
+        for name in ("flips", "d4"):
+            averaged = _Averaged(network, VIEWS[name])
+            views[name] = measure(preparation, batches, averaged, cores, device, autocast=autocast)
+    return Examination(scenes=scenes, views=views, sample=sample, shown=tuple(shown))
+
+
+def join(parts: Sequence[Examination]) -> Examination:
+    """One examination of several folds; no pixel is in two of them."""
+    scenes: dict[str, NDArray[np.int64]] = {}
+    for part in parts:
+        for name, counts in part.scenes.items():
+            scenes[name] = scenes.get(name, 0) + counts
+    views = {name: np.sum([p.views[name] for p in parts], axis=0) for name in parts[0].views}
+    sample = CalibrationSample.join([p.sample for p in parts])
+    shown = [p.shown[i] for i in range(4) for p in parts if i < len(p.shown)][:4]
+    return Examination(scenes=scenes, views=views, sample=sample, shown=tuple(shown))
+
+
+class _Averaged(nn.Module):
+    """Logarithm of the mean probability over several views of the input."""
+
+    def __init__(self, network: nn.Module, views: Sequence[tuple[int, bool]]) -> None:
+        super().__init__()
+        self.network, self.views = network, views
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor | float = 0.0
+        for turns, mirrored in self.views:
+            seen = torch.rot90(x, turns, (2, 3))
+            seen = seen.flip(3) if mirrored else seen
+            answer = self.network(seen.contiguous(memory_format=torch.channels_last)).float().softmax(dim=1)
+            answer = answer.flip(3) if mirrored else answer
+            total = total + torch.rot90(answer, -turns, (2, 3))
+        assert isinstance(total, Tensor)
+        return torch.log(total / len(self.views))
+
+
+def _spread(cores: Sequence[Core], most: int) -> list[Core]:
+    return [cores[i] for i in np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).astype(int))]
