@@ -41,6 +41,13 @@ def augment(
         x, classes = torch.rot90(x, turns, (1, 2)), torch.rot90(classes, turns, (0, 1))
         if mirror:
             x, classes = x.flip(2), classes.flip(1)
+    dates = zip(x.chunk(how.dates), zero.chunk(how.dates), strict=True)
+    x = torch.cat([_light(one, how, rng, zero=dark) for one, dark in dates])
+    return x.contiguous(), classes.contiguous()
+
+
+def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, *, zero: Tensor) -> Tensor:
+    """The bands of one date, with the values changed and the place left."""
     bands = x.shape[0]
     if how.gain:
         x = zero + (x - zero) * _both(rng, bands, how.gain).exp()
@@ -56,7 +63,7 @@ def augment(
         if dropped.all():
             dropped[rng.integers(bands)] = False
         x = x * torch.from_numpy(~dropped).float().view(-1, 1, 1)
-    return x.contiguous(), classes.contiguous()
+    return x
 
 
 def _both(rng: np.random.Generator, bands: int, strength: float) -> Tensor:

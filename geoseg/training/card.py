@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from geoseg.engines.views import VIEWS
 from geoseg.training import scores
 from geoseg.training.checkpoint import Progress
-from geoseg.training.examine import VIEWS, Examination
+from geoseg.training.examine import Examination
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import Preparation
 from geoseg.training.scores import Calibration
@@ -116,6 +117,8 @@ def write_card(
         parameters=parameters / 1e6,
         start=f"started from {preparation.start.name} {preparation.start.version}"
         if preparation.start
+        else f"encoder from {preparation.job.encoder_weights}, the rest at random"
+        if preparation.job.encoder_weights
         else "trained from random weights",
         licence=job.licence,
         data=_wrapped(job.data or "Not described."),

@@ -123,6 +123,9 @@ class Augmentation(Job):
         Probability that a band (never all) is replaced by its mean.
     noise
         Standard deviation of white noise, in those of the bands.
+    dates
+        Dates that the bands are of, equally many each; everything but flips and scale is drawn for each
+        date on its own.
     """
 
     flips: bool = True
@@ -132,6 +135,7 @@ class Augmentation(Job):
     haze: _Share = 0.0
     drop_band: _Share = 0.0
     noise: _Share = 0.0
+    dates: Annotated[int, Field(ge=1)] = 1
 
 
 class TrainJob(Job):
@@ -155,6 +159,9 @@ class TrainJob(Job):
         Architecture by name; see ``docs/models.md``.
     start
         Bundle (name or folder) to start from; its architecture and normalisation are kept.
+    encoder_weights
+        Pretrained weights of the encoder: a file (see ``docs/models.md``), or ``hub`` for those that its
+        library publishes, which takes a network connection once.
     steps, batch, crop
         Optimiser steps; crops per step (over all processes); side of a crop, a multiple of 32.
     sampling
@@ -201,6 +208,7 @@ class TrainJob(Job):
     encoder: str | None = None
     arguments: dict[str, Any] | None = None
     start: str | None = None
+    encoder_weights: Literal["hub"] | Path | None = None
     steps: Annotated[int, Field(ge=1)] = 1000
     batch: Annotated[int, Field(ge=1, le=4096)] = 8
     crop: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = 256
@@ -245,6 +253,8 @@ class TrainJob(Job):
     def _check_parts(self) -> TrainJob:
         if self.start is not None and (self.model or self.encoder or self.arguments):
             raise ValueError("start brings its architecture; leave out model, encoder and arguments")
+        if self.start is not None and self.encoder_weights is not None:
+            raise ValueError("start brings its weights; leave out encoder_weights")
         uses = {s.use for s in self.scenes}
         if self.split.folds is not None:
             if uses != {None}:

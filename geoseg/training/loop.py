@@ -18,6 +18,7 @@ from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.models.architectures import build
 from geoseg.models.bundle import Bundle
+from geoseg.models.encoder_weights import download_encoder, load_encoder
 from geoseg.models.network import load_network
 from geoseg.training import scores
 from geoseg.training.batches import Batches
@@ -55,7 +56,8 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
     """
     job, device = preparation.job, team.device
     torch.manual_seed(job.seed)
-    network = _network(preparation).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    resumed = (work / LAST).is_file()
+    network = _network(preparation, fresh=not resumed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).train(False).requires_grad_(False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=job.learning_rate, weight_decay=job.weight_decay)
     progress = restore(work / LAST, preparation.identity, network, average, optimiser)
@@ -121,13 +123,18 @@ def _note(progress: Progress, row: dict[str, Any], average: nn.Module, work: Pat
     progress.ended = job.patience is not None and since >= job.patience
 
 
-def _network(preparation: Preparation) -> nn.Module:
+def _network(preparation: Preparation, *, fresh: bool) -> nn.Module:
+    """Network of the job; a fresh one has the weights that the job starts from."""
     job = preparation.job
     network = build(
         preparation.architecture, bands=len(preparation.contract.bands), classes=len(preparation.legend)
     )
     if preparation.start is not None:
         _start_from(network, preparation.start)
+    if fresh and job.encoder_weights == "hub":
+        download_encoder(network, preparation.architecture.encoder)
+    elif fresh and job.encoder_weights is not None:
+        load_encoder(network, job.encoder_weights)
     _check_output(network, preparation, job.crop)
     return network
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,6 +256,11 @@ def _contract(
             )
         _check_start(start, sources, index)
         return start.contract
+    if scene.count % job.augment.dates:
+        raise UsageError(
+            f"{scene.count} bands are not those of {job.augment.dates} dates",
+            hint="as many bands of each date, or another dates in augment",
+        )
     names = job.band_names or list(scene.band_names)
     if len(names) != scene.count:
         raise UsageError("band_names do not fit", why=f"{len(names)} names for {scene.count} bands")
@@ -317,12 +323,25 @@ def _architecture(job: TrainJob, start: Bundle | None) -> Architecture:
 def _identity(
     job: TrainJob, opened: Sequence[tuple[Scene, Labels]], start: Bundle | None, fold: int | None
 ) -> str:
-    content = {
+    content: dict[str, Any] = {
         # without defaults, so that a field added later does not make another training of an old job
-        "job": job.model_dump(mode="json", exclude=_WORDS, exclude_defaults=True),
+        "job": job.model_dump(mode="json", exclude={*_WORDS, "encoder_weights"}, exclude_defaults=True),
         "scenes": [[scene.fingerprint(), labels.fingerprint()] for scene, labels in opened],
         "fold": fold,
         "start": None if start is None else start.digest,
         "geoseg": __version__,
     }
+    if job.encoder_weights is not None:
+        content["encoder_weights"] = _digest(job.encoder_weights)
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _digest(weights: Literal["hub"] | Path) -> str:
+    """``hub``, or the SHA-256 of the file: where it lies does not matter."""
+    if not isinstance(weights, Path):
+        return weights
+    try:
+        with weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError("encoder weights cannot be read", where=weights, why=error.strerror) from None

@@ -82,3 +82,20 @@ def test_resizing_keeps_labels_whole_and_means() -> None:
     y, small = resize(x, labels, 32)
     assert y.shape == (3, 32, 32) and set(small.unique().tolist()) == {3, 255}
     assert y.mean().item() == pytest.approx(x.mean().item(), abs=0.01)
+
+
+def test_each_date_has_a_light_of_its_own() -> None:
+    """Two dates of two bands: within a date the common draw is alike, between dates it is not."""
+    strength, within, between = 0.1, [], []
+    zero = torch.zeros(4, 1, 1)
+    for seed in range(200):
+        x, labels = torch.zeros(4, 4, 4), torch.zeros(4, 4, dtype=torch.uint8)
+        how = Augmentation(**{**NONE, "offset": strength, "dates": 2})
+        y, _ = augment(x, labels, how, np.random.default_rng(seed), zero=zero)
+        a, b, c, d = y[:, 0, 0].tolist()
+        within += [a - b, c - d]
+        between.append((a + b) / 2 - (c + d) / 2)
+    assert np.abs(within).max() <= 0.8 * strength  # 0.4 of it to either side for each band
+    assert np.corrcoef(within[::2], within[1::2])[0, 1] < 0.3
+    # the difference of two uniform draws has a standard deviation of strength * sqrt(2/3)
+    assert 0.6 * strength < np.std(between) < 1.1 * strength

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
+from geoseg.errors import GeosegError, ResourceError
 from geoseg.models.hrnet import HRNetV2OCR
 from geoseg.models.network import load_network
 from geoseg.training.job import TrainJob
@@ -65,3 +68,69 @@ def test_the_second_head_has_a_loss_of_its_own(tmp_path: Path, monkeypatch: pyte
     assert unmoved.max() < 0.1 * RATE, unmoved
     assert 1.2 < loss / alone < 1.6  # 0.4 times a loss like the first's
     assert any(not torch.equal(v, others[k]) for k, v in weights.items() if k.startswith("encoder."))
+
+
+PRETRAINED = {
+    "model": "unet",
+    "encoder": "mobilenetv3_small_050",
+    "arguments": {"decoder_channels": [16, 8, 8, 8, 8]},
+    "steps": 1,
+    "batch": 2,
+    "validation_windows": 1,
+    "learning_rate": 1e-12,
+    "weight_decay": 0,
+}
+
+
+def weights_file(path: Path) -> dict[str, torch.Tensor]:
+    torch.manual_seed(5)
+    weights = timm.create_model("mobilenetv3_small_050", pretrained=False).state_dict()
+    save_file(weights, path)
+    return weights
+
+
+def test_training_starts_from_pretrained_weights_in_a_file(tmp_path: Path) -> None:
+    """With next to no learning rate the encoder stays what the file says, but for the spread first layer."""
+    weights = weights_file(tmp_path / "w.safetensors")
+    fields = job(tmp_path, **PRETRAINED, encoder_weights=str(tmp_path / "w.safetensors"))
+    bundle = run_train(TrainJob.parse(fields), device="cpu", threads=1).bundle
+    found = load_network(bundle).state_dict()
+    first = weights["conv_stem.weight"]
+    expected = torch.cat((first[:, :1], first[:, 1:2]), dim=1) * (3 / 2)
+    assert torch.allclose(found["encoder.model.conv_stem.weight"], expected, atol=1e-3)
+    deep = weights["blocks.3.0.conv_pw.weight"]
+    assert torch.allclose(found["encoder.model.blocks.3.0.conv_pw.weight"], deep, atol=1e-3)
+    assert "encoder from" in (tmp_path / "model" / "README.md").read_text()
+
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "w.safetensors").rename(tmp_path / "elsewhere" / "v.safetensors")
+    moved = {**fields, "encoder_weights": str(tmp_path / "elsewhere" / "v.safetensors")}
+    assert not run_train(TrainJob.parse(moved), device="cpu").fresh  # the same weights, the same training
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "mobilenetv3_small_050"])
+def test_weights_that_cannot_be_downloaded_stop_the_training(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    fields = TrainJob.parse(job(tmp_path, **{**PRETRAINED, "encoder": encoder}, encoder_weights="hub"))
+    with pytest.raises(ResourceError, match=f"pretrained weights of encoder '{encoder}' cannot be had"):
+        run_train(fields, device="cpu", threads=1)
+    assert not fields.out.exists() and not list(fields.work.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"encoder_weights": "nowhere.pth"}, "encoder weights cannot be read"),
+        (
+            {"encoder_weights": "hub", "start": "x", "model": None, "encoder": None, "arguments": None},
+            "leave out",
+        ),
+        ({"augment": {"dates": 3}}, "2 bands are not those of 3 dates"),
+    ],
+)
+def test_what_cannot_be_started_from_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(GeosegError, match=says):
+        run_train(TrainJob.parse(job(tmp_path, **{**PRETRAINED, **change})), device="cpu", threads=1)
