@@ -10,19 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geoseg.engines.views import VIEWS, Tta, View
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
 from geoseg.training.loop import measure
 from geoseg.training.pictures import Shown
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.scores import CalibrationSample, confusion
-
-VIEWS: Mapping[str, tuple[tuple[int, bool], ...]] = {
-    "none": ((0, False),),
-    "flips": ((0, False), (0, True), (2, False), (2, True)),
-    "d4": tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True)),
-}
-"""Test-time augmentations by name: the quarter turns and mirrorings whose answers are averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +36,7 @@ class Examination:
     """
 
     scenes: Mapping[str, NDArray[np.int64]]
-    views: Mapping[str, NDArray[np.int64]]
+    views: Mapping[Tta, NDArray[np.int64]]
     sample: CalibrationSample
     shown: tuple[Shown, ...]
 
@@ -75,10 +69,11 @@ def examine(
     total = measure(
         preparation, batches, network, cores, device, autocast=autocast, sample=sample, watch=watch
     )
-    views = {}
+    views: dict[Tta, NDArray[np.int64]] = {}
     if preparation.job.tta:
         views = {"none": total}
-        for name in ("flips", "d4"):
+        names: tuple[Tta, ...] = ("flips", "d4")
+        for name in names:
             averaged = _Averaged(network, VIEWS[name])
             views[name] = measure(preparation, batches, averaged, cores, device, autocast=autocast)
     return Examination(scenes=scenes, views=views, sample=sample, shown=tuple(shown))
@@ -99,20 +94,21 @@ def join(parts: Sequence[Examination]) -> Examination:
 class _Averaged(nn.Module):
     """Logarithm of the mean probability over several views of the input."""
 
-    def __init__(self, network: nn.Module, views: Sequence[tuple[int, bool]]) -> None:
+    def __init__(self, network: nn.Module, views: Sequence[View]) -> None:
         super().__init__()
         self.network, self.views = network, views
 
     def forward(self, x: Tensor) -> Tensor:
-        total: Tensor | float = 0.0
-        for turns, mirrored in self.views:
-            seen = torch.rot90(x, turns, (2, 3))
-            seen = seen.flip(3) if mirrored else seen
-            answer = self.network(seen.contiguous(memory_format=torch.channels_last)).float().softmax(dim=1)
-            answer = answer.flip(3) if mirrored else answer
-            total = total + torch.rot90(answer, -turns, (2, 3))
+        total = sum(self._answer(x, view) for view in self.views)
         assert isinstance(total, Tensor)
         return torch.log(total / len(self.views))
+
+    def _answer(self, x: Tensor, view: View) -> Tensor:
+        reversed_axes = [axis for axis, turn in ((2, view.flip), (3, view.mirror)) if turn]
+        seen = x.flip(reversed_axes)
+        seen = (seen.mT if view.transpose else seen).contiguous(memory_format=torch.channels_last)
+        answer: Tensor = self.network(seen).float().softmax(dim=1)
+        return (answer.mT if view.transpose else answer).flip(reversed_axes)
 
 
 def _spread(cores: Sequence[Core], most: int) -> list[Core]:

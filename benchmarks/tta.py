@@ -1,0 +1,118 @@
+"""What test-time augmentation and ensembles bring, and what they cost, on labelled images.
+
+    GEOSEG_DATA=runs/forest python -m benchmarks.tta --model forest-s2-rgb --image 'images/{id}.tiff' \\
+        --labels 'masks/{id}.png' --only Amazon_181.tiff_34,Amazon_122.tiff_33
+
+Images are taken whole, with reflected margins; labels are rasters of class ids on their grid or of their size.
+CPU time is that of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.views import Tta
+from geoseg.evaluation.matrix import ConfusionMatrix, count
+from geoseg.evaluation.metrics import iou, mean_iou, overall_accuracy
+from geoseg.raster.scene import open_scene
+from geoseg.training.collection import expand
+from geoseg.training.job import LabelledScene
+from geoseg.training.labels import open_labels
+
+_MARGIN = 32
+_BINS = 15
+
+Pairs = list[tuple[NDArray[Any], NDArray[np.uint8]]]
+
+
+def read_pairs(image: str, labels: str, ensemble: Ensemble, only: set[str]) -> Pairs:
+    """Pixels (B, h, w) and class ids (h, w) of each scene."""
+    root = Path(os.environ.get("GEOSEG_DATA", "../shared/data"))
+    pairs = []
+    for entry in expand([LabelledScene(image=image, labels=Path(labels))], root):
+        if only and Path(str(entry.image)).stem not in only:
+            continue
+        scene = open_scene(entry.image)
+        found = open_labels(entry, scene.grid, ensemble.legend, None)
+        pairs.append((scene.read(scene.grid.window)[0], found.read(scene.grid.window)))
+    return pairs
+
+
+def measure(ensemble: Ensemble, pairs: Pairs, precision: Any) -> dict[str, Any]:
+    """Scores of an ensemble on all pairs, and its pixels per CPU second."""
+    engine = ensemble.open(device="cpu", precision=precision, threads=1)
+    multiple = ensemble.size_multiple
+    matrices, confidences, hits, seconds, pixels = [], [], [], 0.0, 0
+    for raw, truth in pairs:
+        height, width = truth.shape
+        pads = [(_MARGIN, _MARGIN + -(size + 2 * _MARGIN) % multiple) for size in (height, width)]
+        tile = np.pad(raw, [(0, 0), *pads], mode="reflect")[None]
+        started = time.thread_time()
+        labels, confidence = engine.classify(tile)
+        seconds += time.thread_time() - started
+        pixels += tile[0, 0].size
+        inside = np.s_[0, _MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width]
+        matrices.append(count(truth, labels[inside], ensemble.legend))
+        known = truth != 255
+        confidences.append(confidence[inside][known] / 100)
+        hits.append((labels[inside] == truth)[known])
+    counts = ConfusionMatrix.sum(matrices, ensemble.legend).counts
+    return {
+        "mean_iou": mean_iou(counts),
+        "accuracy": overall_accuracy(counts),
+        "iou": dict(zip(ensemble.legend.names, iou(counts).tolist(), strict=True)),
+        "calibration_error": calibration_error(np.concatenate(confidences), np.concatenate(hits)),
+        "mpx_per_cpu_second": pixels / seconds / 1e6,
+    }
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Mean gap between confidence and accuracy over bins, weighted by pixels."""
+    which = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = np.bincount(which, weights=confidence - right, minlength=_BINS)
+    return float(np.abs(gaps).sum() / confidence.size)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", action="append", required=True, help="Several are one ensemble.")
+    parser.add_argument("--image", required=True, help="Path with {id}, below GEOSEG_DATA.")
+    parser.add_argument("--labels", required=True)
+    parser.add_argument("--only", default="", help="Stems of images, separated by commas.")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--json", type=Path, help="Write the numbers there too.")
+    options = parser.parse_args()
+    only = {name for name in options.only.split(",") if name}
+    pairs = read_pairs(options.image, options.labels, Ensemble.load(options.model), only)
+    rows: dict[str, Any] = {}
+    for index, tta in enumerate(get_args(Tta)):
+        ensemble = Ensemble.load(options.model, tta=tta)
+        rows[tta] = found = measure(ensemble, pairs, options.precision)
+        if not index:
+            names = " | ".join(f"IoU {n}" for n in found["iou"])
+            print(f"| {ensemble.name} | mean IoU | accuracy | {names} | ECE | Mpx per CPU s |")
+            print(f"|{'---|' * (5 + len(found['iou']))}")
+        own = " | ".join(f"{v:.4f}" for v in found["iou"].values())
+        print(
+            f"| `--tta {tta}` | {found['mean_iou']:.4f} | {found['accuracy']:.4f} | {own} "
+            f"| {found['calibration_error']:.4f} | {found['mpx_per_cpu_second']:.2f} |",
+            flush=True,
+        )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
