@@ -282,9 +282,10 @@ _RESCALE = "rescaling the scene as the model card says"
 
 
 def _plain(name: str | None) -> str:
-    """Name in one spelling: lower case without separators, provider codes as common names."""
+    """Name in one spelling: lower case without separators, provider codes as common names (B04@2: red@2)."""
     text = "".join(itertools.filterfalse(" _-.".__contains__, (name or "").casefold()))
-    return _ALIASES.get(text, text)
+    own, at, date = text.partition("@")
+    return _ALIASES.get(own, own) + at + date
 
 
 def _listed(numbers: tuple[int, ...]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ class Band:
         Band number in that file, from 1.
     name
         Description in the file, else the band in the file's name (B04), else its colour, else ``band N``.
+        Where several files have bands of one name, as two dates do, the order of those files is added:
+        ``B04@1``, ``B04@2``.
     alpha
         Whether the file says that it is an alpha band.
     nodata
@@ -60,6 +63,18 @@ def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[Band
             )
         )
     return bands
+
+
+def tell_apart(bands: Sequence[Band]) -> list[Band]:
+    """The bands; a name that several files have is followed by ``@`` and which of those it is, from 1."""
+    files: defaultdict[str, list[int]] = defaultdict(list)
+    for band in bands:
+        if band.file not in files[_plain(band.name)]:
+            files[_plain(band.name)].append(band.file)
+    return [
+        replace(b, name=f"{b.name}@{among.index(b.file) + 1}") if len(among) > 1 else b
+        for b, among in ((b, files[_plain(b.name)]) for b in bands)
+    ]
 
 
 def choose_bands(
@@ -103,4 +118,4 @@ def _find(available: Sequence[Band], wanted: int | str, where: object) -> Band:
 
 def _plain(name: str) -> str:
     text = re.sub(r"[\s_\-]+", " ", name).strip().casefold()
-    return re.sub(r"^b0*(\d+a?)$", r"b\1", text)
+    return re.sub(r"^b0*(\d+a?)(?=@|$)", r"b\1", text)

@@ -17,7 +17,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
-from geoseg.raster.bands import Band, choose_bands, list_bands
+from geoseg.raster.bands import Band, choose_bands, list_bands, tell_apart
 from geoseg.raster.georeference import locate, parse_crs, parse_transform
 from geoseg.raster.open import gdal_reason, open_raster, safe_gdal, vrt_sources
 from geoseg.raster.sources import Source, find_files
@@ -251,6 +251,7 @@ def open_scene(
             )
         available += list_bands(dataset, path, i, alone=len(paths) == 1)
         datasets.append((dataset.dtypes, list(dataset.mask_flag_enums)))
+    available = tell_apart(available)
     where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"
     chosen = choose_bands(available, bands, where)
     types = [datasets[b.file][0][b.number - 1] for b in chosen]

@@ -170,3 +170,19 @@ def test_a_contract_that_cannot_be_is_refused(change):
     }
     with pytest.raises(InputError, match="input contract"):
         InputContract(**fields | change)
+
+
+def test_bands_of_two_dates_are_told_apart_by_name():
+    names = ("red@1", "nir@1", "red@2", "nir@2")
+    two = InputContract(
+        bands=tuple(Band(name=n) for n in names),
+        dtype="uint8",
+        value_range=(0, 255),
+        mean=(90.0,) * 4,
+        std=(40.0,) * 4,
+        pixel_size=(5, 20),
+    )
+    seen = {"count": 4, "dtype": "uint8", "pixel_size_m": 10, "value_sample": np.arange(256)}
+    assert two.check(**seen, band_names=("B04@1", "B08@1", "B04@2", "B08@2")) == ()
+    with pytest.raises(InputError, match=r"another order.*--bands 3,4,1,2"):
+        two.check(**seen, band_names=("B04@2", "B08@2", "B04@1", "B08@1"))

@@ -235,6 +235,22 @@ def test_band_names_come_from_descriptions_and_colours(tmp_path: Path) -> None:
         open_scene(named, bands=[])
 
 
+def test_two_dates_in_two_files_have_names_of_their_own(tmp_path: Path) -> None:
+    dates = [
+        write(tmp_path / f"{name}.tif", np.full((2, 4, 4), value, np.uint8), names=names)
+        for name, value, names in (("before", 1, ("B04", "B08")), ("after", 2, ("b4", "B11")))
+    ]
+    scene = open_scene(dates)
+    assert scene.band_names == ("B04@1", "B08", "b4@2", "B11")
+    chosen = open_scene(dates, bands=["B4@2", "b04@1"])
+    assert chosen.read(chosen.grid.window)[0][:, 0, 0].tolist() == [2, 1]
+    with pytest.raises(UsageError, match=r"no band 'B04'.*1 'B04@1'.*3 'b4@2'"):
+        open_scene(dates, bands=["B04"])
+    assert open_scene(dates[:1]).band_names == ("B04", "B08")
+    plain = [write(tmp_path / f"{n}.tif", np.zeros((2, 4, 4), np.uint8)) for n in "xyz"]
+    assert open_scene(plain).band_names == tuple(f"band {n}@{d}" for d in (1, 2, 3) for n in (1, 2))
+
+
 # --- georeference
 
 
