@@ -198,7 +198,10 @@ def run_vectorize(
     check_free(out, overwrite=overwrite)
     plan = _Plan.of(job)
     totals = _Totals(plan.simplified)
-    stream = plan.finished(_rows(plan, where, totals, progress))
+    count = _Count(plan, totals, progress)
+    # here, where a signal is heard: what runs ahead hears of it with its next polygons only
+    parts = _sieved(plan, where, count)
+    stream = plan.finished(_rows(plan, parts, where, totals, count))
     # a cluster is started from the main thread alone, and its workers are ahead anyway
     with nullcontext(stream) if where.distributed else ahead(stream, _BATCHES_AHEAD) as rows:
         paths = write_layer(out, rows, plan.layer(job, totals), overwrite=overwrite)
@@ -400,15 +403,13 @@ class _Totals:
 
 
 def _rows(
-    plan: _Plan, where: Where, totals: _Totals, progress: Callable[[VectorizeProgress], None] | None
+    plan: _Plan, parts: list[Part], where: Where, totals: _Totals, count: _Count
 ) -> Iterator[pa.RecordBatch]:
     """Batches of polygons, in the order of `stream_shapes`."""
     from geoseg.vectorization.stream import stream_shapes
 
-    count = _Count(plan, totals, progress)
-
     def chunks() -> Iterator[ChunkShapes]:
-        for chunk in _results(plan.source.shapes, _sieved(plan, where, count), where, count):
+        for chunk in _results(plan.source.shapes, parts, where, count):
             totals.add_squared(chunk.overlap)
             yield chunk
 
@@ -419,7 +420,7 @@ def _rows(
         yield from plan.table.batches(shapes)
 
 
-def _sieved(plan: _Plan, where: Where, count: _Count) -> Iterator[Part]:
+def _sieved(plan: _Plan, where: Where, count: _Count) -> list[Part]:
     """Chunks with what became of their small regions: one pass over the map for each sieve."""
     from geoseg.regions.sieve import SieveJoin
     from geoseg.vectorization.chunk import Part
@@ -427,17 +428,17 @@ def _sieved(plan: _Plan, where: Where, count: _Count) -> Iterator[Part]:
     parts = [Part(window=window) for window in plan.windows]
     for sieve in plan.source.cleaning.sieves:
         join = SieveJoin(sieve)
-        found = _results(plan.source.undecided, iter(parts), where, count)
+        found = _results(plan.source.undecided, parts, where, count)
         while row := list(islice(found, plan.across)):
             join.add_row(row)
         parts = [
             Part(window=part.window, patches=(*part.patches, patch))
             for part, patch in zip(parts, join.patches(), strict=True)
         ]
-    yield from parts
+    return parts
 
 
-def _results(task: Callable[[Part], T], parts: Iterator[Part], where: Where, count: _Count) -> Iterator[T]:
+def _results(task: Callable[[Part], T], parts: list[Part], where: Where, count: _Count) -> Iterator[T]:
     """Results of a task on every chunk, in order."""
     for outcome in run_chunks(task, parts, where, concurrency=available_cores(), ordered=True):
         if outcome.error is not None:
