@@ -35,11 +35,19 @@ class Team:
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Network whose gradients are the mean over all processes."""
+        """Network whose gradients are the mean over all processes.
+
+        On GPUs batch norms take the statistics of the whole batch; torch has none that do so on CPUs, where
+        each process normalises its own part and the leader's running statistics count. The network itself is
+        changed in that, and keeps its parameters and buffers.
+        """
         if self.world == 1:
             return network
+        if self.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         devices = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(network, device_ids=devices)
+        # some decoders leave a part of their encoder unused, whose gradients would be waited for
+        return nn.parallel.DistributedDataParallel(network, device_ids=devices, find_unused_parameters=True)
 
     def agree(self, ended: bool) -> bool:
         """What the leader says; the others wait for it."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from geoseg.errors import GeosegError, ResourceError
+from geoseg.models.bundle import load_bundle
 from geoseg.models.hrnet import HRNetV2OCR
 from geoseg.models.network import load_network
 from geoseg.training.job import TrainJob
@@ -134,3 +138,62 @@ def test_weights_that_cannot_be_downloaded_stop_the_training(
 def test_what_cannot_be_started_from_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     with pytest.raises(GeosegError, match=says):
         run_train(TrainJob.parse(job(tmp_path, **{**PRETRAINED, **change})), device="cpu", threads=1)
+
+
+def together(folder: Path, fields: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Weights after the job in two processes."""
+    path = folder / "job.yaml"
+    path.write_text(TrainJob.parse(fields).dump())
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "geoseg.cli.main", "train", str(path), "--threads", "1", "--device", "cpu"]
+    run = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    return load_network(load_bundle(fields["out"])).state_dict()
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_weights_of_one_without_batch_norms(tmp_path: Path) -> None:
+    """Layer norms (ConvNeXt) and group norms (FPN) see no batch: only sums are rounded otherwise."""
+    fields = job(
+        tmp_path,
+        model="fpn",
+        encoder="convnext_atto",
+        arguments={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32, "decoder_dropout": 0},
+        steps=4,
+        batch=4,
+        crop=64,
+        validate_every=4,
+        validation_windows=1,
+        loss={"cross_entropy": 1},
+        sampling="natural",
+        learning_rate=1e-3,
+        precision="fp32",
+    )
+    one = load_network(
+        run_train(TrainJob.parse({**fields, "out": tmp_path / "one"}), device="cpu", threads=1).bundle
+    ).state_dict()
+    two = together(tmp_path, fields)
+    differences = torch.cat([(value - two[key]).abs().flatten() for key, value in one.items()])
+    # AdamW moves every weight by about the rate, however small its gradient: a few have lost their sign
+    assert differences.mean() < 0.02 * 4 * 1e-3, differences.mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "network",
+    [{k: OCR[k] for k in ("model", "encoder", "arguments")}, {"model": "pspnet", "encoder": "convnext_atto"}],
+    ids=lambda value: value["model"],
+)
+def test_two_processes_train_networks_with_a_second_head_or_unused_parts(
+    network: dict[str, Any], tmp_path: Path
+) -> None:
+    sizes = {"batch": 4, "crop": 64, "steps": 3, "validate_every": 3, "validation_windows": 1}
+    weights = together(tmp_path, job(tmp_path, **network, **sizes))
+    assert all(value.isfinite().all() for value in weights.values() if value.is_floating_point())
