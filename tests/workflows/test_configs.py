@@ -31,6 +31,9 @@ def job_of(name: str) -> type[Job]:
     """Job that reads ``configs/<name>.yaml``: the verb's, or the workflow's of that name."""
     if name in JOBS:
         return JOBS[name]
+    verb = name.partition("_")[0]
+    if verb in JOBS and not (ROOT / "workflows" / f"{name}.py").exists():
+        return JOBS[verb]  # train_urban.yaml is a job of train
     script = load_script(name)
     (job,) = (
         v
