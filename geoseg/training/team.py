@@ -44,7 +44,7 @@ class Team:
         if self.world == 1:
             return network
         if self.device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         devices = [self.device.index] if self.device.type == "cuda" else None
         # some decoders leave a part of their encoder unused, whose gradients would be waited for
         return nn.parallel.DistributedDataParallel(network, device_ids=devices, find_unused_parameters=True)

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from geoseg.errors import InputError, UsageError
+from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.models.architectures import Architecture, build
-from geoseg.models.encoder_weights import load_encoder
+from geoseg.models.encoder_weights import download_encoder, load_encoder
 
 TINY = "mobilenetv3_small_050"
 
@@ -103,3 +103,31 @@ def test_bands_that_cannot_be_guessed_are_refused(tmp_path):
 def test_an_architecture_without_an_encoder_says_so(tmp_path):
     with pytest.raises(UsageError, match="need an encoder"):
         load_encoder(nn.Conv2d(3, 2, 1), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(("encoder", "library"), [("resnet18", "smp"), (TINY, "timm")])
+def test_published_weights_are_asked_for_and_taken(encoder, library, monkeypatch):
+    """What the library gives for its pretrained encoder is what the network gets (no hub is asked here)."""
+    torch.manual_seed(3)
+    published = timm.create_model(encoder, pretrained=False)
+    asked = []
+
+    def give(name, **how):
+        asked.append((name, how))
+        return published
+
+    network = build(Architecture(name="unet", encoder=encoder), bands=3, classes=2)
+    monkeypatch.setattr(
+        "timm.create_model" if library == "timm" else "segmentation_models_pytorch.encoders.get_encoder", give
+    )
+    download_encoder(network, encoder)
+    assert asked == [(encoder, {"pretrained": True} if library == "timm" else {"weights": "imagenet"})]
+    kernel = next(iter(network.encoder.parameters()))
+    assert torch.equal(kernel, next(iter(published.parameters())))
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_005", "hrnet_w18_ssld.nobody", "resnet18_nobody"])
+def test_encoders_without_published_weights_are_refused(encoder):
+    network = build(Architecture(name="unet", encoder=TINY), bands=3, classes=2)
+    with pytest.raises((UsageError, ResourceError), match=r"weights"):
+        download_encoder(network, encoder)

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from geoseg.errors import GeosegError, ResourceError
+from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import load_bundle
 from geoseg.models.hrnet import HRNetV2OCR
 from geoseg.models.network import load_network
@@ -197,3 +198,13 @@ def test_two_processes_train_networks_with_a_second_head_or_unused_parts(
     sizes = {"batch": 4, "crop": 64, "steps": 3, "validate_every": 3, "validation_windows": 1}
     weights = together(tmp_path, job(tmp_path, **network, **sizes))
     assert all(value.isfinite().all() for value in weights.values() if value.is_floating_point())
+
+
+def test_synchronised_batch_norms_are_the_same_parameters_and_buffers() -> None:
+    """The optimiser and the running average hold on to them from before."""
+    network = build(Architecture(name="unet", encoder="resnet18"), bands=2, classes=2)
+    before = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    after = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    assert after is network and any(isinstance(m, torch.nn.SyncBatchNorm) for m in network.modules())
+    now = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    assert now.keys() == before.keys() and all(now[k] is before[k] for k in now)
