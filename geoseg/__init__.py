@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from geoseg.baselines.verb import fit
     from geoseg.changes.verb import change
     from geoseg.errors import GeosegError
     from geoseg.evaluation.verb import evaluate
@@ -35,6 +36,7 @@ _EXPORTS = {
     "Legend": "geoseg.legend",
     "change": "geoseg.changes.verb",
     "evaluate": "geoseg.evaluation.verb",
+    "fit": "geoseg.baselines.verb",
     "load_bundle": "geoseg.models.bundle",
     "open_class_map": "geoseg.raster.classmap",
     "open_scene": "geoseg.raster.scene",
@@ -53,6 +55,7 @@ __all__ = [
     "__version__",
     "change",
     "evaluate",
+    "fit",
     "load_bundle",
     "open_class_map",
     "open_scene",

@@ -129,6 +129,7 @@ def _facts(bundle: Bundle) -> Table:
     rows = {
         "input": f"{bundle.contract.dtype}, values {low:g} to {high:g}, pixels of {_metres(bundle)}",
         "network": f"{network}, {_size(bundle)}, margin {bundle.margin} px",
+        "regions": "" if bundle.regions is None else str(bundle.regions),
         "licence": bundle.licence,
         "data": str(bundle.provenance.get("data", "not said")),
         "credit": str(bundle.provenance.get("credit", "not said")),

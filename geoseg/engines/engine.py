@@ -66,7 +66,7 @@ def open_engine(
     threads: int | None = None,
     engine: str = "torch",
 ) -> Engine:
-    """Engine that runs a bundle's network.
+    """Engine that runs a bundle's network, and averages over regions where the bundle asks for it.
 
     Parameters
     ----------
@@ -97,7 +97,12 @@ def open_engine(
         raise UsageError("threads must be at least 1", why=f"found {threads}")
     module, _, function = ENGINES[engine].partition(":")
     factory: Callable[..., Engine] = getattr(import_module(module), function)
-    return factory(bundle, device=device, precision=precision, threads=threads)
+    opened = factory(bundle, device=device, precision=precision, threads=threads)
+    if bundle.regions is None:
+        return opened
+    from geoseg.engines.region_engine import RegionEngine
+
+    return RegionEngine(opened, bundle.regions)
 
 
 def check_tiles(raw: NDArray[Any], valid: NDArray[np.bool_] | None, *, bands: int, multiple: int) -> None:

@@ -45,6 +45,9 @@ ARCHITECTURES: dict[str, str] = {
     "siamese_conc": "geoseg.models.siamese:siamese_conc",
     "deeplabv3_torchvision": "geoseg.models.torchvision_deeplab:deeplabv3_torchvision",
     "linear": "geoseg.models.linear:linear",
+    "spectral_index": "geoseg.models.spectral_index:spectral_index",
+    "nearest_centre": "geoseg.models.nearest_centre:nearest_centre",
+    "random_forest": "geoseg.models.random_forest:random_forest",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
 

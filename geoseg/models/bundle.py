@@ -23,6 +23,7 @@ from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture
 from geoseg.models.contract import InputContract
+from geoseg.models.region_rule import RegionRule
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,6 +70,8 @@ class Bundle:
         Scores with the ``data`` they were measured on.
     description
         One or two sentences.
+    regions
+        How a tile is cut into regions that get one class each; None where every pixel has its own.
     weights_sha256
         SHA-256 of ``model.safetensors``.
     weights_bytes
@@ -91,6 +94,7 @@ class Bundle:
     size_multiple: int = 32
     temperature: float = 1.0
     description: str = ""
+    regions: RegionRule | None = None
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -105,6 +109,12 @@ class Bundle:
             )
         if not 0 < self.temperature < 1000:
             raise InputError("temperature is not positive", where=self.path, why=f"found {self.temperature}")
+        if self.regions is not None and len(self.regions.mean) != len(self.contract.bands):
+            raise InputError(
+                "regions do not fit the bands",
+                where=self.path,
+                why=f"constants of {len(self.regions.mean)} bands for {len(self.contract.bands)}",
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels to a worker as its path; the worker reads and checks the files itself."""
@@ -167,6 +177,7 @@ def save_bundle(
     size_multiple: int = 32,
     temperature: float = 1.0,
     description: str = "",
+    regions: RegionRule | None = None,
     provenance: Mapping[str, Any] | None = None,
     scores: Mapping[str, Any] | None = None,
     half: bool = False,
@@ -182,6 +193,8 @@ def save_bundle(
         Directory to make; its last part is best the name.
     network
         Module whose ``state_dict`` are the weights.
+    regions
+        Give every region of a tile one class.
     half
         Store floating-point weights as float16: half the size. They are read back as float32.
     overwrite
@@ -219,6 +232,7 @@ def save_bundle(
             "margin": margin,
             "size_multiple": size_multiple,
             "temperature": temperature,
+            **({} if regions is None else {"regions": regions.to_json()}),
             "licence": licence,
             "provenance": {"geoseg": __version__, **(provenance or {})},
             "scores": dict(scores or {}),
@@ -321,6 +335,7 @@ def _parse(raw: Any, folder: Path, content: bytes) -> Bundle:
             size_multiple=int(raw.get("size_multiple", 32)),
             temperature=float(raw.get("temperature", 1.0)),
             description=str(raw.get("description", "")),
+            regions=None if raw.get("regions") is None else RegionRule.from_json(raw["regions"]),
             provenance=MappingProxyType(dict(raw.get("provenance", {}))),
             scores=MappingProxyType(dict(raw.get("scores", {}))),
         )

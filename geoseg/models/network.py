@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from geoseg.errors import InputError
 from geoseg.models.architectures import Architecture, build
@@ -36,6 +38,18 @@ def load_network(bundle: Bundle) -> nn.Module:
     network = build(bundle.architecture, bands=len(bundle.contract.bands), classes=len(bundle.legend))
     compare_weights(weights, network.state_dict(), where=bundle.weights)
     network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)
+
+
+def fill_network(
+    architecture: Architecture, weights: Mapping[str, NDArray[Any]], *, bands: int, classes: int
+) -> nn.Module:
+    """Network whose weights are these arrays; InputError for names or shapes that do not fit."""
+    network = build(architecture, bands=bands, classes=classes)
+    expected = network.state_dict()
+    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in weights.items()}
+    compare_weights(tensors, expected, where=None)
+    network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)
 
 

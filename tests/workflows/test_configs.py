@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from geoseg.baselines.job import FitJob
 from geoseg.changes.job import ChangeJob
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.job import Job, read_yaml
@@ -26,11 +27,15 @@ JOBS: dict[str, type[Job]] = {
     "train": TrainJob,
 }
 
+FITS = ("fit_ndvi", "fit_kmeans", "fit_forest")
+
 
 def job_of(name: str) -> type[Job]:
     """Job that reads ``configs/<name>.yaml``: the verb's, or the workflow's of that name."""
     if name in JOBS:
         return JOBS[name]
+    if name in FITS:
+        return FitJob
     verb = name.partition("_")[0]
     if verb in JOBS and not (ROOT / "workflows" / f"{name}.py").exists():
         return JOBS[verb]  # train_urban.yaml is a job of train
@@ -52,6 +57,11 @@ def test_every_configuration_is_read_by_its_job(config: Path) -> None:
 @pytest.mark.parametrize("name", sorted(JOBS))
 def test_every_verb_has_a_configuration(name: str) -> None:
     assert (ROOT / "configs" / f"{name}.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_every_kind_of_baseline_has_a_configuration(name: str) -> None:
+    assert FitJob.load(ROOT / "configs" / f"{name}.yaml").method == name.removeprefix("fit_")
 
 
 def test_the_pipelines_steps_fit_each_other() -> None:

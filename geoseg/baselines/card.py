@@ -1,0 +1,64 @@
+"""The card of a baseline: what was fitted to what, what confidence means, and how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geoseg.baselines.job import FitJob
+from geoseg.baselines.rule import Rule, table
+from geoseg.baselines.sample import Sample
+from geoseg.models.region_rule import RegionRule
+from geoseg.raster.scene import Scene
+
+
+def write_card(
+    job: FitJob,
+    rule: Rule,
+    scene: Scene,
+    sample: Sample,
+    names: Sequence[str],
+    regions: RegionRule | None,
+) -> str:
+    """Text of the README beside the weights."""
+    files = ", ".join(f"`{p.name}`" for p in dict.fromkeys(scene.paths))
+    bands = [
+        [str(i), name, own, f"{low:g} to {high:g}", f"{mean:.5g}", f"{std:.5g}"]
+        for i, (name, own, low, high, mean, std) in enumerate(
+            zip(
+                names,
+                scene.band_names,
+                sample.values.min(axis=0),
+                sample.values.max(axis=0),
+                sample.mean,
+                sample.std,
+                strict=True,
+            ),
+            1,
+        )
+    ]
+    parts = "\n\n".join(f"## {title}\n\n{text}" for title, text in rule.tables.items())
+    objects = f"\nEvery region has one class: {regions}.\n" if regions else ""
+    yaml = "\n".join(f"    {line}" for line in job.dump().splitlines())
+    return f"""# {job.name or job.out.name}
+
+{rule.description}
+{objects}
+Classes: {", ".join(f"{c.id} {c.name}" for c in rule.legend.classes)}.
+Confidence: {rule.confidence}.
+
+Fitted to {files} ({scene.grid.height} x {scene.grid.width} pixels): {len(sample.values):,} valid pixels of
+{sample.looked_at:,} sampled, seed {job.seed}. It is a baseline for this scene: another date, sensor or place
+needs a fit of its own.
+
+## Bands
+
+{table(["", "name", "in the file", "values", "mean", "std"], bands)}
+
+{parts}
+
+## Made by
+
+{yaml}
+
+Licence: {job.licence}.
+"""

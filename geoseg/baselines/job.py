@@ -1,0 +1,164 @@
+"""What a fit is asked to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from geoseg.baselines.indices import INDICES, ROLES
+from geoseg.job import Job
+
+Method = Literal["ndvi", "ndwi", "mndwi", "ndbi", "nbr", "evi", "kmeans", "forest", "model"]
+
+_ONLY: dict[str, tuple[str, ...]] = {
+    "threshold": tuple(INDICES),
+    "labels": ("forest",),
+    "field": ("forest",),
+    "layer": ("forest",),
+    "crosswalk": ("forest",),
+    "model": ("model",),
+}
+
+
+class FitJob(Job):
+    """A rule for one scene, saved as a bundle.
+
+    Attributes
+    ----------
+    method
+        A spectral index (``ndvi``, ``ndwi``, ``mndwi``, ``ndbi``, ``nbr``, ``evi``), ``kmeans``, ``forest``,
+        or ``model``: a bundle that exists, to put regions over.
+    scene
+        Path, list of paths, folder or pattern, as `predict` takes them.
+    out
+        Folder of the bundle.
+    bands
+        Bands that the model takes, by number or name, each with its role where the file does not tell it:
+        ``[red=3, nir=4]``. All by default.
+    scale, offset
+        From raw values to reflectance; for an index.
+    threshold
+        Thresholds of an index, ascending; by default Otsu's (1979), for as many classes as `classes` says.
+    classes
+        Number of classes of an index or of k-means, or names: a list gets the ids 1, 2, ..., or
+        ``{id: name}``. For a forest: names of the classes.
+    labels, field, layer
+        Layer of polygons or points, and its field that holds the class; for a forest.
+    crosswalk
+        Value of the field to class name or number, or ``ignore``.
+    trees, depth, leaf
+        Of a forest: number of trees, their greatest depth, and the fewest pixels in a leaf.
+    folds
+        Parts into which the polygons are dealt out for the score.
+    model
+        Bundle to put regions over.
+    regions, region_parameters
+        ``watershed``, ``canny``, ``slic`` or ``felzenszwalb`` gives every region one class; parameters as in
+        `geoseg.models.region_rule.REGION_METHODS`.
+    margin
+        Pixels of context around a tile; 64 with regions, else 0.
+    seed
+        Same seed, same job, same scene: same bundle.
+    nodata, assume_crs, assume_transform, allow_vrt
+        As in `predict`.
+    """
+
+    method: Method
+    scene: str | list[str]
+    out: Path
+    bands: list[int | str] | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    threshold: list[float] | None = None
+    classes: int | dict[Annotated[int, Field(ge=0, le=254)], str] | None = None
+    labels: Path | None = None
+    field: str | None = None
+    layer: str | None = None
+    crosswalk: dict[str | int, str | int | None] | None = None
+    trees: Annotated[int, Field(ge=1, le=1000)] = 100
+    depth: Annotated[int, Field(ge=1, le=64)] = 16
+    leaf: Annotated[int, Field(ge=1)] = 5
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    model: str | None = None
+    regions: Literal["watershed", "canny", "slic", "felzenszwalb"] | None = None
+    region_parameters: dict[str, float] = Field(default_factory=dict)
+    margin: Annotated[int, Field(ge=0, le=1024, multiple_of=32)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    name: str | None = None
+    licence: str = "not stated"
+    nodata: float | None = None
+    assume_crs: str | None = None
+    assume_transform: str | None = None
+    allow_vrt: bool = False
+
+    @field_validator("bands", mode="before")
+    @classmethod
+    def _split_bands(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
+        return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        return dict(enumerate(value, start=1)) if isinstance(value, (list, tuple)) else value
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> FitJob:
+        for key, methods in _ONLY.items():
+            if getattr(self, key) is not None and self.method not in methods:
+                raise ValueError(f"{key} belongs to {', '.join(methods)}, not to {self.method}")
+        if (self.scale, self.offset) != (1.0, 0.0) and self.method not in INDICES:
+            raise ValueError(f"scale and offset belong to an index, not to {self.method}")
+        if self.scale == 0:
+            raise ValueError("scale must not be zero")
+        if self.method == "forest" and (self.labels is None or self.field is None):
+            raise ValueError("a forest needs labels, and the field that holds their class")
+        if self.method == "model" and (self.model is None or self.regions is None):
+            raise ValueError("method model needs a model, and regions to put over it")
+        if self.region_parameters and self.regions is None:
+            raise ValueError("region_parameters need regions")
+        steps = self.threshold
+        if steps is not None and (not steps or sorted(set(steps)) != steps):
+            raise ValueError("thresholds have to ascend")
+        if isinstance(self.classes, int) and self.method in ("forest", "model"):
+            raise ValueError(f"for {self.method}, classes are names")
+        if self.classes is not None and not isinstance(self.classes, int) and len(self.classes) < 2:
+            raise ValueError("at least two classes")
+        if isinstance(self.classes, int) and not 2 <= self.classes <= 50:
+            raise ValueError("2 to 50 classes")
+        if steps is not None and self.classes is not None and self.number != len(steps) + 1:
+            raise ValueError(f"{len(steps)} thresholds make {len(steps) + 1} classes, not {self.number}")
+        if self.method in INDICES and steps is None and self.number > 5:
+            raise ValueError("Otsu's thresholds are searched for at most 5 classes")
+        return self
+
+    @property
+    def number(self) -> int:
+        """Number of classes: as given, else one more than thresholds; 2 for an index and 5 for k-means."""
+        if isinstance(self.classes, int):
+            return self.classes
+        if self.classes is not None:
+            return len(self.classes)
+        if self.threshold is not None:
+            return len(self.threshold) + 1
+        return 5 if self.method == "kmeans" else 2
+
+    @property
+    def band_choice(self) -> list[int | str] | None:
+        """Bands without their roles, as a scene is opened with them."""
+        return None if self.bands is None else [_band_and_role(b)[0] for b in self.bands]
+
+    @property
+    def roles(self) -> list[str | None] | None:
+        """Role that each of the bands was given; None where it was not."""
+        return None if self.bands is None else [_band_and_role(b)[1] for b in self.bands]
+
+
+def _band_and_role(text: int | str) -> tuple[int | str, str | None]:
+    role, equals, band = str(text).partition("=")
+    if not equals or role.strip().casefold() not in ROLES:
+        return text, None
+    return int(band) if band.strip().isdigit() else band.strip(), role.strip().casefold()

@@ -1,0 +1,151 @@
+"""The verb: a scene in, a bundle out that predicts like any other model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoseg.baselines.card import write_card
+from geoseg.baselines.clusters import fit_clusters
+from geoseg.baselines.features import read_labelled
+from geoseg.baselines.forest import fit_forest
+from geoseg.baselines.index import fit_index
+from geoseg.baselines.indices import INDICES, name_bands, require_roles
+from geoseg.baselines.job import FitJob
+from geoseg.baselines.over import put_regions_over
+from geoseg.baselines.rule import Rule
+from geoseg.baselines.sample import Sample, sample_scene
+from geoseg.errors import OutputConflictError
+from geoseg.models.bundle import Bundle, save_bundle
+from geoseg.models.contract import Band, InputContract
+from geoseg.models.network import fill_network
+from geoseg.models.region_rule import RegionRule
+from geoseg.raster.scene import Scene, open_scene
+
+REGION_MARGIN = 64
+"""Context of a tile with regions, in pixels; docs/baselines.md says what was measured."""
+
+
+def fit(
+    method: str,
+    scene: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    overwrite: bool = False,
+    **options: Any,
+) -> Bundle:
+    """Bundle of a rule fitted to a scene: no weights, and for most methods no labels.
+
+    Parameters
+    ----------
+    method
+        ``ndvi``, ``ndwi``, ``mndwi``, ``ndbi``, ``nbr``, ``evi``, ``kmeans``, ``forest`` or ``model``.
+    scene
+        Path, list of paths, folder or glob pattern.
+    out
+        Folder of the bundle.
+    overwrite
+        Replace a bundle that is there.
+    options
+        The other fields of `FitJob`.
+
+    Raises
+    ------
+    InputError, UsageError, OutputConflictError
+        With what to do about it.
+    """
+    given = [str(s) for s in scene] if isinstance(scene, list | tuple) else str(scene)
+    return run_fit(
+        FitJob.parse({"method": method, "scene": given, "out": Path(out), **options}), overwrite=overwrite
+    )
+
+
+def run_fit(job: FitJob, *, overwrite: bool = False) -> Bundle:
+    """Run one `FitJob`; see `fit`."""
+    if job.out.exists() and not overwrite:
+        raise OutputConflictError("exists already", where=job.out, hint="another --out, or --overwrite")
+    if job.method == "model":
+        return put_regions_over(job, margin=_margin(job), overwrite=overwrite)
+    scene = open_scene(
+        job.scene,
+        bands=job.band_choice,
+        assume_crs=job.assume_crs,
+        assume_transform=job.assume_transform,
+        allow_vrt=job.allow_vrt,
+        nodata=job.nodata,
+    )
+    names = name_bands(scene.band_names, job.roles or [None] * scene.count)
+    if job.method in INDICES:
+        require_roles(job.method, names, scene.name)
+    sample = sample_scene(scene, seed=job.seed)
+    rule = _find(job, scene, sample, names)
+    regions = None if job.regions is None else _regions(job, sample)
+    return save_bundle(
+        job.out,
+        fill_network(rule.architecture, rule.weights, bands=scene.count, classes=len(rule.legend)),
+        name=job.name or job.out.name,
+        version="1.0",
+        architecture=rule.architecture,
+        contract=_contract(rule, scene, sample, names),
+        legend=rule.legend,
+        licence=job.licence,
+        margin=_margin(job),
+        description=rule.description,
+        regions=regions,
+        provenance={"data": _files(scene), "command": f"geoseg fit {job.method}"},
+        scores=rule.scores,
+        overwrite=overwrite,
+        card=write_card(job, rule, scene, sample, names, regions),
+    )
+
+
+def _find(job: FitJob, scene: Scene, sample: Sample, names: Sequence[str]) -> Rule:
+    if job.method in INDICES:
+        return fit_index(job, sample, names, scene.name)
+    if job.method == "kmeans":
+        return fit_clusters(job, sample, names, scene.name)
+    return fit_forest(job, read_labelled(job, scene), names)
+
+
+def _margin(job: FitJob) -> int:
+    if job.margin is not None:
+        return job.margin
+    return 0 if job.regions is None else REGION_MARGIN
+
+
+def _regions(job: FitJob, sample: Sample) -> RegionRule:
+    assert job.regions is not None
+    std = sample.std
+    return RegionRule(
+        method=job.regions,
+        parameters=job.region_parameters,
+        mean=tuple(sample.mean.tolist()),
+        std=tuple(np.where(std > 0, std, 1.0).tolist()),
+    )
+
+
+def _contract(rule: Rule, scene: Scene, sample: Sample, names: Sequence[str]) -> InputContract:
+    low, high = float(sample.values.min()), float(sample.values.max())
+    if scene.dtype.name == "uint8":
+        low, high = 0.0, 255.0
+    side = float(np.sqrt(abs(np.prod(scene.grid.ground_size))))
+    return InputContract(
+        bands=tuple(
+            Band(name=name, description="" if name == own else own)
+            for name, own in zip(names, scene.band_names, strict=True)
+        ),
+        dtype=scene.dtype.name,
+        value_range=(low, high) if low < high else (low, low + 1),
+        scale=rule.scale,
+        offset=rule.offset,
+        mean=rule.mean,
+        std=rule.std,
+        pixel_size=(round(side / 2, 4), round(side * 2, 4)),
+    )
+
+
+def _files(scene: Scene) -> str:
+    return ", ".join(p.name for p in dict.fromkeys(scene.paths))
