@@ -3,8 +3,8 @@
     GEOSEG_DATA=runs/forest python -m benchmarks.tta --model forest-s2-rgb --image 'images/{id}.tiff' \\
         --labels 'masks/{id}.png' --only Amazon_181.tiff_34,Amazon_122.tiff_33
 
-Images are taken whole, with reflected margins; labels are rasters of class ids on their grid or of their size.
-CPU time is that of one thread.
+Images are taken whole, with reflected margins; labels are rasters of class ids, on the images' grid or of
+their size. CPU time is that of one thread.
 """
 
 from __future__ import annotations
