@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from geoseg.baselines.job import FitJob
@@ -21,6 +23,8 @@ def put_regions_over(job: FitJob, *, margin: int, overwrite: bool) -> Bundle:
         mean=contract.fill,
         std=tuple(float(v) for v in np.asarray(contract.std) / abs(contract.scale)),
     )
+    # the seeds of superpixels lie on a lattice of divisors of 32
+    multiple = math.lcm(inner.size_multiple, 32)
     least = max(margin, inner.margin)
     card = inner.path / "README.md"
     before = card.read_text(encoding="utf-8") if card.is_file() else ""
@@ -34,8 +38,8 @@ def put_regions_over(job: FitJob, *, margin: int, overwrite: bool) -> Bundle:
         contract=contract,
         legend=inner.legend,
         licence=inner.licence,
-        margin=-(-least // inner.size_multiple) * inner.size_multiple,
-        size_multiple=inner.size_multiple,
+        margin=-(-least // multiple) * multiple,
+        size_multiple=multiple,
         temperature=inner.temperature,
         description=f"{inner.name} with one class for every region ({rule}). {inner.description}".strip(),
         regions=rule,

@@ -100,7 +100,7 @@ def _parameter(text: str) -> tuple[str, float]:
     try:
         return key.strip(), float(value)
     except ValueError:
-        raise UsageError(f"--region {text!r} is not KEY=NUMBER", hint="--region size=100") from None
+        raise UsageError(f"--region {text!r} is not KEY=NUMBER", hint="--region spacing=16") from None
 
 
 def _show(bundle: Any, job: Any) -> None:

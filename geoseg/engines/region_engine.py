@@ -7,6 +7,7 @@ place in the global lattice, never on chunks.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -110,7 +111,9 @@ def _canny(colours: NDArray[np.float32], *, sigma: float, low: float, high: floa
     return np.asarray(watershed(-distance_transform_edt(~edges)), np.intp)
 
 
-def _slic(colours: NDArray[np.float32], *, size: float, compactness: float, sigma: float) -> NDArray[np.intp]:
+def _slic(
+    colours: NDArray[np.float32], *, spacing: float, compactness: float, sigma: float
+) -> NDArray[np.intp]:
     from skimage.segmentation import slic
 
     reach = float(colours.max() - colours.min())
@@ -118,7 +121,7 @@ def _slic(colours: NDArray[np.float32], *, size: float, compactness: float, sigm
         return np.zeros(colours.shape[:2], np.intp)
     regions = slic(
         colours,
-        n_segments=max(round(colours.shape[0] * colours.shape[1] / size), 1),
+        n_segments=max(round(colours.shape[0] * colours.shape[1] / spacing**2), 1),
         # slic stretches every image to 0..1; without this, what a colour weighs would depend on the tile
         compactness=compactness / reach,
         sigma=sigma,
@@ -134,7 +137,10 @@ def _felzenszwalb(
 ) -> NDArray[np.intp]:
     from skimage.segmentation import felzenszwalb
 
-    regions = felzenszwalb(colours, scale=scale, sigma=sigma, min_size=round(min_size), channel_axis=-1)
+    with warnings.catch_warnings():
+        # of any number of bands but three it asks whether they are meant as bands
+        warnings.filterwarnings("ignore", message="Got image with third dimension")
+        regions = felzenszwalb(colours, scale=scale, sigma=sigma, min_size=round(min_size), channel_axis=-1)
     return np.asarray(regions, np.intp)
 
 

@@ -15,12 +15,15 @@ from geoseg.errors import UsageError
 REGION_METHODS: dict[str, dict[str, float]] = {
     "watershed": {"sigma": 1.0},
     "canny": {"sigma": 1.0, "low": 0.3, "high": 0.8},
-    "slic": {"size": 100.0, "compactness": 0.5, "sigma": 0.5},
+    "slic": {"spacing": 8.0, "compactness": 0.5, "sigma": 0.5},
     "felzenszwalb": {"scale": 255.0, "sigma": 0.5, "min_size": 20.0},
 }
 """Methods with their parameters and defaults; colours are in standard deviations, lengths in pixels."""
 
-_POSITIVE = frozenset(["size", "compactness", "scale", "low", "high"])
+SPACINGS = (4, 8, 16, 32)
+"""Pixels between the seeds of superpixels: divisors of 32, of which tiles and margins are multiples."""
+
+_POSITIVE = frozenset(["spacing", "compactness", "scale", "low", "high"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +34,8 @@ class RegionRule:
     ----------
     method
         ``watershed``: of the Sobel gradient, flooded from its minima. ``canny``: of the distance to Canny's
-        edges. ``slic``: superpixels (Achanta et al. 2012). ``felzenszwalb``: merging of a graph (Felzenszwalb
-        & Huttenlocher 2004).
+        edges. ``slic``: superpixels (Achanta et al. 2012) from seeds on a global lattice. ``felzenszwalb``:
+        merging of a graph (Felzenszwalb & Huttenlocher 2004).
     parameters
         All of the method's parameters (see `REGION_METHODS`).
     mean, std
@@ -60,6 +63,11 @@ class RegionRule:
         for key, value in values.items():
             if not math.isfinite(value) or value < 0 or (key in _POSITIVE and value == 0):
                 raise UsageError(f"regions: {key} has to be positive", why=f"found {value}")
+        if values.get("spacing", 8) not in SPACINGS:
+            raise UsageError(
+                "regions: seeds would not fall on the same pixels in every tile",
+                why=f"found a spacing of {values['spacing']:g}, expected {', '.join(map(str, SPACINGS))}",
+            )
         if len(self.mean) != len(self.std) or not self.std or min(self.std) <= 0:
             raise UsageError("regions: mean and std need one number per band, std positive")
         if not np.isfinite([*self.mean, *self.std]).all():

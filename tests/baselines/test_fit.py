@@ -352,7 +352,7 @@ def test_the_command_fits_shows_and_predicts(place, tmp_path):
     done = run.invoke(
         cli,
         ["fit", "ndvi", scene, "--bands", "red=3,nir=4", "--threshold", "0.1", "--threshold", "0.6",
-         "--regions", "slic", "--region", "size=64", "--out", model],
+         "--regions", "slic", "--region", "spacing=16", "--out", model],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "1 NDVI up to 0.1, 2 NDVI 0.1 to 0.6, 3 NDVI above 0.6" in done.output
@@ -360,7 +360,7 @@ def test_the_command_fits_shows_and_predicts(place, tmp_path):
     shown = run.invoke(cli, ["model", "show", model]).output
     for text in (
         "Rouse et al. 1974",
-        "slic (size 64, compactness 0.5, sigma 0.5)",
+        "slic (spacing 16, compactness 0.5, sigma 0.5)",
         "margin 64 px",
         "red",
         "nir",

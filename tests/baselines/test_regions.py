@@ -54,14 +54,15 @@ def test_every_region_has_the_mean_of_its_pixels(method, seed):
 @pytest.mark.parametrize("method", REGION_METHODS)
 def test_blocks_of_one_colour_are_not_mixed(method):
     raw = tiles(3)
+    place = np.arange(64) // 16
+    block = place[:, None] * 4 + place
     regions = cut_regions(raw[0], np.ones((64, 64), bool), rule(method))
-    mixed = 0
-    for number in np.unique(regions):
-        rows, cols = np.nonzero(regions == number)
-        spread = raw[0][:, rows, cols].astype(int)
-        mixed += len(rows) * bool((spread.max(axis=1) - spread.min(axis=1) > 40).any())
-    assert mixed / 64**2 < 0.15, "share of pixels in regions that span two blocks"
-    assert 16 <= len(np.unique(regions)) < 64**2 / 4
+    numbers, regions = np.unique(regions, return_inverse=True)
+    shared = np.zeros((len(numbers), 16), int)
+    np.add.at(shared, (regions.ravel(), block.ravel()), 1)
+    strangers = 1 - shared.max(axis=1).sum() / 64**2
+    assert strangers < 0.04, "share of pixels in a region of another block"
+    assert 16 <= len(numbers) < 64**2 / 4
 
 
 def test_felzenszwalb_and_slic_are_scikit_images():
@@ -75,7 +76,7 @@ def test_felzenszwalb_and_slic_are_scikit_images():
     stretched = (colours - colours.min()) / (colours.max() - colours.min())
     reach = float(colours.max() - colours.min())
     np.testing.assert_array_equal(
-        cut_regions(raw[0], inside, rule("slic", size=64, compactness=0.7, sigma=0)),
+        cut_regions(raw[0], inside, rule("slic", spacing=8, compactness=0.7, sigma=0)),
         slic(
             stretched,
             n_segments=64,
@@ -98,14 +99,14 @@ def test_a_tile_of_one_colour_is_no_error(method):
 def test_identity_and_digest_know_the_regions(tmp_path):
     first, second = (
         geoseg.fit(
-            "model", "unused.tif", model="demo-frontier", regions="slic", region_parameters={"size": s},
+            "model", "unused.tif", model="demo-frontier", regions="slic", region_parameters={"spacing": s},
             out=tmp_path / str(s),
         )
-        for s in (50, 100)
+        for s in (8, 16)
     )  # fmt: skip
     assert first.digest != second.digest and first.weights_sha256 == second.weights_sha256
     one, two = (open_engine(b, threads=1).identity for b in (first, second))
-    assert one["regions"]["parameters"]["size"] == 50 and one != two
+    assert one["regions"]["parameters"]["spacing"] == 8 and one != two
     assert "scikit-image" in one
     assert first.margin >= load_bundle("demo-frontier").margin and first.scores == {}
 
@@ -113,10 +114,22 @@ def test_identity_and_digest_know_the_regions(tmp_path):
 def test_a_rule_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(UsageError, match="unknown way to make regions 'quickshift'"):
         rule("quickshift")
-    with pytest.raises(UsageError, match="size has to be positive"):
-        rule("slic", size=0)
+    with pytest.raises(UsageError, match=r"same pixels in every tile.*found a spacing of 12"):
+        rule("slic", spacing=12)
     made = geoseg.fit("model", "x", model="demo-frontier", regions="slic", out=tmp_path / "m")
     text = (made.path / "bundle.json").read_text()
     (made.path / "bundle.json").write_text(text.replace('"method": "slic"', '"method": "magic"'))
     with pytest.raises(InputError, match="unknown way to make regions"):
         load_bundle(made.path)
+
+
+@pytest.mark.parametrize("method", REGION_METHODS)
+def test_what_is_far_away_seldom_matters(method):
+    """The same ground in the middle of two tiles, one of them 64 pixels on: the means hardly differ."""
+    wide = tiles(8, side=384)
+    inner = FakeEngine(LEGEND, bands=2)
+    engine = RegionEngine(inner, rule(method))
+    first, _ = engine.classify(np.ascontiguousarray(wide[:, :, :320, :320]))
+    second, _ = engine.classify(np.ascontiguousarray(wide[:, :, 64:, 64:]))
+    core = slice(128, 256)
+    assert (first[0][core, core] != second[0][64:192, 64:192]).mean() < 0.02
