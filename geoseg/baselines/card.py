@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import indent
+
+import yaml
 
 from geoseg.baselines.job import FitJob
 from geoseg.baselines.rule import Rule, table
@@ -38,7 +41,8 @@ def write_card(
     ]
     parts = "\n\n".join(f"## {title}\n\n{text}" for title, text in rule.tables.items())
     objects = f"\nEvery region has one class: {regions}.\n" if regions else ""
-    yaml = "\n".join(f"    {line}" for line in job.dump().splitlines())
+    asked = yaml.safe_dump(job.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+    asked = indent(asked.rstrip(), "    ")
     return f"""# {job.name or job.out.name}
 
 {rule.description}
@@ -58,7 +62,7 @@ needs a fit of its own.
 
 ## Made by
 
-{yaml}
+{asked}
 
 Licence: {job.licence}.
 """

@@ -111,5 +111,10 @@ def _show(bundle: Any, job: Any) -> None:
         click.echo(f"accuracy {scores['overall_accuracy']:.3f}, on {scores['data']}")
     click.echo(f"  {bundle.path}")
     scene = job.scene if isinstance(job.scene, str) else " ".join(job.scene)
-    bands = "" if job.bands is None else f" --bands {','.join(map(str, job.band_choice))}"
-    click.echo(f"Next: geoseg predict {scene} --model {job.out}{bands} --out out")
+    given = {"bands": ",".join(map(str, job.band_choice or []))}
+    given |= {key: getattr(job, key) for key in ("nodata", "assume_crs", "assume_transform")}
+    options = [
+        f"--{key.replace('_', '-')} {value}" for key, value in given.items() if value not in (None, "")
+    ]
+    options += ["--allow-vrt"] * job.allow_vrt
+    click.echo(" ".join(["Next: geoseg predict", scene, f"--model {job.out}", *options, "--out out"]))
