@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import PROBABILITY_SCALE, Engine
+from geoseg.engines.engine import Engine, decide
 from geoseg.engines.views import VIEWS, Tta
 from geoseg.errors import UsageError
-from geoseg.legend import NODATA
 
 
 class AverageEngine:
@@ -45,15 +44,7 @@ class AverageEngine:
         The label is the class with the largest of the averaged `probabilities`, the legend's first among
         equals; confidence is its share, rounded.
         """
-        probabilities = self.probabilities(raw, valid)
-        best = probabilities.argmax(axis=1)
-        share = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0].astype(np.uint32)
-        labels = np.asarray(self.legend.ids, np.uint8)[best]
-        confidence = ((share * 100 + PROBABILITY_SCALE // 2) // PROBABILITY_SCALE).astype(np.uint8)
-        if valid is not None:
-            labels[~valid] = NODATA
-            confidence[~valid] = NODATA
-        return labels, confidence
+        return decide(self.probabilities(raw, valid), self.legend, valid)
 
     def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
         """Averaged ``round(p * 65535)`` (N, K, T, T) uint16 of raw tiles (N, C, T, T)."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import UsageError
-from geoseg.legend import Legend
+from geoseg.legend import NODATA, Legend
 from geoseg.models.bundle import Bundle
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -103,6 +103,24 @@ def open_engine(
     from geoseg.engines.region_engine import RegionEngine
 
     return RegionEngine(opened, bundle.regions)
+
+
+def decide(
+    probabilities: NDArray[np.uint16], legend: Legend, valid: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Labels and confidence in percent, both (N, T, T) uint8, of quantised probabilities (N, K, T, T).
+
+    The legend's first class wins among equals; the percent is rounded in integers, halves up; both are 255
+    where `valid` is False.
+    """
+    best = probabilities.argmax(axis=1)
+    share = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0].astype(np.uint32)
+    labels = np.asarray(legend.ids, np.uint8)[best]
+    confidence = ((share * 100 + PROBABILITY_SCALE // 2) // PROBABILITY_SCALE).astype(np.uint8)
+    if valid is not None:
+        labels[~valid] = NODATA
+        confidence[~valid] = NODATA
+    return labels, confidence
 
 
 def check_tiles(raw: NDArray[Any], valid: NDArray[np.bool_] | None, *, bands: int, multiple: int) -> None:

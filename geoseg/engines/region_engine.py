@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import PROBABILITY_SCALE, Engine
-from geoseg.legend import NODATA, Legend
+from geoseg.engines.engine import Engine, decide
+from geoseg.legend import Legend
 from geoseg.models.region_rule import RegionRule
 
 _FAR = 6.0  # standard deviations beyond which a colour is as bright as it gets
@@ -49,15 +49,7 @@ class RegionEngine:
 
         The label is the class with the largest mean, the legend's first among equals.
         """
-        probabilities = self.probabilities(raw, valid)
-        best = probabilities.argmax(axis=1)
-        share = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0].astype(np.uint32)
-        labels = np.asarray(self.legend.ids, np.uint8)[best]
-        confidence = ((share * 100 + PROBABILITY_SCALE // 2) // PROBABILITY_SCALE).astype(np.uint8)
-        if valid is not None:
-            labels[~valid] = NODATA
-            confidence[~valid] = NODATA
-        return labels, confidence
+        return decide(self.probabilities(raw, valid), self.legend, valid)
 
     def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
         """Mean of ``round(p * 65535)`` over each pixel's region, rounded, (N, K, T, T) uint16."""
