@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 )
 @click.option("--smooth", type=int, help="Smooth shared borders: rounds of corner cutting, 1 to 3.")
 @click.option("--square", help="Classes whose outlines get right angles: building. Needs --simplify.")
+@click.option(
+    "--max-corners", type=int, help="Cut larger polygons along rows of the map; 0: never. [4,000,000]"
+)
 @click.option("--layer", help="Layer name. [landcover]")
 @click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")
 @click.option("--chunk", type=int, help="Side of one task's block. [by the map's width]")
@@ -73,7 +76,8 @@ def command(workers: str, scheduler: str | None, overwrite: bool, **options: Any
       geoseg vectorize landcover.tif --only forest --out forest.parquet
 
     Fields: class_id, class_name, area_ha and perim_m (on the ellipsoid), conf_mean (0 to 1), n_pix, run_id.
-    Pixels without data are in no polygon. Polygons are the same for every --chunk and number of workers.
+    Pixels without data are in no polygon. Polygons are the same for every --chunk and number of workers, but
+    where one has more than --max-corners.
     """  # noqa: D301 (click reads \b)
     from geoseg.execution import Where
     from geoseg.vectorization.job import VectorizeJob

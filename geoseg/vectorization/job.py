@@ -58,13 +58,17 @@ class VectorizeJob(Job):
         Rounds of corner cutting, up to 3.
     square
         Classes whose outlines get right angles where they stand alone, by number or name; needs `simplify`.
+    max_corners
+        Corners held for one region, beyond which it is cut at the lower end of the row of chunks; its parts
+        are polygons of their own. 0 cuts none.
     layer
         Layer name, where the format has layers.
     crs
         CRS of the output; the map's own by default. GeoJSON (RFC 7946) and PMTiles are always in longitude
         and latitude.
     chunk
-        Side of the block one task reads; chosen by the map's width. It never changes a polygon.
+        Side of the block one task reads; chosen by the map's width. It never changes a polygon, but those
+        that `max_corners` cuts.
     band
         Which band of a raster of several, by number or name.
     nodata
@@ -93,6 +97,7 @@ class VectorizeJob(Job):
     method: Method = "visvalingam"
     smooth: Annotated[int, Field(ge=0, le=3)] = 0
     square: tuple[int | str, ...] = ()
+    max_corners: Annotated[int, Field(ge=0)] = 4_000_000
     layer: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\"'`\\/]+$")] = "landcover"
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None

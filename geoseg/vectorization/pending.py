@@ -41,13 +41,14 @@ class PendingPaths:
         """Number of corners held for regions that are not finished."""
         return self._alive
 
-    def add_row(self, joined: Joined, pieces: Sequence[Paths]) -> Paths:
+    def add_row(self, joined: Joined, pieces: Sequence[tuple[Paths, int]]) -> Paths:
         """Take in the pieces of a row of chunks; give out the pieces of the regions that it finished.
 
-        `owner` of what comes out is the position among ``joined.finished``.
+        Pieces come with the node of their owner 0. `owner` of what comes out is the position among
+        ``joined.finished``.
         """
         begun = self._paths
-        nodes = [self._append(part) + base for part, base in zip(pieces, joined.bases, strict=True)]
+        nodes = [self._append(part) + base for part, base in pieces]
         owner = np.concatenate([*nodes, np.zeros(0, np.int64)]).astype(np.int64)
         finished = len(joined.finished)
         head, tail = _link(

@@ -210,7 +210,7 @@ def run_vectorize(
         paths=paths,
         classes=totals.by_class(plan.table),
         seconds=time.monotonic() - started,
-        notes=plan.notes,
+        notes=(*plan.notes, *totals.notes(job)),
         squared=totals.squared(),
     )
 
@@ -220,6 +220,7 @@ class _Plan:
     """A job with its inputs opened and checked."""
 
     classes: ClassMap
+    most_corners: int | None
     source: Any
     table: PolygonTable
     simplified: bool
@@ -270,6 +271,7 @@ class _Plan:
         )
         return cls(
             classes=classes,
+            most_corners=job.max_corners or None,
             source=ChunkSource(
                 classes=classes,
                 confidence=confidence,
@@ -359,6 +361,7 @@ class _Totals:
         self.pixels = np.zeros(256, np.int64)
         self.area = np.zeros(256, np.int64)
         self._squared, self._overlap, self._least = 0, 0.0, 1.0
+        self._cut = 0
 
     def add_squared(self, overlap: np.ndarray) -> None:
         if len(overlap):
@@ -372,7 +375,17 @@ class _Totals:
         mean = self._overlap / self._squared
         return SquareTotal(outlines=self._squared, mean_iou=mean, least_iou=self._least)
 
+    def notes(self, job: VectorizeJob) -> list[str]:
+        """What became of regions that were too large for one polygon."""
+        if self._cut == 0:
+            return []
+        return [
+            f"regions of more than {job.max_corners:,} corners were cut along rows of the map: "
+            f"{self._cut} cuts (--max-corners)"
+        ]
+
     def add(self, shapes: Shapes) -> None:
+        self._cut += shapes.cut
         regions, ids = shapes.regions, shapes.regions["class_id"]
         self.polygons += np.bincount(ids, minlength=256)
         np.add.at(self.pixels, ids, regions["pixels"])
@@ -413,7 +426,13 @@ def _rows(
             totals.add_squared(chunk.overlap)
             yield chunk
 
-    for shapes in stream_shapes(chunks(), plan.across):
+    stream = stream_shapes(
+        chunks(),
+        plan.across,
+        most_corners=plan.most_corners,
+        scale=plan.table.scale if plan.simplified else None,
+    )
+    for shapes in stream:
         totals.add(shapes)
         if plan.neighbours is not None:
             plan.neighbours.add(shapes)

@@ -101,7 +101,7 @@ def class_maps(draw: st.DrawFn, most: int = 14) -> np.ndarray:
     return a
 
 
-def trace_chunked(a: np.ndarray, rows: int, cols: int) -> Traced:
+def trace_chunked(a: np.ndarray, rows: int, cols: int, most_corners: int | None = None) -> Traced:
     """All polygons of a map that is read in chunks of rows x cols."""
     height, width = a.shape
     padded = np.pad(a, 1, constant_values=255)
@@ -115,7 +115,8 @@ def trace_chunked(a: np.ndarray, rows: int, cols: int) -> Traced:
         for r in range(0, height, rows)
         for c in range(0, width, cols)
     )
-    parts = [s.part(0, len(s.regions)) for s in stream_shapes(chunks, -(-width // cols))]
+    shapes = stream_shapes(chunks, -(-width // cols), most_corners=most_corners)
+    parts = [s.part(0, len(s.regions)) for s in shapes]
     return Traced(
         regions=np.concatenate([regions for regions, _ in parts]),
         rings=joined_rings([rings for _, rings in parts]),

@@ -22,7 +22,9 @@ from tests.vectorization.maps import SHAPES, Traced, class_maps, polygons_of
 NODATA_AS_CLASS = 77
 
 
-def simplified(a: np.ndarray, g: Generalization | None, rows: int = 1, cols: int = 1) -> Traced:
+def simplified(
+    a: np.ndarray, g: Generalization | None, rows: int = 1, cols: int = 1, most_corners: int | None = None
+) -> Traced:
     """All polygons of a map read in chunks of rows x cols cells; of the whole map by default."""
     height, width = a.shape
     cell = g.cell if g else max(a.shape)
@@ -39,7 +41,10 @@ def simplified(a: np.ndarray, g: Generalization | None, rows: int = 1, cols: int
         for r in range(0, height, rows)
         for c in range(0, width, cols)
     )
-    parts = [s.part(0, len(s.regions)) for s in stream_shapes(chunks, -(-width // cols))]
+    shapes = stream_shapes(
+        chunks, -(-width // cols), most_corners=most_corners, scale=None if g is None else g.scale
+    )
+    parts = [s.part(0, len(s.regions)) for s in shapes]
     return Traced(
         regions=np.concatenate([regions for regions, _ in parts]),
         rings=joined_rings([rings for _, rings in parts]),
@@ -113,6 +118,17 @@ def test_a_valid_coverage_without_gap_or_overlap(a: np.ndarray, way: Ways) -> No
     whole = shapely.normalize(shapely.coverage_union_all(polygons))
     height, width = (n * way.g.scale for n in a.shape)
     assert whole.equals(shapely.box(0, -height, width, 0))
+
+
+@settings(max_examples=150)
+@given(a=rough_maps(), way=ways(squares=()), most=st.integers(1, 30))
+def test_cut_regions_are_a_valid_coverage_too(a: np.ndarray, way: Ways, most: int) -> None:
+    made = simplified(with_nodata(a), way.g, way.rows, way.cols, most)
+    polygons = np.array(polygons_of(made.rings), object)
+    assert shapely.is_valid(polygons).all()
+    assert (shapely.area(polygons) > 0).all()
+    assert shapely.coverage_is_valid(polygons)
+    assert shapely.area(polygons).sum() == a.size * way.g.scale**2
 
 
 @settings(max_examples=100)
