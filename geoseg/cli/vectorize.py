@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--smooth", type=int, help="Smooth shared borders: rounds of corner cutting, 1 to 3.")
 @click.option("--square", help="Classes whose outlines get right angles: building. Needs --simplify.")
 @click.option(
-    "--max-corners", type=int, help="Cut larger polygons along rows of the map; 0: never. [4,000,000]"
+    "--max-corners", type=int, help="Cut larger polygons along rows of the map; 0: never. [2,000,000]"
 )
 @click.option("--layer", help="Layer name. [landcover]")
 @click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoseg.errors import GeosegError, ResourceError
+from geoseg.errors import GeosegError, ResourceError, UsageError
 from geoseg.vectorization.formats import BOUNDS, GEOMETRY, Batches, Layer
 from geoseg.vectorization.ogr import description, write_ogr
 from geoseg.vectorization.pages import PageFile, TablePages, page_file, root_pages
@@ -27,6 +27,8 @@ _GEOMETRY = "geom"
 _HEADER = np.dtype([("magic", "S2"), ("version", "u1"), ("flags", "u1"), ("srs", "<i4"), ("box", "<f8", 4)])
 _WITH_BOX = 0b00000011  # little endian, with min x, max x, min y, max y (GeoPackage 1.4, 2.1.3)
 _ROWS = 1 << 16
+_LARGEST = 1_000_000_000
+"""Bytes of a row that SQLite reads unless it was built otherwise (SQLITE_MAX_LENGTH)."""
 
 _STYLES = """
 CREATE TABLE layer_styles (
@@ -53,23 +55,24 @@ def write_geopackage(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
         layer_metadata=dict(layer.metadata),
     )
     names = _Names(layer.name)
-    with closing(sqlite3.connect(path)) as connection:
-        tables = _Tables.of(connection, names)
     try:
+        with closing(sqlite3.connect(path)) as connection:
+            tables = _Tables.of(connection, names)
         with page_file(path) as file:
             rows = _Rows(file, tables, names, layer)
             for batch in batches:
                 rows.append(batch)
             root = rows.finish()
-    except OSError as error:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            _register(connection, names, rows, root)
+            _add_style(connection, layer)
+            if layer.neighbours is not None:
+                _add_neighbours(connection, layer.neighbours())
+    except (OSError, sqlite3.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise ResourceError(
-            "cannot be written", where=path.name, why=error.strerror, hint="check the free disk space"
+            "cannot be written", where=path.name, why=why, hint="check the free disk space"
         ) from None
-    with closing(sqlite3.connect(path)) as connection, connection:
-        _register(connection, names, rows, root)
-        _add_style(connection, layer)
-        if layer.neighbours is not None:
-            _add_neighbours(connection, layer.neighbours())
     return [(path, path.name)]
 
 
@@ -107,16 +110,25 @@ class _Tables:
 
     @classmethod
     def of(cls, connection: sqlite3.Connection, names: _Names) -> _Tables:
-        (srs_id,) = connection.execute("SELECT srs_id FROM gpkg_geometry_columns").fetchone()
-        (node_size,) = connection.execute(
-            f'SELECT length(data) FROM "{names.tree}_node" WHERE nodeno = {ROOT}'  # noqa: S608
-        ).fetchone()
+        srs_id = _value(connection, "SELECT srs_id FROM gpkg_geometry_columns")
+        node_size = _value(
+            connection,
+            f'SELECT length(data) FROM "{names.tree}_node" WHERE nodeno = {ROOT}',  # noqa: S608
+        )
         return cls(
             roots=root_pages(connection),
             columns=tuple(row[1] for row in connection.execute(f'PRAGMA table_info("{names.layer}")')),
             srs_id=srs_id,
             node_size=node_size,
         )
+
+
+def _value(connection: sqlite3.Connection, query: str) -> int:
+    """Answer of a query; sqlite3.DatabaseError without one: GDAL keeps silent on a full disk."""
+    row: tuple[int] | None = connection.execute(query).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("GDAL's tables are not whole")
+    return row[0]
 
 
 class _Rows:
@@ -144,7 +156,15 @@ class _Rows:
         self.low = np.minimum(self.low, boxes[:, :2].min(axis=0))
         self.high = np.maximum(self.high, boxes[:, 2:].max(axis=0))
         keys = np.arange(self.count + 1, self.count + 1 + len(batch))
-        self._table.append(keys, self._records(batch, boxes))
+        made = self._records(batch, boxes)
+        size = int(np.diff(made.offsets).max())
+        if size > _LARGEST:
+            raise UsageError(
+                f"a polygon of {size:,} bytes does not fit into a GeoPackage",
+                why=f"a row holds {_LARGEST:,}, some {_LARGEST // 16:,} corners",
+                hint="a smaller --max-corners, or .parquet",
+            )
+        self._table.append(keys, made)
         self._tree.add(boxes)
         self.count += len(batch)
 

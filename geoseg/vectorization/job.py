@@ -97,7 +97,7 @@ class VectorizeJob(Job):
     method: Method = "visvalingam"
     smooth: Annotated[int, Field(ge=0, le=3)] = 0
     square: tuple[int | str, ...] = ()
-    max_corners: Annotated[int, Field(ge=0)] = 4_000_000
+    max_corners: Annotated[int, Field(ge=0)] = 2_000_000
     layer: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\"'`\\/]+$")] = "landcover"
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None

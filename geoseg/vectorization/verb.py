@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONFIDENCE_NAME = "confidence.tif"
-_BAND_PIXELS = 1 << 23
+_BAND_PIXELS = 1 << 22
 _BLOCK = 512
-_FEWEST_ROWS = 256
+_FEWEST_ROWS = 128
 _WIDEST = 4096
 _BATCHES_AHEAD = 4
 
@@ -492,7 +492,7 @@ def _failed(window: Window, error: GeosegError) -> GeosegError:
 
 
 def chunk_shape(height: int, width: int, chunk: int | None = None) -> tuple[int, int]:
-    """(rows, columns) of a chunk; a row of chunks, which memory follows, holds some 8 million pixels."""
+    """(rows, columns) of a chunk; a row of chunks, which memory follows, holds some 4 million pixels."""
     if chunk is not None:
         return chunk, chunk
     across = -(-width // _WIDEST)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 
 import geoseg
+from geoseg.errors import UsageError
 from tests.raster.makers import TRANSFORM, UTM
 from tests.vectorization.maps import NORTH_UP, class_maps, polygons_of, trace_chunked
 
@@ -72,3 +73,14 @@ def test_a_limit_of_zero_never_cuts(tmp_path: Path) -> None:
     source = write(tmp_path / "map.tif", spanning_map())
     whole = geoseg.vectorize(source, out=tmp_path / "whole.gpkg", chunk=16, max_corners=0)
     assert {c.class_id: c.polygons for c in whole.classes}[1] == 1
+
+
+def test_a_polygon_that_no_reader_could_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geoseg.vectorization.geopackage._LARGEST", 20_000)
+    source = write(tmp_path / "map.tif", spanning_map())
+    with pytest.raises(UsageError, match="does not fit into a GeoPackage"):
+        geoseg.vectorize(source, out=tmp_path / "whole.gpkg", chunk=16)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["map.tif"]
+    assert geoseg.vectorize(source, out=tmp_path / "cut.gpkg", chunk=16, max_corners=300).polygons > 500

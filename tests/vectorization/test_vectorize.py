@@ -249,12 +249,12 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, suffix: str) -> None:
 
 
 def test_chunk_shape_bounds_a_row_of_chunks() -> None:
-    assert chunk_shape(100, 100) == (256, 512)
+    assert chunk_shape(100, 100) == (128, 512)
     assert chunk_shape(4096, 4096) == (1024, 4096)
     for side in (10_980, 32_768, 65_536, 200_000):
         rows, columns = chunk_shape(side, side)
-        assert rows % 256 == columns % 512 == 0
-        assert rows * side <= max(2**23, 256 * side)
+        assert rows % 128 == columns % 512 == 0
+        assert rows * side <= max(2**22, 128 * side)
     assert chunk_shape(5, 5, 3) == (3, 3)
 
 
