@@ -27,8 +27,12 @@ from geoseg.regions.label import NO_LABEL, Runs, find_root, label_at, label_chun
 
 Kind = Literal["fill", "merge", "drop"]
 
-ROUNDS = {"fill": 1, "merge": 2, "drop": 0}
-"""How often small regions are offered to their neighbours; what was given away is one the next time."""
+ROUNDS = {"fill": 1, "merge": 16, "drop": 0}
+"""How often small regions are offered to their neighbours; what was given away is one the next time.
+
+So many small regions deep a heap of them is eaten up. The number bounds how far what a chunk cannot know
+spreads from its seams.
+"""
 
 SIDES = ("top", "bottom", "left", "right")
 _UNDECIDED = -1
@@ -44,8 +48,9 @@ class Sieve:
     kind
         ``merge``: a region takes the class that most of its border has, counting only neighbours that are not
         small themselves, the lowest number of equals; what only touches small ones is asked again after those
-        were merged; what touches nothing else stays. ``drop``: it becomes nodata. ``fill``: the regions are
-        4-connected areas of nodata away from the scene's edge, and all classes their neighbours.
+        were merged, and so on (`ROUNDS`); what touches nothing else stays. ``drop``: it becomes nodata.
+        ``fill``: the regions are 4-connected areas of nodata away from the scene's edge, and all classes
+        their neighbours.
     least
         Regions of less are small: pixels, or units of area.
     by_area
@@ -441,18 +446,21 @@ def _settle(size, class_id, is_open, ends, length, least, rounds):  # type: igno
             if i >= 0 and since[i] == _NEVER:
                 neighbour[at[i]], shared[at[i]] = ends[e, 1 - side], length[e]
                 at[i] += 1
-    waiting = np.flatnonzero(since == _NEVER)
+    asked = np.flatnonzero(since == _NEVER)
     votes = np.zeros(256, np.int64)
-    state = np.empty(waiting.shape[0], np.int32)
+    state, asks_again = np.empty(asked.shape[0], np.int32), np.empty(asked.shape[0], np.bool_)
+    asked_in = np.zeros(count, np.int32)
     for turn in range(1, rounds + 1):
-        for w in range(waiting.shape[0]):
-            k = waiting[w]
+        for w in range(asked.shape[0]):
+            k = asked[w]
             state[w] = _NEVER
             votes[:] = 0
+            asks_again[w] = False
             for n in range(begin[k], begin[k + 1]):
                 j = neighbour[n]
                 if j < 0:
                     when, cls = (-1 - j) // 256, (-1 - j) % 256
+                    asks_again[w] |= when >= turn
                 else:
                     when, cls = np.int64(since[j]), np.int64(target[j])
                 if when == _UNDECIDED:
@@ -464,9 +472,29 @@ def _settle(size, class_id, is_open, ends, length, least, rounds):  # type: igno
             if state[w] == turn:
                 target[k] = np.argmax(votes)
         # all at once: nobody sees what became of another in this round
-        for w in range(waiting.shape[0]):
-            since[waiting[w]] = state[w]
-        waiting = waiting[state[: waiting.shape[0]] == _NEVER]
+        news = 0
+        for w in range(asked.shape[0]):
+            since[asked[w]] = state[w]
+            news += 1 if state[w] == _NEVER else begin[asked[w] + 1] - begin[asked[w]]
+        # the answer of all others is the same until a neighbour's changes
+        following = np.empty(news, np.int64)
+        n = 0
+        for w in range(asked.shape[0]):
+            k = asked[w]
+            if state[w] == _NEVER:
+                if asks_again[w] and asked_in[k] != turn:
+                    asked_in[k] = turn
+                    following[n] = k
+                    n += 1
+                continue
+            for j in neighbour[begin[k] : begin[k + 1]]:
+                if j >= 0 and since[j] == _NEVER and asked_in[j] != turn:
+                    asked_in[j] = turn
+                    following[n] = j
+                    n += 1
+        asked = following[:n]
+        if n > state.shape[0]:
+            state, asks_again = np.empty(n, np.int32), np.empty(n, np.bool_)
     return since, target
 
 

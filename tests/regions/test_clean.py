@@ -64,7 +64,7 @@ def sieve_by_definition(a: np.ndarray, least: int, small: str) -> np.ndarray:
     if small == "drop":
         target = [t if s else 255 for t, s in zip(target, settled, strict=True)]
     else:
-        for _ in range(2):
+        for _ in range(16):
             now = list(settled)
             for i, mask in enumerate(masks):
                 if settled[i]:
@@ -88,7 +88,8 @@ CHUNKS = {"rows": st.integers(1, 15), "cols": st.integers(1, 15)}
 @st.composite
 def crowded_maps(draw: st.DrawFn) -> np.ndarray:
     """Maps of many small regions, where what becomes of one depends on others far away."""
-    shape = draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))
+    wide = st.tuples(st.integers(1, 3), st.just(60))
+    shape = draw(st.tuples(st.integers(1, 20), st.integers(1, 20)) | wide)
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     a = rng.choice(np.array([0, 1, 2, 3, 1, 1], np.uint8), shape)
     a[rng.random(shape) < draw(st.sampled_from([0.0, 0.1]))] = 255
@@ -217,6 +218,15 @@ def test_a_window_with_its_reach_gives_what_the_whole_raster_gives(
     top, left = max(r0 - n, 0), max(c0 - n, 0)
     part = cleaning.filtered(a[top : min(r1 + n, height), left : min(c1 + n, width)])
     assert np.array_equal(part[r0 - top : r1 - top, c0 - left : c1 - left], whole[r0:r1, c0:c1])
+
+
+@pytest.mark.parametrize("cols", [99, 7, 1])
+def test_a_heap_of_small_regions_is_eaten_up_from_its_side(cols: int) -> None:
+    heap = np.arange(12) % 2 + 1  # no two neighbours alike, none touching a large region but the first
+    a = np.r_[np.zeros(9, int), heap][None].astype(np.uint8)
+    assert not sieved(a, Sieve(kind="merge", least=5), 99, cols).any()
+    alone = heap[None].astype(np.uint8)
+    assert np.array_equal(sieved(alone, Sieve(kind="merge", least=5), 99, cols), alone)
 
 
 @pytest.mark.parametrize("rows", [99, 2, 1])
