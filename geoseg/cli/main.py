@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from threading import Timer
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ import click
 from geoseg import __version__
 from geoseg.errors import GeosegError
 
+_MOMENT = 0.05  # seconds
 _COMMANDS = {
     "plan": "Tiles, memory and cost of a prediction, without running it.",
     "predict": "Class map and confidence of a scene.",
@@ -82,6 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or bool(os.environ.get("GEOSEG_DEBUG"))
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _hear_again
     try:
         cli.main([a for a in arguments if a != "--debug"], prog_name="geoseg", standalone_mode=False)
     except GeosegError as error:
@@ -113,6 +116,17 @@ class _Terminated(BaseException):
 
 def _terminate(_signal: int, _frame: object) -> None:
     raise _Terminated
+
+
+def _hear_again(event: sys.UnraisableHookArgs) -> None:
+    """Send a signal again that came where nothing can be raised, as in a callback from compiled code."""
+    number = {KeyboardInterrupt: signal.SIGINT, _Terminated: signal.SIGTERM}.get(event.exc_type)
+    if number is None:
+        sys.__unraisablehook__(event)
+        return
+    again = Timer(_MOMENT, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 if __name__ == "__main__":

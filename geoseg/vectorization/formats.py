@@ -6,15 +6,20 @@ renames.
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg.errors import OutputConflictError, UsageError
+from filelock import BaseFileLock, FileLock
+
+from geoseg.errors import GeosegError, OutputConflictError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +38,9 @@ GEOMETRY = "geometry"
 
 GEOGRAPHIC = (".geojson", ".pmtiles")
 """Formats that hold longitude and latitude on WGS 84, whatever the map's CRS."""
+
+_LOCK = "lock"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 BOUNDS = ("xmin", "ymin", "xmax", "ymax")
 """Columns of a batch that hold each polygon's bounding box; not an attribute of the output."""
@@ -96,28 +104,77 @@ def write_layer(path: Path, batches: Batches, layer: Layer, *, overwrite: bool) 
     ------
     OutputConflictError
         The file exists, or its folder cannot be written.
+    ResourceError
+        The disk is full.
     """
     writer = writer_for(path)
     check_free(path, overwrite=overwrite)
     if layer.neighbours is not None and path.suffix.lower() != ".gpkg":
         check_free(path.with_name(neighbours_name(path)), overwrite=overwrite)
-    folder = path.parent / f".{path.stem}.{uuid.uuid4().hex[:12]}.partial"
+    try:
+        with _partial_folder(path) as folder:
+            written = writer(folder / path.name, batches, layer)
+            if layer.neighbours is not None and path.suffix.lower() != ".gpkg":
+                written = [_write_neighbours(folder / neighbours_name(path), layer.neighbours()), *written]
+            for file, _ in written:
+                _flush(file)
+            _clear(path, written)
+            for file, name in written:
+                file.replace(path.with_name(name))
+            _flush(path.parent)
+    except OSError as error:
+        raise _cannot_write(error, path) from None
+    return tuple(path.with_name(name) for _, name in reversed(written))
+
+
+@contextmanager
+def _partial_folder(path: Path) -> Iterator[Path]:
+    """Folder for unfinished files beside an output, removed at the end; what killed runs left goes first.
+
+    Its lock tells a run that is alive: the system lets go of it when the process ends, however it ends.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 12}.partial"):
+        _remove_left(left)
+    folder = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
+    lock = FileLock(folder / _LOCK, timeout=0)
     try:
         folder.mkdir()
-        written = writer(folder / path.name, batches, layer)
-        if layer.neighbours is not None and path.suffix.lower() != ".gpkg":
-            written = [_write_neighbours(folder / neighbours_name(path), layer.neighbours()), *written]
-        for file, _ in written:
-            _flush(file)
-        _clear(path, written)
-        for file, name in written:
-            file.replace(path.with_name(name))
-        _flush(path.parent)
-    except OSError as error:
-        raise OutputConflictError("cannot be written", where=path, why=error.strerror or str(error)) from None
+        with suppress(OSError, NotImplementedError):  # no locks on this disk: nobody removes it either
+            lock.acquire()
+        yield folder
     finally:
-        _remove(folder)
-    return tuple(path.with_name(name) for _, name in reversed(written))
+        _remove(folder, lock)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove the partial folder of a run that is dead; nothing of one that lives, or may live."""
+    if not (folder / _LOCK).is_file():
+        return
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):  # held, or not to be known
+        return
+    _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: BaseFileLock) -> None:
+    """Remove a partial folder, its lock last: interrupted, the rest is removed by a later run."""
+    with suppress(OSError):
+        for file in folder.iterdir():
+            if file.name != _LOCK:
+                file.unlink(missing_ok=True)
+    lock.release()
+    with suppress(OSError):
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _cannot_write(error: OSError, path: Path) -> GeosegError:
+    why = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        return ResourceError("cannot be written", where=path, why=why, hint="check the free disk space")
+    return OutputConflictError("cannot be written", where=path, why=why)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -143,7 +200,13 @@ def _write_neighbours(file: Path, table: pa.Table) -> tuple[Path, str]:
 
 
 def _clear(path: Path, written: list[tuple[Path, str]]) -> None:
-    """Remove journals and side files of an older output, which would be taken for the new one's."""
+    """Remove journals and side files of an older output, which would be taken for the new one's.
+
+    Of several files the one to open comes last, and the older one goes first: killed in between there is
+    none, rather than one beside files of another.
+    """
+    if len(written) > 1:
+        path.unlink(missing_ok=True)
     for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     names = {name for _, name in written}
@@ -164,13 +227,6 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _remove(folder: Path) -> None:
-    if folder.is_dir():
-        for file in folder.iterdir():
-            file.unlink(missing_ok=True)
-        folder.rmdir()
 
 
 def without(batch: Any, names: tuple[str, ...]) -> Any:

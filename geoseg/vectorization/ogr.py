@@ -13,16 +13,21 @@ import pyogrio
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.vectorization.formats import BOUNDS, GEOMETRY, Batches, Layer, without
 
+_GEOJSON_END = b"]\n}\n"
+_LONGEST = 300
+_ROWS = 4096
+
 
 def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
     """FlatGeobuf with its packed Hilbert R-tree, in whose order GDAL writes the polygons."""
-    write_ogr(
+    values = write_ogr(
         path,
         batches,
         layer,
         driver="FlatGeobuf",
         layer_options={"SPATIAL_INDEX": "YES", "TEMPORARY_DIR": str(path.parent), **description(layer)},
     )
+    check_values(path, values)
     return [(path, path.name)]
 
 
@@ -31,18 +36,24 @@ def write_geojson(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
     write_ogr(
         path, batches, layer, driver="GeoJSON", layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": "7"}
     )
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - len(_GEOJSON_END), 0))
+        if file.read() != _GEOJSON_END:
+            raise not_whole(path, "its end is missing")
     return [(path, path.name)]
 
 
-def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **options: Any) -> None:
-    """Write batches with a GDAL driver in one pass.
+def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **options: Any) -> int:
+    """Number of geometries and numbers (nulls are none) that a GDAL driver got to write, in one pass.
 
-    An error that ends the stream of batches is raised as it is, not as what GDAL makes of it.
+    An error that ends the stream of batches is raised as it is, not as what GDAL makes of it. GDAL does not
+    tell of everything that a full disk kept it from writing, as what is lost when a file is closed and the
+    fields of a Shapefile: the caller checks the file.
     """
-    failures: list[BaseException] = []
+    sent = _Sent()
     names = [name for name in layer.schema.names if name not in BOUNDS]
     schema = pa.schema([layer.schema.field(name) for name in names])
-    reader = pa.RecordBatchReader.from_batches(schema, _guarded(batches, failures))
+    reader = pa.RecordBatchReader.from_batches(schema, sent.guarded(batches))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -57,28 +68,83 @@ def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **opti
                 **options,
             )
     except Exception as error:
-        if failures:
-            raise failures[0] from None
+        if sent.failure is not None:
+            raise sent.failure from None
         if isinstance(error, (GeosegError, MemoryError)):
             raise
         raise ResourceError(
-            "cannot be written",
-            where=path.name,
-            why=" ".join(str(error).split()),
-            hint="check the free disk space",
+            "cannot be written", where=path.name, why=_short(str(error)), hint="check the free disk space"
         ) from None
-    if failures:
-        raise failures[0]
+    if sent.failure is not None:
+        raise sent.failure
+    return sent.values
 
 
-def _guarded(batches: Batches, failures: list[BaseException]) -> Iterator[pa.RecordBatch]:
-    """Batches without their bounding boxes; what ends them early is kept (Arrow carries only text)."""
+def check_values(path: Path, expected: int) -> None:
+    """ResourceError unless a file reads back with as many geometries and numbers as were written."""
+    found = 0
     try:
-        for batch in batches:
-            yield without(batch, BOUNDS)
-    except BaseException as error:
-        failures.append(error)
-        raise
+        with pyogrio.raw.open_arrow(path, use_pyarrow=True, batch_size=_ROWS) as (_, reader):
+            for batch in reader:
+                found += values_of(batch)
+    except Exception as error:
+        raise not_whole(path, _short(str(error))) from None
+    if found != expected:
+        raise not_whole(path, f"{found:,} values of {expected:,} in it")
+
+
+def values_of(batch: pa.RecordBatch) -> int:
+    """Number of geometries and numbers that are not null; not of texts, for formats drop empty ones."""
+    columns = (
+        c for c in batch.columns if not (pa.types.is_string(c.type) or pa.types.is_large_string(c.type))
+    )
+    return sum(len(c) - c.null_count for c in columns)
+
+
+def not_whole(path: Path, why: str) -> ResourceError:
+    """The error for a file that GDAL wrote only in part."""
+    return ResourceError(
+        "was not written whole", where=path.name, why=why, hint="check the disk and its free space"
+    )
+
+
+def _short(reason: str) -> str:
+    """GDAL's reason without the statement, pages long, that failed."""
+    text = " ".join(reason.split())
+    return text if len(text) <= _LONGEST else f"... {text[-_LONGEST:]}"
+
+
+class _Sent:
+    """What went through to GDAL.
+
+    Attributes
+    ----------
+    values
+        Number of geometries and numbers.
+    failure
+        What ended the batches early: Arrow carries only a text.
+    """
+
+    def __init__(self) -> None:
+        self.values = 0
+        self.failure: BaseException | None = None
+
+    def guarded(self, batches: Batches) -> Iterator[pa.RecordBatch]:
+        """Batches without their bounding boxes."""
+        made = self._guarded(batches)
+        # begun here: a signal that is heard when Arrow asks for the first batch is kept, too
+        next(made)
+        return made
+
+    def _guarded(self, batches: Batches) -> Iterator[Any]:
+        try:
+            yield None
+            for batch in batches:
+                self.values += values_of(sent := without(batch, BOUNDS))
+                yield sent
+        except BaseException as error:
+            self.failure = error
+            raise
 
 
 def description(layer: Layer) -> dict[str, str]:

@@ -58,7 +58,7 @@ class PageFile:
         self._file.write(memoryview(content))
         self._file.seek(0, os.SEEK_END)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Say in the file's header how many pages there are, and that it changed."""
         self._file.seek(24)
         (counter,) = struct.unpack(">I", self._file.read(4))
@@ -66,6 +66,9 @@ class PageFile:
         self._file.write(struct.pack(">II", counter + 1, self._pages))
         self._file.seek(92)  # the change for which the number of pages holds
         self._file.write(struct.pack(">I", counter + 1))
+
+    def close(self) -> None:
+        """Let go of the file; an OSError of what is still to be written is raised."""
         self._file.close()
 
 
@@ -78,8 +81,11 @@ def page_file(path: Path) -> Iterator[PageFile]:
     if header[:16] != b"SQLite format 3\0" or reserved or any(vacuum):
         raise GeosegError("not a plain SQLite file", where=path.name)
     pages = PageFile(path, 65536 if size == 1 else size)
-    yield pages
-    pages.close()
+    try:
+        yield pages
+        pages.finish()
+    finally:
+        pages.close()
 
 
 def root_pages(connection: sqlite3.Connection) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import warnings
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pyogrio
 
 from geoseg.errors import UsageError
 from geoseg.vectorization.formats import Batches, Layer
-from geoseg.vectorization.ogr import write_ogr
+from geoseg.vectorization.ogr import not_whole, write_ogr
 
 _EQUATOR = 40_075_016.7
 _TILE_UNITS = 4096
 _FINEST, _DEFAULT_FINEST = 15, 12
 _LEVELS = 6
+_HEADER_BYTES = 127
 _MOST_BYTES = 500_000
 """Largest tile; web maps load several of them for each view."""
 
@@ -56,7 +58,16 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
                 "MAX_SIZE": str(_MOST_BYTES),
             },
         )
+    _check_size(path)
     return [(path, path.name)]
+
+
+def _check_size(path: Path) -> None:
+    """ResourceError where the file is shorter than its header says (tiles come last; specification, 3)."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES or path.stat().st_size < sum(struct.unpack_from("<QQ", header, 56)):
+        raise not_whole(path, "its end is missing")
 
 
 def finest_zoom(pixel_metres: float) -> int:

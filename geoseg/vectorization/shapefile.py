@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from geoseg.errors import InputError
 from geoseg.vectorization.formats import GEOMETRY, Batches, Layer
-from geoseg.vectorization.ogr import write_ogr
+from geoseg.vectorization.ogr import check_values, write_ogr
 
 PART_BYTES = 2**31 - 2**24
 """Size at which .shp or .dbf starts a new part; readers use signed 32-bit offsets."""
@@ -32,13 +32,14 @@ def write_shapefile(path: Path, batches: Batches, layer: Layer) -> list[tuple[Pa
     while parts.has_more():
         number = len(written) // len(_SUFFIXES) + 1
         part = path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")
-        write_ogr(
+        values = write_ogr(
             part,
             parts.take_part(),
             layer,
             driver="ESRI Shapefile",
             layer_options={"ENCODING": "UTF-8", "2GB_LIMIT": "YES", "SPATIAL_INDEX": "NO"},
         )
+        check_values(part, values)
         part.with_suffix(".qml").write_text(layer.style(), encoding="utf-8")
         files = [(part.with_suffix(suffix), part.with_suffix(suffix).name) for suffix in _SUFFIXES]
         written = [*files, *written]
