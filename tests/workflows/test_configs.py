@@ -36,16 +36,20 @@ def job_of(name: str) -> type[Job]:
         return JOBS[name]
     if name in FITS:
         return FitJob
-    verb = name.partition("_")[0]
-    if verb in JOBS and not (ROOT / "workflows" / f"{name}.py").exists():
-        return JOBS[verb]  # train_urban.yaml is a job of train
+    own = _jobs_of_workflow(name) if (ROOT / "workflows" / f"{name}.py").exists() else []
+    if own:
+        (job,) = own
+        return job
+    return JOBS[name.partition("_")[0]]  # train_urban.yaml is a job of train
+
+
+def _jobs_of_workflow(name: str) -> list[type[Job]]:
     script = load_script(name)
-    (job,) = (
+    return [
         v
         for v in vars(script).values()
         if isinstance(v, type) and issubclass(v, Job) and v.__module__ == script.__name__
-    )
-    return job
+    ]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)

@@ -1,0 +1,72 @@
+"""What workflows/train_forest.py makes of the data: masks that lie on their images."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import click
+import numpy as np
+import pytest
+import rasterio
+
+from geoseg.models.bundle import load_bundle
+from geoseg.training.job import TrainJob
+from geoseg.training.verb import run_train
+from tests.workflows.scripts import load_script
+
+CONFIG = "configs/train_forest.yaml"
+WIDE = "Amazon_181.tiff_34"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load_script("train_forest")
+
+
+@pytest.fixture(scope="module")
+def work(script: ModuleType, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("forest")
+    script.lay_out(shared_data / script.FOLDER, folder)
+    return folder
+
+
+def pixels(path: Path) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            return file.read()
+
+
+def test_masks_keep_their_polarity_and_the_wide_one_is_cut(work: Path) -> None:
+    names = sorted(p.stem for p in (work / "masks").glob("*.png"))
+    assert len(names) == 30
+    labels = {name: pixels(work / "masks" / f"{name}.png")[0] for name in names}
+    images = {name: pixels(work / "images" / f"{name}.tiff") for name in names}
+    assert {a.shape for a in labels.values()} == {(512, 512)}
+    red = {k: np.concatenate([images[n][0][labels[n] == k] for n in names]).mean() for k in (1, 2)}
+    assert red[1] < red[2]  # forest is dark
+    contrast = {}
+    for shift in (-2, -1, 0, 1, 2):  # the cut mask lies on the image: any shift weakens the contrast
+        moved = np.roll(labels[WIDE], shift, axis=1)[:, 4:-4]
+        inner = images[WIDE][0][:, 4:-4]
+        contrast[shift] = inner[moved == 2].mean() - inner[moved == 1].mean()
+    assert max(contrast, key=contrast.__getitem__) == 0
+
+
+def test_a_folder_without_the_data_is_named(script: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException, match="GEOSEG_DATA"):
+        script.lay_out(tmp_path / "nothing", tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.slow
+def test_its_configuration_makes_a_cross_validated_bundle(work: Path, tmp_path: Path) -> None:
+    job = TrainJob.load(CONFIG)
+    small = {"out": tmp_path / "forest-s2-rgb", "steps": 2, "batch": 2, "crop": 64, "tta": False}
+    made = run_train(job.model_copy(update={**small, "encoder_weights": None}), root=work, threads=1)
+    assert made.bundle is not None
+    bundle = load_bundle(made.bundle.path)
+    assert bundle.legend.names == ("forest", "non-forest")
+    assert "Amazon_181" in (bundle.path / "README.md").read_text()  # a row for each image
