@@ -96,7 +96,7 @@ def exit_of(monkeypatch: pytest.MonkeyPatch, raised: BaseException, *arguments: 
     [
         (InputError("no CRS", where="a.tif"), 3, "geoseg: a.tif: no CRS."),
         (ResourceError("disk full"), 5, "geoseg: disk full."),
-        (KeyboardInterrupt(), 130, "The same command resumes."),
+        (KeyboardInterrupt(), 130, "the same command starts anew."),
         (MemoryError(), 5, "out of memory"),
         (BrokenPipeError(), 141, ""),
     ],
@@ -112,6 +112,13 @@ def test_errors_become_one_line_and_an_exit_code(
     errors = capsys.readouterr().err
     assert says in errors
     assert len(errors.splitlines()) <= 1
+
+
+def test_what_a_stopped_prediction_does_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_of(monkeypatch, KeyboardInterrupt(), "predict", "scene.tif") == 130
+    assert "The same command resumes." in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

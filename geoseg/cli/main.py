@@ -59,6 +59,9 @@ class _LazyGroup(click.Group):
             raise
 
 
+_RESUMING = ("predict", "train", "run")
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="geoseg")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -96,10 +99,10 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("geoseg: interrupted. The same command resumes.", err=True)
+        click.echo(f"geoseg: interrupted. {_what_next(arguments)}", err=True)
         sys.exit(130)
     except _Terminated:
-        click.echo("geoseg: terminated. The same command resumes.", err=True)
+        click.echo(f"geoseg: terminated. {_what_next(arguments)}", err=True)
         sys.exit(143)
     except MemoryError:
         if debug:
@@ -108,6 +111,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(5)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def _what_next(arguments: list[str]) -> str:
+    """What the command that was stopped does when it is given again."""
+    if any(verb in arguments for verb in _RESUMING):
+        return "The same command resumes."
+    return "Nothing half-written is left; the same command starts anew."
 
 
 class _Terminated(BaseException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import warnings
+from itertools import chain
 from pathlib import Path
 
 import pyogrio
@@ -31,7 +32,7 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
     Raises
     ------
     UsageError
-        This GDAL was built without the driver.
+        This GDAL was built without the driver, or there is no polygon to draw.
     """
     if "w" not in (pyogrio.list_drivers().get("PMTiles") or ""):
         raise UsageError(
@@ -40,13 +41,22 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
             why=f"GDAL {pyogrio.__gdal_version_string__} of pyogrio {pyogrio.__version__} has no such driver",
             hint="pip install --upgrade pyogrio (its wheels have it), or .fgb",
         )
+    filled = (batch for batch in batches if len(batch))
+    first = next(filled, None)
+    if first is None:
+        raise UsageError(
+            "no polygon to draw in tiles",
+            where=path.name,
+            why="GDAL makes no empty PMTiles",
+            hint=".gpkg or .fgb",
+        )
     finest = finest_zoom(layer.pixel_metres)
     with warnings.catch_warnings():
         # GDAL tells of each tile that it thinned out to stay small
         warnings.simplefilter("ignore", RuntimeWarning)
         write_ogr(
             path,
-            batches,
+            chain([first], filled),
             layer,
             driver="PMTiles",
             dataset_options={

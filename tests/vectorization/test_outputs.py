@@ -235,6 +235,13 @@ def test_pmtiles(tmp_path: Path) -> None:
     assert tiles[tiles.class_name == "skog"].geometry.union_all().area == pytest.approx(truth, rel=0.01)
 
 
+def test_pmtiles_of_nothing_are_refused_in_words(tmp_path: Path) -> None:
+    path = write(tmp_path / "map.tif", np.full((40, 40), 255, np.uint8), nodata=255)
+    with pytest.raises(UsageError, match="no polygon to draw"):
+        geoseg.vectorize(path, out=tmp_path / "p.pmtiles")
+    assert [p.name for p in tmp_path.iterdir()] == ["map.tif"]
+
+
 def test_pmtiles_of_a_busy_map_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GDAL thins out full tiles with a warning, which would be an error here."""
     monkeypatch.setattr("geoseg.vectorization.pmtiles._MOST_BYTES", 200)
