@@ -3,8 +3,11 @@
     GEOSEG_DATA=runs/forest python -m benchmarks.tta --model forest-s2-rgb --image 'images/{id}.tiff' \\
         --labels 'masks/{id}.png' --only Amazon_181.tiff_34,Amazon_122.tiff_33
 
+    python -m benchmarks.tta --model urban-rgb --model runs/other --job configs/train_urban.yaml
+
 Images are taken whole, with reflected margins; labels are rasters of class ids, on the images' grid or of
-their size. CPU time is that of one thread.
+their size. A job of `geoseg train` names scenes and labels in its own ways: those for validation are taken,
+in squares of at most 1024 px. Paths are below GEOSEG_DATA. CPU time is that of one thread.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,27 +27,39 @@ from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.views import Tta
 from geoseg.evaluation.matrix import ConfusionMatrix, count
 from geoseg.evaluation.metrics import iou, mean_iou, overall_accuracy
+from geoseg.legend import NODATA
 from geoseg.raster.scene import open_scene
 from geoseg.training.collection import expand
-from geoseg.training.job import LabelledScene
+from geoseg.training.job import LabelledScene, TrainJob
 from geoseg.training.labels import open_labels
 
 _MARGIN = 32
 _BINS = 15
 
+_SQUARE = 1024
+
 Pairs = list[tuple[NDArray[Any], NDArray[np.uint8]]]
 
 
-def read_pairs(image: str, labels: str, ensemble: Ensemble, only: set[str]) -> Pairs:
-    """Pixels (B, h, w) and class ids (h, w) of each scene."""
+def read_pairs(
+    scenes: list[LabelledScene],
+    ensemble: Ensemble,
+    only: set[str],
+    crosswalk: Mapping[Any, Any] | None = None,
+) -> Pairs:
+    """Pixels (B, h, w) and class ids (h, w) of each scene, or of squares of it."""
     root = Path(os.environ.get("GEOSEG_DATA", "../shared/data"))
     pairs = []
-    for entry in expand([LabelledScene(image=image, labels=Path(labels))], root):
+    for entry in expand(scenes, root):
         if only and Path(str(entry.image)).stem not in only:
             continue
-        scene = open_scene(entry.image)
-        found = open_labels(entry, scene.grid, ensemble.legend, None)
-        pairs.append((scene.read(scene.grid.window)[0], found.read(scene.grid.window)))
+        given = entry.model_dump(include={"nodata", "assume_crs", "assume_transform", "allow_vrt"})
+        scene = open_scene(entry.image, **given)
+        found = open_labels(entry, scene.grid, ensemble.legend, crosswalk)
+        for window in scene.grid.window.blocks(_SQUARE, _SQUARE):
+            truth = found.read(window)
+            if (truth != NODATA).any():
+                pairs.append((scene.read(window)[0], truth))
     return pairs
 
 
@@ -62,7 +78,7 @@ def measure(ensemble: Ensemble, pairs: Pairs, precision: Any) -> dict[str, Any]:
         pixels += tile[0, 0].size
         inside = np.s_[0, _MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width]
         matrices.append(count(truth, labels[inside], ensemble.legend))
-        known = truth != 255
+        known = truth != NODATA
         confidences.append(confidence[inside][known] / 100)
         hits.append((labels[inside] == truth)[known])
     counts = ConfusionMatrix.sum(matrices, ensemble.legend).counts
@@ -88,14 +104,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", action="append", required=True, help="Several are one ensemble.")
-    parser.add_argument("--image", required=True, help="Path with {id}, below GEOSEG_DATA.")
-    parser.add_argument("--labels", required=True)
+    parser.add_argument("--image", help="Path with {id}, below GEOSEG_DATA.")
+    parser.add_argument("--labels", type=Path)
+    parser.add_argument("--job", type=Path, help="Instead of both: a job whose validation scenes are taken.")
     parser.add_argument("--only", default="", help="Stems of images, separated by commas.")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--json", type=Path, help="Write the numbers there too.")
     options = parser.parse_args()
     only = {name for name in options.only.split(",") if name}
-    pairs = read_pairs(options.image, options.labels, Ensemble.load(options.model), only)
+    ensemble = Ensemble.load(options.model)
+    if options.job is not None:
+        job = TrainJob.load(options.job)
+        scenes = [scene for scene in job.scenes if scene.use == "validation"]
+        pairs = read_pairs(scenes, ensemble, only, job.crosswalk)
+    elif options.image and options.labels:
+        pairs = read_pairs([LabelledScene(image=options.image, labels=options.labels)], ensemble, only)
+    else:
+        parser.error("--image and --labels, or --job")
     rows: dict[str, Any] = {}
     for index, tta in enumerate(get_args(Tta)):
         ensemble = Ensemble.load(options.model, tta=tta)
