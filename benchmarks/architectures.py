@@ -1,16 +1,19 @@
 """Architectures on the same data with the same budget: scores on the held-out part, size, and cost.
 
     python -m benchmarks.architectures JOB.yaml --out FOLDER [MODEL:ENCODER[:{"argument": value}] ...]
+    GEOSEG_DATA=/path/to/data python -m benchmarks.architectures configs/train_landcover_l7.yaml --steps 300
 
-JOB is a job of `geoseg train`. Each network is trained with its data, split, steps, batch, crop and seed
-into FOLDER/NAME; one that is there already is not trained again, and one that was interrupted goes on. The
-scores are those of the bundle: all held-out pixels, with the weights as they are stored.
+JOB is a job of `geoseg train`; its paths are below GEOSEG_DATA where that is set. Each network is trained
+with its data, split, steps, batch, crop and seed, from random weights, into FOLDER/NAME; one that is there
+already is not trained again, and one that was interrupted goes on. The scores are those of the bundle: all
+held-out pixels, with the weights as they are stored.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,12 +75,14 @@ def trained(job: TrainJob, text: str, options: argparse.Namespace) -> tuple[Bund
     fields = job.model_dump(exclude={"start", "encoder_weights"})
     fields |= {"model": name, "encoder": encoder, "arguments": json.loads(arguments or "{}")}
     fields |= {"out": options.out / text.partition(":{")[0].replace(":", "-"), "name": None}
+    fields |= {"tta": False}
     mine = TrainJob.parse(fields)
 
     def report(row: Any) -> None:
         print(f"  {name} {row['step']}/{row['steps']}: {row['loss']:.3f}, {row['mean_iou']:.3f}", flush=True)
 
-    made = run_train(mine, device=options.device, threads=options.threads, progress=report)
+    root = Path(os.environ["GEOSEG_DATA"]) if "GEOSEG_DATA" in os.environ else None
+    made = run_train(mine, root=root, device=options.device, threads=options.threads, progress=report)
     assert made.bundle is not None
     return made.bundle, minutes_of(mine.work)
 
