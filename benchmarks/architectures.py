@@ -6,7 +6,7 @@
 JOB is a job of `geoseg train`; its paths are below GEOSEG_DATA where that is set. Each network is trained
 with its data, split, steps, batch, crop and seed, from random weights, into FOLDER/NAME; one that is there
 already is not trained again, and one that was interrupted goes on. The scores are those of the bundle: all
-held-out pixels, with the weights as they are stored.
+held-out pixels, with the weights as they are stored; the last row is that of the ensemble of them all.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import safe_open
+from torch import Tensor, nn
 
 from geoseg.engines.engine import open_engine
+from geoseg.evaluation import metrics
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
+from geoseg.training.batches import Batches
 from geoseg.training.job import TrainJob
-from geoseg.training.loop import LAST
+from geoseg.training.loop import LAST, measure
+from geoseg.training.prepare import prepare
 from geoseg.training.verb import run_train
 
 NETWORKS = (
@@ -56,11 +61,15 @@ def main() -> None:
     job = TrainJob.load(options.job)
     if options.steps is not None:
         job = TrainJob.parse({**job.model_dump(), "steps": options.steps})
-    rows = []
+    rows: list[dict[str, Any]] = []
+    bundles: list[Bundle] = []
     for text in options.networks or NETWORKS:
         bundle, minutes = trained(job, text, options)
         rows.append({"network": text, **figures(bundle, options.tiles), "training_minutes": minutes})
+        bundles.append(bundle)
         print(f"{text}: mean IoU {rows[-1]['mean_iou']:.3f}", flush=True)
+    if len(bundles) > 1:
+        rows.append({"network": "all, averaged", **together(job, bundles, rows), "training_minutes": None})
     print(f"\n{job.steps} steps of {job.batch} crops of {job.crop} px, seed {job.seed}\n")
     print(table(rows))
     if options.json is not None:
@@ -81,10 +90,45 @@ def trained(job: TrainJob, text: str, options: argparse.Namespace) -> tuple[Bund
     def report(row: Any) -> None:
         print(f"  {name} {row['step']}/{row['steps']}: {row['loss']:.3f}, {row['mean_iou']:.3f}", flush=True)
 
-    root = Path(os.environ["GEOSEG_DATA"]) if "GEOSEG_DATA" in os.environ else None
-    made = run_train(mine, root=root, device=options.device, threads=options.threads, progress=report)
+    made = run_train(mine, root=data(), device=options.device, threads=options.threads, progress=report)
     assert made.bundle is not None
     return made.bundle, minutes_of(mine.work)
+
+
+def data() -> Path | None:
+    """Folder that the job's paths are below."""
+    return Path(os.environ["GEOSEG_DATA"]) if "GEOSEG_DATA" in os.environ else None
+
+
+class Averaged(nn.Module):
+    """Log of the mean probability of several networks that take the same input."""
+
+    def __init__(self, bundles: Sequence[Bundle]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList([load_network(bundle).float() for bundle in bundles])
+        self.temperatures = [bundle.temperature for bundle in bundles]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (N, K, H, W)."""
+        pairs = zip(self.networks, self.temperatures, strict=True)
+        return torch.stack([(network(x) / t).softmax(dim=1) for network, t in pairs]).mean(dim=0).log()
+
+
+def together(job: TrainJob, bundles: Sequence[Bundle], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of all networks as one ensemble, on the same pixels; its speed follows from theirs."""
+    preparation = prepare(job, root=data())
+    with torch.inference_mode():
+        counts = measure(
+            preparation, Batches(preparation), Averaged(bundles), preparation.cores, torch.device("cpu")
+        )
+    speeds = [row["megapixels_per_cpu_second"] for row in rows]
+    return {
+        "mean_iou": metrics.mean_iou(counts),
+        "overall_accuracy": metrics.overall_accuracy(counts),
+        "iou": dict(zip(job.legend.names, metrics.iou(counts).tolist(), strict=True)),
+        "parameters_millions": sum(row["parameters_millions"] for row in rows),
+        "megapixels_per_cpu_second": {p: 1 / sum(1 / speed[p] for speed in speeds) for p in speeds[0]},
+    }
 
 
 def minutes_of(work: Path) -> float | None:
