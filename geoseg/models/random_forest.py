@@ -54,6 +54,8 @@ class RandomForest(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, K, H, W) of bands (N, B, H, W)."""
+        if torch.compiler.is_exporting():  # a number of parts that hangs on the batch cannot be written
+            return self._shares(x).clamp(min=_LEAST).log()
         rows = max(_AT_ONCE // (x.shape[3] * max(x.shape[0], 1)), 1)
         parts = [self._shares(part) for part in torch.split(x, rows, dim=2)]
         return torch.cat(parts, dim=2).clamp(min=_LEAST).log()
