@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _what_next(arguments: list[str]) -> str:
     """What the command that was stopped does when it is given again."""
-    if any(verb in arguments for verb in _RESUMING):
+    if next((a for a in arguments if not a.startswith("-")), "") in _RESUMING:
         return "The same command resumes."
     return "Nothing half-written is left; the same command starts anew."
 

@@ -22,8 +22,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.legend import NODATA
+from geoseg.regions.graph import NEVER, UNDECIDED, Graph, contracted, settle, side_by_side
 from geoseg.regions.join import unite
-from geoseg.regions.label import NO_LABEL, Runs, find_root, label_at, label_chunk
+from geoseg.regions.label import NO_LABEL, Runs, label_at, label_chunk
 
 Kind = Literal["fill", "merge", "drop"]
 
@@ -35,8 +36,6 @@ spreads from its seams.
 """
 
 SIDES = ("top", "bottom", "left", "right")
-_UNDECIDED = -1
-_NEVER = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +111,11 @@ class Sieve:
 
     def settle(self, graph: Graph) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """(since, target) of every node: round after which it has class `target`, -1 where that is open."""
-        since, target = _settle(
+        since, target = settle(
             graph.size, graph.class_id, graph.is_open, graph.ends, graph.length, self.least, ROUNDS[self.kind]
         )
         if self.kind == "drop":
-            target[since == _NEVER] = NODATA
+            target[since == NEVER] = NODATA
         return since, target
 
 
@@ -128,43 +127,6 @@ class Seams:
     bottom: bool = False
     left: bool = False
     right: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """Regions and the borders between them.
-
-    Attributes
-    ----------
-    size, class_id, is_open
-        (n,) int64, uint8 and bool: what is known of its size, its class, and whether size or neighbours may
-        still grow.
-    ends, length
-        (m, 2) and (m,) int64: borders. A second end below 0 is a neighbour of which only the class counts
-        any more: ``-1 - (256 * since + class)``.
-    """
-
-    size: NDArray[np.int64]
-    class_id: NDArray[np.uint8]
-    is_open: NDArray[np.bool_]
-    ends: NDArray[np.int64]
-    length: NDArray[np.int64]
-
-    def rest(self, since: NDArray[np.int32], target: NDArray[np.uint8]) -> tuple[Graph, NDArray[np.intp]]:
-        """(graph of the nodes that are open or undecided, their positions in this one)."""
-        stays = np.flatnonzero(self.is_open | (since == _UNDECIDED))
-        position = np.full(len(self.size), -1, np.int64)
-        position[stays] = np.arange(len(stays))
-        ends, length = _undecided_borders(self.ends, self.length, since, target, position)
-        ends, length = _summed(ends, length)
-        rest = Graph(
-            size=self.size[stays],
-            class_id=self.class_id[stays],
-            is_open=self.is_open[stays],
-            ends=ends,
-            length=length,
-        )
-        return rest, stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +262,7 @@ class SieveJoin:
 
     def add_row(self, chunks: Sequence[Undecided]) -> None:
         """Join a row of chunks, given from left to right, with each other and with the rows above."""
-        graph, bases = _side_by_side([self._graph, *(chunk.graph for chunk in chunks)])
+        graph, bases = side_by_side([self._graph, *(chunk.graph for chunk in chunks)])
         bases = bases[1:]
         parent = np.arange(len(graph.size))
         for k in range(len(chunks) - 1):
@@ -308,7 +270,7 @@ class SieveJoin:
             unite(parent, chunks[k].right.ravel(), bases[k], chunks[k + 1].left[::-1].ravel(), bases[k + 1])
         unite(parent, self._frontier.ravel(), 0, _line([c.top for c in chunks], bases)[::-1].ravel(), 0)
         bottom = _line([c.bottom for c in chunks], bases)
-        graph, node = _contracted(graph, parent, bottom)
+        graph, node = contracted(graph, parent, bottom)
         self._wait(chunks, bases)
         self._waiting[2] = node[self._waiting[2]]
         since, target = self._sieve.settle(graph)
@@ -345,7 +307,7 @@ class SieveJoin:
     def _hand_out(self, graph: Graph, since: NDArray[np.int32], target: NDArray[np.uint8]) -> None:
         """Move what is decided now from the waiting to the patches of its chunks."""
         chunk, label, node = self._waiting
-        decided = since[node] != _UNDECIDED
+        decided = since[node] != UNDECIDED
         self._waiting = self._waiting[:, ~decided]
         changed = np.flatnonzero(decided & (target[node] != graph.class_id[node]))
         if len(changed) == 0:
@@ -356,167 +318,10 @@ class SieveJoin:
             self._patches[number].append(Patch(label=label[part], target=target[node[part]]))
 
 
-def _side_by_side(graphs: Sequence[Graph]) -> tuple[Graph, NDArray[np.int64]]:
-    """(all graphs as one, first node of each)."""
-    bases = np.concatenate([[0], np.cumsum([len(g.size) for g in graphs])[:-1]]).astype(np.int64)
-    ends = [np.where(g.ends >= 0, g.ends + base, g.ends) for g, base in zip(graphs, bases, strict=True)]
-    joined = Graph(
-        size=np.concatenate([g.size for g in graphs]),
-        class_id=np.concatenate([g.class_id for g in graphs]),
-        is_open=np.concatenate([g.is_open for g in graphs]),
-        ends=np.concatenate(ends),
-        length=np.concatenate([g.length for g in graphs]),
-    )
-    return joined, bases
-
-
 def _line(parts: Sequence[NDArray[np.int64]], bases: NDArray[np.int64]) -> NDArray[np.int64]:
     """Seams of a row of chunks side by side, as nodes."""
     pairs = zip(parts, bases, strict=True)
     return np.concatenate([np.where(part >= 0, part + base, -1) for part, base in pairs], axis=1)
-
-
-def _contracted(
-    graph: Graph, parent: NDArray[np.int64], bottom: NDArray[np.int64]
-) -> tuple[Graph, NDArray[np.int64]]:
-    """(graph of the united regions, their node for every node before); open where they are at the bottom."""
-    node, count = _numbered(parent)
-    size = np.zeros(count, np.int64)
-    np.add.at(size, node, graph.size)
-    class_id, is_open = np.zeros(count, np.uint8), np.zeros(count, np.bool_)
-    class_id[node] = graph.class_id
-    is_open[node[bottom[bottom >= 0]]] = True
-    ends, length = _summed(
-        np.where(graph.ends >= 0, node[np.maximum(graph.ends, 0)], graph.ends), graph.length
-    )
-    return Graph(size=size, class_id=class_id, is_open=is_open, ends=ends, length=length), node
-
-
-def _summed(
-    ends: NDArray[np.int64], length: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Borders with every pair once."""
-    if len(length) == 0:
-        return ends, length
-    order = np.lexsort((ends[:, 1], ends[:, 0]))
-    ends, length = ends[order], length[order]
-    first = np.flatnonzero(np.r_[True, (ends[1:] != ends[:-1]).any(axis=1)])
-    return ends[first], np.add.reduceat(length, first)
-
-
-@njit(nogil=True, cache=True)
-def _numbered(parent):  # type: ignore[no-untyped-def]
-    """(set of every element, numbered from 0 in order of their first element, number of sets)."""
-    number = np.empty(parent.shape[0], np.int64)
-    count = 0
-    for k in range(parent.shape[0]):
-        root = find_root(parent, k)
-        if root == k:
-            number[k] = count
-            count += 1
-        else:
-            number[k] = number[root]
-    return number, count
-
-
-@njit(nogil=True, cache=True)
-def _settle(size, class_id, is_open, ends, length, least, rounds):  # type: ignore[no-untyped-def]
-    """(since, target): large regions since 0, small ones since the round in which they were given away.
-
-    Three answers are possible after every round: settled, still waiting, or not known yet, since the region
-    itself or a neighbour may go on elsewhere.
-    """
-    count = size.shape[0]
-    target = class_id.copy()
-    since = np.empty(count, np.int32)
-    for k in range(count):
-        since[k] = 0 if size[k] >= least else _UNDECIDED if is_open[k] else _NEVER
-    # neighbours of those that wait, side by side
-    begin = np.zeros(count + 1, np.int64)
-    for e in range(length.shape[0]):
-        for i in ends[e]:
-            if i >= 0 and since[i] == _NEVER:
-                begin[i + 1] += 1
-    begin = np.cumsum(begin)
-    at = begin[:-1].copy()
-    neighbour, shared = np.empty(begin[-1], np.int64), np.empty(begin[-1], np.int64)
-    for e in range(length.shape[0]):
-        for side in range(2):
-            i = ends[e, side]
-            if i >= 0 and since[i] == _NEVER:
-                neighbour[at[i]], shared[at[i]] = ends[e, 1 - side], length[e]
-                at[i] += 1
-    asked = np.flatnonzero(since == _NEVER)
-    votes = np.zeros(256, np.int64)
-    state, asks_again = np.empty(asked.shape[0], np.int32), np.empty(asked.shape[0], np.bool_)
-    asked_in = np.zeros(count, np.int32)
-    for turn in range(1, rounds + 1):
-        for w in range(asked.shape[0]):
-            k = asked[w]
-            state[w] = _NEVER
-            votes[:] = 0
-            asks_again[w] = False
-            for n in range(begin[k], begin[k + 1]):
-                j = neighbour[n]
-                if j < 0:
-                    when, cls = (-1 - j) // 256, (-1 - j) % 256
-                    asks_again[w] |= when >= turn
-                else:
-                    when, cls = np.int64(since[j]), np.int64(target[j])
-                if when == _UNDECIDED:
-                    state[w] = _UNDECIDED
-                    break
-                if when < turn:
-                    votes[cls] += shared[n]
-                    state[w] = turn
-            if state[w] == turn:
-                target[k] = np.argmax(votes)
-        # all at once: nobody sees what became of another in this round
-        news = 0
-        for w in range(asked.shape[0]):
-            since[asked[w]] = state[w]
-            news += 1 if state[w] == _NEVER else begin[asked[w] + 1] - begin[asked[w]]
-        # the answer of all others is the same until a neighbour's changes
-        following = np.empty(news, np.int64)
-        n = 0
-        for w in range(asked.shape[0]):
-            k = asked[w]
-            if state[w] == _NEVER:
-                if asks_again[w] and asked_in[k] != turn:
-                    asked_in[k] = turn
-                    following[n] = k
-                    n += 1
-                continue
-            for j in neighbour[begin[k] : begin[k + 1]]:
-                if j >= 0 and since[j] == _NEVER and asked_in[j] != turn:
-                    asked_in[j] = turn
-                    following[n] = j
-                    n += 1
-        asked = following[:n]
-        if n > state.shape[0]:
-            state, asks_again = np.empty(n, np.int32), np.empty(n, np.bool_)
-    return since, target
-
-
-@njit(nogil=True, cache=True)
-def _undecided_borders(ends, length, since, target, position):  # type: ignore[no-untyped-def]
-    """Borders of undecided nodes, by their new positions; neighbours that are settled become their class."""
-    out, out_length = np.empty_like(ends), np.empty_like(length)
-    n = 0
-    for e in range(length.shape[0]):
-        a, b = ends[e]
-        if since[a] != _UNDECIDED:
-            if b < 0 or since[b] != _UNDECIDED:
-                continue
-            a, b = b, a
-        if b >= 0:
-            if since[b] == _NEVER:
-                continue
-            b = position[b] if since[b] == _UNDECIDED else -1 - (256 * np.int64(since[b]) + target[b])
-        a = position[a]
-        out[n, 0], out[n, 1], out_length[n] = max(a, b), min(a, b), length[e]
-        n += 1
-    return out[:n].copy(), out_length[:n].copy()
 
 
 @njit(nogil=True, cache=True)

@@ -121,7 +121,7 @@ def test_a_valid_coverage_without_gap_or_overlap(a: np.ndarray, way: Ways) -> No
 
 
 @settings(max_examples=150)
-@given(a=rough_maps(), way=ways(squares=()), most=st.integers(1, 30))
+@given(a=rough_maps(), way=ways(), most=st.integers(1, 30))
 def test_cut_regions_are_a_valid_coverage_too(a: np.ndarray, way: Ways, most: int) -> None:
     made = simplified(with_nodata(a), way.g, way.rows, way.cols, most)
     polygons = np.array(polygons_of(made.rings), object)
