@@ -24,8 +24,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from geoseg.accuracy import metrics
 from geoseg.engines.engine import open_engine
-from geoseg.evaluation import metrics
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
 from geoseg.training.batches import Batches

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from geoseg.evaluation.matrix import ConfusionMatrix, count
+from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.legend import Legend
 
 

@@ -23,10 +23,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.accuracy.matrix import ConfusionMatrix, count
+from geoseg.accuracy.metrics import iou, mean_iou, overall_accuracy
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.views import Tta
-from geoseg.evaluation.matrix import ConfusionMatrix, count
-from geoseg.evaluation.metrics import iou, mean_iou, overall_accuracy
 from geoseg.legend import NODATA
 from geoseg.raster.scene import open_scene
 from geoseg.training.collection import expand

@@ -43,7 +43,7 @@ def copy(tmp_path: Path) -> Path:
         ("regions/label.py", "import geoseg.execution.run", "not allowed to import geoseg.execution"),
         ("geometry/grid.py", "import rasterio", "geoseg.geometry is not allowed to import rasterio"),
         ("prediction/stitch.py", "import torch", "geoseg.prediction is not allowed to import torch"),
-        ("evaluation/matrix.py", "import dask", "geoseg.evaluation is not allowed to import dask"),
+        ("accuracy/matrix.py", "import dask", "geoseg.accuracy is not allowed to import dask"),
     ],
 )
 def test_a_planted_import_is_caught(copy: Path, file: str, line: str, says: str) -> None:

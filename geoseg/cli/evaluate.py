@@ -73,7 +73,7 @@ def _show(scores: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from geoseg.evaluation.scores import PER_CLASS
+    from geoseg.accuracy.scores import PER_CLASS
 
     columns = PER_CLASS if scores.boundary is None else (*PER_CLASS, "boundary_iou")
     outlines = () if scores.boundary is None else ("boundary IoU",)

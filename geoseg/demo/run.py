@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from geoseg import __version__
+from geoseg.accuracy.scores import Scores
 from geoseg.changes.result import Change
 from geoseg.changes.verb import change
 from geoseg.demo.files import DATES, reference_file, scene_file, write_scenes
 from geoseg.demo.frontier import DEMO_SEED, DEMO_SHAPE, make_frontier
 from geoseg.errors import OutputConflictError
-from geoseg.evaluation.scores import Scores
 from geoseg.evaluation.verb import evaluate
 from geoseg.execution.manifest import write_durably
 from geoseg.prediction.folder import Prediction

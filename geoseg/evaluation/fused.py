@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.evaluation.job import ReferenceJob
-from geoseg.evaluation.matrix import ConfusionMatrix
 from geoseg.evaluation.reference import Reference, open_reference, score_chunk
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.extent import require_overlap
 from geoseg.evaluation.job import ReferenceJob
-from geoseg.evaluation.matrix import ConfusionMatrix, count
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 

@@ -8,12 +8,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries
+from geoseg.accuracy.matrix import ConfusionMatrix, count
+from geoseg.accuracy.scores import Scores
 from geoseg.errors import InputError, OutputConflictError, UsageError
-from geoseg.evaluation.boundary import BoundaryCounts, count_boundaries
 from geoseg.evaluation.job import EvaluateJob
-from geoseg.evaluation.matrix import ConfusionMatrix, count
 from geoseg.evaluation.reference import Reference, is_vector, open_reference, score_chunk
-from geoseg.evaluation.scores import Scores
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import sha256_file, write_durably
 from geoseg.execution.where import available_cores

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from geoseg.accuracy import calibration as scores
+from geoseg.accuracy.calibration import Calibration
 from geoseg.engines.views import VIEWS
-from geoseg.training import scores
 from geoseg.training.checkpoint import Progress
 from geoseg.training.examine import Examination
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import Preparation
-from geoseg.training.scores import Calibration
 
 _MOST_SCENES = 40
 

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geoseg.accuracy.calibration import CalibrationSample, confusion
 from geoseg.engines.views import VIEWS, Tta, View
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
 from geoseg.training.loop import measure
 from geoseg.training.pictures import Shown
 from geoseg.training.prepare import Core, Preparation
-from geoseg.training.scores import CalibrationSample, confusion
 
 
 @dataclass(frozen=True, kw_only=True)

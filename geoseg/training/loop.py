@@ -14,20 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geoseg.accuracy import calibration as scores
+from geoseg.accuracy.calibration import CalibrationSample
 from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.models.architectures import build
 from geoseg.models.bundle import Bundle
 from geoseg.models.encoder_weights import download_encoder, load_encoder
 from geoseg.models.network import load_network
-from geoseg.training import scores
 from geoseg.training.batches import Batches
 from geoseg.training.checkpoint import Progress, restore, restore_best, store, store_best
 from geoseg.training.job import TrainJob
 from geoseg.training.losses import build_loss
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.schedule import average_into, rate_factor
-from geoseg.training.scores import CalibrationSample
 from geoseg.training.team import Team
 
 LAST, BEST = "last.safetensors", "best.safetensors"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.accuracy.calibration import Calibration
 from geoseg.legend import NODATA, Legend
-from geoseg.training.scores import Calibration
 
 Shown = tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.uint8]]  # normalised bands, truth, guess
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from geoseg.accuracy.calibration import calibrate
 from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
@@ -23,7 +24,6 @@ from geoseg.training.job import TrainJob
 from geoseg.training.log import Log
 from geoseg.training.loop import Trained, fit
 from geoseg.training.prepare import Preparation, prepare
-from geoseg.training.scores import calibrate
 from geoseg.training.team import Team, join_team
 
 Report = Callable[[Mapping[str, Any]], None]

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from shapely.geometry import box
+from shapely.geometry import Point, box
 from sklearn import metrics as sk
 
 import geoseg
@@ -124,6 +124,19 @@ def test_command_prints_a_table_and_says_where_the_files_are(pair, make_vector, 
     assert "IoU" in result.output and "forest" in result.output and "kappa" in result.output
     assert str(out) in result.output and str(tmp_path / "confusion.csv") in result.output
     assert json.loads(out.read_text())["job"]["field"] == "kind"
+
+
+def test_verb_with_boundaries(make_map, make_vector):
+    rng = np.random.default_rng(0)
+    truth = np.kron(rng.integers(1, 4, (12, 12), dtype=np.uint8), np.ones((9, 9), np.uint8))
+    reference, mapped = make_map(truth, "a.tif"), make_map(np.roll(truth, 1, axis=0), "b.tif")
+    same, moved = evaluate(reference, reference, boundary=2), evaluate(mapped, reference, boundary=2)
+    assert same.overall["mean_boundary_iou"] == 1
+    assert moved.overall["mean_boundary_iou"] < moved.overall["mean_iou"] < 1
+    assert moved.to_json()["classes"][0]["boundary_iou"] == moved.per_class[0]["boundary_iou"]
+    points = make_vector([Point(5.5, 5.5)], {"cover": [1]})
+    with pytest.raises(UsageError, match="--boundary needs a raster or polygons"):
+        evaluate(reference, points, boundary=2)
 
 
 def test_ethiopia_against_itself_and_its_training_polygons(shared_data):

@@ -7,9 +7,9 @@ import pickle
 import numpy as np
 from shapely.geometry import box
 
+from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.evaluation.fused import ChunkScorer
 from geoseg.evaluation.job import ReferenceJob
-from geoseg.evaluation.matrix import ConfusionMatrix
 from geoseg.evaluation.verb import evaluate
 from geoseg.raster.classmap import open_class_map
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
+from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.job import ReferenceJob
-from geoseg.evaluation.matrix import ConfusionMatrix
 from geoseg.evaluation.reference import open_reference, score_chunk
 from geoseg.evaluation.vector_reference import PointReference, PolygonReference
 from geoseg.geometry import Grid, Window

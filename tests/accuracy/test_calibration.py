@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, jaccard_score, log_loss
 
-from geoseg.training.scores import (
+from geoseg.accuracy.calibration import (
     CalibrationSample,
     calibrate,
     confusion,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from geoseg.evaluation.matrix import positions
+from geoseg.accuracy.matrix import positions
 from geoseg.legend import NODATA, Legend
 
 Labels = NDArray[np.uint8]

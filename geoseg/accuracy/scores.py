@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from geoseg import __version__
-from geoseg.evaluation import metrics
-from geoseg.evaluation.boundary import BoundaryCounts
-from geoseg.evaluation.matrix import ConfusionMatrix
+from geoseg.accuracy import metrics
+from geoseg.accuracy.boundary import BoundaryCounts
+from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.legend import Legend
 from geoseg.tables import csv_text
 

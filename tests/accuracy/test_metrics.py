@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
-from geoseg.evaluation import metrics
-from geoseg.evaluation.matrix import count
+from geoseg.accuracy import metrics
+from geoseg.accuracy.matrix import count
 from geoseg.legend import Legend
 
 LEGEND = Legend.of(dict.fromkeys(range(5)) | {i: f"class {i}" for i in range(5)})

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from geoseg.errors import UsageError
-from geoseg.evaluation.boundary import BoundaryCounts, band, count_boundaries
-from geoseg.evaluation.verb import evaluate
+from geoseg.accuracy.boundary import BoundaryCounts, band, count_boundaries
 from geoseg.geometry import Window
 from geoseg.legend import Legend
 
@@ -60,18 +58,3 @@ def test_a_square_moved_by_one_pixel():
     assert (found.reference[1], found.mapped[1], found.hits[1]) == (76, 76, 38)
     assert found.iou[1] == pytest.approx(38 / 114)
     assert np.isnan(found.iou[2])
-
-
-def test_verb_with_boundaries(make_map, make_vector):
-    from shapely.geometry import Point
-
-    rng = np.random.default_rng(0)
-    truth = np.kron(rng.integers(1, 4, (12, 12), dtype=np.uint8), np.ones((9, 9), np.uint8))
-    reference, mapped = make_map(truth, "a.tif"), make_map(np.roll(truth, 1, axis=0), "b.tif")
-    same, moved = evaluate(reference, reference, boundary=2), evaluate(mapped, reference, boundary=2)
-    assert same.overall["mean_boundary_iou"] == 1
-    assert moved.overall["mean_boundary_iou"] < moved.overall["mean_iou"] < 1
-    assert moved.to_json()["classes"][0]["boundary_iou"] == moved.per_class[0]["boundary_iou"]
-    points = make_vector([Point(5.5, 5.5)], {"cover": [1]})
-    with pytest.raises(UsageError, match="--boundary needs a raster or polygons"):
-        evaluate(reference, points, boundary=2)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix
 
+from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.errors import InputError
-from geoseg.evaluation.matrix import ConfusionMatrix, count
 from geoseg.legend import Legend
 
 LEGEND = Legend.of({0: "water", 3: "forest", 7: "pasture", 254: "town"})
