@@ -25,7 +25,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from geoseg.accuracy import metrics
-from geoseg.engines.engine import open_engine
+from geoseg.engines.opening import open_engine
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
 from geoseg.training.batches import Batches

@@ -19,7 +19,7 @@ import numpy as np
 import rasterio
 
 import geoseg
-from geoseg.engines.engine import open_engine
+from geoseg.engines.opening import open_engine
 from geoseg.models.bundle import load_bundle
 
 REGIONS = ("slic", "canny", "watershed", "felzenszwalb")

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from geoseg.engines.average import AverageEngine
-from geoseg.engines.engine import Engine, Precision, open_engine
+from geoseg.engines.engine import Engine, Precision
+from geoseg.engines.opening import open_engine
 from geoseg.engines.views import VIEWS, Tta
 from geoseg.errors import UsageError
 from geoseg.legend import Legend
@@ -81,7 +82,7 @@ class Ensemble:
     ) -> Engine:
         """Engine that gives the averaged answer; with one bundle and one view, that bundle's own.
 
-        Parameters and errors are those of `geoseg.engines.engine.open_engine`.
+        Parameters and errors are those of `geoseg.engines.opening.open_engine`.
         """
         members = [open_engine(b, device=device, precision=precision, threads=threads) for b in self.bundles]
         return members[0] if self.forwards == 1 else AverageEngine(members, tta=self.tta)

@@ -25,7 +25,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 def open_torch_engine(
     bundle: Bundle, *, device: str = "auto", precision: str = "auto", threads: int | None = None
 ) -> Engine:
-    """Engine with a bundle's network on a device (see `geoseg.engines.engine.open_engine`)."""
+    """Engine with a bundle's network on a device (see `geoseg.engines.opening.open_engine`)."""
     where = choose_device(device)
     return TorchEngine(bundle, device=where, precision=choose_precision(precision, where), threads=threads)
 

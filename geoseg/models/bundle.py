@@ -211,7 +211,7 @@ def save_bundle(
     OutputConflictError
         The directory exists.
     """
-    from geoseg.models.network import check_weights, write_weights
+    from geoseg.models.weights import check_weights, write_weights
 
     target = Path(path).absolute()
     if target.exists() and not (overwrite and (not any(target.iterdir()) or (target / _JSON).is_file())):

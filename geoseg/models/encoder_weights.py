@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.models.importing import COUNTER, read_checkpoint, strip_prefix
-from geoseg.models.network import compare_weights
 from geoseg.models.smp import encoder_name
+from geoseg.models.weights import compare_weights
 
 _PHOTOGRAPH = 3  # bands of the images that encoders are usually trained on
 

@@ -22,7 +22,7 @@ from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import InputContract
-from geoseg.models.network import compare_weights
+from geoseg.models.weights import compare_weights
 
 OLDEST_TORCH = (2, 10)
 """Older versions can be made to run code even with ``weights_only``."""

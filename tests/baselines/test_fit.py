@@ -17,7 +17,7 @@ from geoseg.baselines.forest import forest_arrays
 from geoseg.baselines.indices import INDICES, name_bands, role_of
 from geoseg.baselines.sample import MOST_PIXELS, sample_scene, sample_windows
 from geoseg.cli.main import cli
-from geoseg.engines.engine import open_engine
+from geoseg.engines.opening import open_engine
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.models.architectures import Architecture
 from geoseg.models.network import fill_network

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from skimage.segmentation import felzenszwalb, slic
 
 import geoseg
-from geoseg.engines.engine import open_engine
 from geoseg.engines.fake_engine import FakeEngine
+from geoseg.engines.opening import open_engine
 from geoseg.engines.region_engine import RegionEngine, cut_regions
 from geoseg.errors import InputError, UsageError
 from geoseg.legend import Legend

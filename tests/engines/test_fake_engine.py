@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from geoseg.engines.engine import Engine, open_engine
+from geoseg.engines.engine import Engine
 from geoseg.engines.fake_engine import FakeEngine
+from geoseg.engines.opening import open_engine
 from geoseg.errors import UsageError
 from geoseg.legend import Legend
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from geoseg.cli.model import command
 from geoseg.engines import onnx_export
-from geoseg.engines.engine import open_engine
 from geoseg.engines.onnx_export import export_onnx
+from geoseg.engines.opening import open_engine
 from geoseg.errors import OutputConflictError, ResourceError, UsageError
 from geoseg.models.architectures import Architecture
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoseg.engines.engine import open_engine
+from geoseg.engines.opening import open_engine
 from geoseg.engines.torch_engine import choose_device, choose_precision
 from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.legend import Legend
