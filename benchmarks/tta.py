@@ -28,7 +28,7 @@ from geoseg.accuracy.metrics import iou, mean_iou, overall_accuracy
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.views import Tta
 from geoseg.legend import NODATA
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LabelledScene, TrainJob
 from geoseg.training.labels import open_labels

@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from geoseg.version import __version__
 
 if TYPE_CHECKING:
     from geoseg.baselines.verb import fit
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from geoseg.pipeline import run
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
-    from geoseg.raster.scene import open_scene
+    from geoseg.raster.opening import open_scene
     from geoseg.training.verb import train
     from geoseg.vectorization.verb import vectorize
 
@@ -39,7 +39,7 @@ _EXPORTS = {
     "fit": "geoseg.baselines.verb",
     "load_bundle": "geoseg.models.bundle",
     "open_class_map": "geoseg.raster.classmap",
-    "open_scene": "geoseg.raster.scene",
+    "open_scene": "geoseg.raster.opening",
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
     "run": "geoseg.pipeline",

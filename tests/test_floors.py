@@ -35,23 +35,44 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def plant(copy: Path, file: str, text: str) -> None:
+    path = copy / "geoseg" / file
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as source:
+        source.write(f"\n\n{text}\n")
+
+
 @pytest.mark.parametrize(
     ("file", "line", "says"),
     [
-        ("errors.py", "import geoseg.geometry", "errors is not allowed to import geoseg.geometry"),
+        ("errors.py", "import geoseg.geometry", "geoseg.errors is not allowed to import geoseg.geometry"),
         ("geometry/window.py", "if 1:\n    import geoseg.raster", "not allowed to import geoseg.raster"),
         ("regions/label.py", "import geoseg.execution.run", "not allowed to import geoseg.execution"),
-        ("geometry/grid.py", "import rasterio", "geoseg.geometry is not allowed to import rasterio"),
-        ("prediction/stitch.py", "import torch", "geoseg.prediction is not allowed to import torch"),
-        ("accuracy/matrix.py", "import dask", "geoseg.accuracy is not allowed to import dask"),
+        ("raster/scene.py", "from geoseg import predict", "geoseg.raster is not allowed to import geoseg"),
+        ("geometry/window.py", "import geoseg.geometry.tiling", "allowed in geoseg.geometry"),
+        ("raster/scene.py", "import geoseg.raster.notes", "allowed in geoseg.raster"),
+        ("geometry/grid.py", "import rasterio", "geoseg.geometry.grid -> rasterio"),
+        ("prediction/stitch.py", "import torch", "geoseg.prediction.stitch -> torch"),
+        ("accuracy/matrix.py", "import dask", "geoseg.accuracy.matrix -> dask"),
+        ("__init__.py", "import torch", "geoseg -> torch"),
     ],
 )
 def test_a_planted_import_is_caught(copy: Path, file: str, line: str, says: str) -> None:
-    with (copy / "geoseg" / file).open("a") as source:
-        source.write(f"\n\n{line}\n")
+    plant(copy, file, line)
     result = lint(copy)
     assert result.returncode == 1, result.stdout + result.stderr
     assert says in " ".join(result.stdout.split())
+
+
+def test_a_new_room_stands_on_no_floor_and_may_import_nothing_heavy(copy: Path) -> None:
+    plant(copy, "attic/__init__.py", '"""A room that nobody declared."""')
+    plant(copy, "attic/box.py", "import dask\nimport torch\nimport rasterio\nimport geoseg.cli.main")
+    result = lint(copy)
+    assert result.returncode == 1, result.stdout + result.stderr
+    said = " ".join(result.stdout.split())
+    assert "not listed as layers: - geoseg.attic" in said
+    for library in ("dask", "torch", "rasterio"):
+        assert f"geoseg.attic.box -> {library}" in said
 
 
 def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from geoseg import __version__
 from geoseg.accuracy import metrics
 from geoseg.accuracy.boundary import BoundaryCounts
 from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.legend import Legend
 from geoseg.tables import csv_text
+from geoseg.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

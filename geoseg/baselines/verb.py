@@ -23,7 +23,8 @@ from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.network import fill_network
 from geoseg.models.region_rule import RegionRule
-from geoseg.raster.scene import Scene, open_scene
+from geoseg.raster.opening import open_scene
+from geoseg.raster.scene import Scene
 
 REGION_MARGIN = 64
 """Context of a tile with regions, in pixels; docs/baselines.md says what was measured."""

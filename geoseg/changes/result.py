@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg import __version__
 from geoseg.changes.classes import UNKNOWN, Codes
 from geoseg.changes.transitions import Transitions
 from geoseg.legend import Legend
 from geoseg.tables import csv_text
+from geoseg.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from typing import Literal
 
 import click
 
-from geoseg import __version__
 from geoseg.errors import GeosegError, ResourceError
+from geoseg.version import __version__
 
 _LIBRARIES = ("numpy", "zarr", "dask", "numba", "geopandas", "shapely", "pyogrio", "pyarrow", "pyproj")
 _LEAST_FREE = 2 * 2**30

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from geoseg import __version__
 from geoseg.errors import GeosegError
+from geoseg.version import __version__
 
 _MOMENT = 0.05  # seconds
 _COMMANDS = {

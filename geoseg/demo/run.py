@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from geoseg import __version__
 from geoseg.accuracy.scores import Scores
 from geoseg.changes.result import Change
 from geoseg.changes.verb import change
@@ -23,6 +22,7 @@ from geoseg.prediction.folder import Prediction
 from geoseg.prediction.verb import predict
 from geoseg.report import figures
 from geoseg.vectorization.verb import vectorize
+from geoseg.version import __version__
 
 MODEL = "demo-frontier"
 MARKER = "demo.json"

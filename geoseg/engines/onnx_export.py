@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geoseg import __version__
 from geoseg.errors import OutputConflictError, ResourceError, UsageError
 from geoseg.models.bundle import Bundle
 from geoseg.models.contract import InputContract
 from geoseg.models.network import load_network
+from geoseg.version import __version__
 
 OPSET = 18
 """Version of ONNX's operators: read by onnxruntime since 1.14 and by most converters."""

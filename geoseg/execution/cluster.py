@@ -11,9 +11,9 @@ import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed import wait as wait_futures
 
-from geoseg import __version__
 from geoseg.errors import ResourceError
 from geoseg.execution.where import Where, visible_gpus
+from geoseg.version import __version__
 
 _CONFIG = {
     "distributed.scheduler.allowed-failures": 1,  # a chunk that kills two workers is the chunk's fault

@@ -18,12 +18,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from geoseg import __version__
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture
 from geoseg.models.contract import InputContract
 from geoseg.models.region_rule import RegionRule
+from geoseg.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn

@@ -18,7 +18,8 @@ from geoseg.execution.where import Where
 from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.stitch import cut_tile
-from geoseg.raster.scene import Scene, open_scene
+from geoseg.raster.opening import open_scene
+from geoseg.raster.scene import Scene
 
 _SAMPLE_SIDE, _SAMPLES = 64, 5
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-from geoseg import __version__
 from geoseg.errors import ChunksFailedError, InputError, ResourceError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.journal import Journal
@@ -46,6 +45,7 @@ from geoseg.prediction.stitch import NO_CONFIDENCE
 from geoseg.raster.cog import publish_cog
 from geoseg.raster.store import WorkStore
 from geoseg.raster.style import raster_qml
+from geoseg.version import __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

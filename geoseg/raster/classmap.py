@@ -17,7 +17,8 @@ from geoseg.errors import InputError
 from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.open import open_raster, safe_gdal
-from geoseg.raster.scene import Scene, open_scene
+from geoseg.raster.opening import open_scene
+from geoseg.raster.scene import Scene
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -25,13 +25,13 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window as RasterioWindow
 
-from geoseg import __version__
 from geoseg.errors import GeosegError, InputError, OutputConflictError, ResourceError
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import color_table_of, tags_of
 from geoseg.raster.open import forget, gdal_reason, open_raster, safe_gdal
 from geoseg.raster.store import digest
+from geoseg.version import __version__
 
 BLOCK = 512
 """Side of a block of every published raster."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from geoseg.errors import InputError
 from geoseg.geometry import Window
-
-if TYPE_CHECKING:
-    from geoseg.raster.scene import Scene
+from geoseg.raster.scene import Scene
 
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 _SIBLINGS = (".rpb", ".RPB", ".tfw", ".TFW", ".wld", ".prj")

@@ -18,7 +18,8 @@ from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
-from geoseg.raster.scene import Scene, open_scene
+from geoseg.raster.opening import open_scene
+from geoseg.raster.scene import Scene
 from geoseg.report.decimate import read_classes, read_image, step_for
 
 if TYPE_CHECKING:

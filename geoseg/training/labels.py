@@ -25,7 +25,8 @@ from geoseg.legend import NODATA, Crosswalk, Legend
 from geoseg.raster.burn import burn, read_vector, to_pixel_coordinates
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.georeference import placement
-from geoseg.raster.scene import Scene, open_scene
+from geoseg.raster.opening import open_scene
+from geoseg.raster.scene import Scene
 from geoseg.training.job import LabelledScene
 
 _VECTORS = frozenset([".gpkg", ".shp", ".fgb", ".geojson", ".json", ".parquet", ".geoparquet"])

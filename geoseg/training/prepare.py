@@ -13,20 +13,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg import __version__
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Window
 from geoseg.legend import NODATA, Legend
 from geoseg.models.architectures import Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.contract import Band, InputContract
-from geoseg.raster.scene import Scene, open_scene
+from geoseg.raster.opening import open_scene
+from geoseg.raster.scene import Scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LabelledScene, TrainJob
 from geoseg.training.labels import Labels, open_labels
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
 from geoseg.training.split import deal, region_of, share_ground
 from geoseg.training.statistics import BandStatistics, band_statistics
+from geoseg.version import __version__
 
 _DEFAULT = ("unet", "mobilenet_v2")
 _SIDE, _MARGIN = 512 + 64, 32  # of validation windows; a picture of 512 px is seen whole

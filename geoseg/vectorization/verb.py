@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from geoseg import __version__
 from geoseg.errors import ChunksFailedError, GeosegError, InputError, UsageError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.where import available_cores
 from geoseg.geometry import HECTARE, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
-from geoseg.raster.scene import Scene, open_scene
+from geoseg.raster.opening import open_scene
+from geoseg.raster.scene import Scene
 from geoseg.vectorization.ahead import ahead
 from geoseg.vectorization.formats import Layer, check_free, write_layer, writer_for
 from geoseg.vectorization.job import VectorizeJob
+from geoseg.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -170,7 +170,7 @@ def test_real_map_with_noise_equals_scikit_learn(shared_data, make_map):
 
 
 def test_points_of_porto_velho(shared_data, make_map):
-    from geoseg.raster.scene import open_scene
+    from geoseg.raster.opening import open_scene
 
     folder = shared_data / "landsat8_porto_velho"
     scene = open_scene(folder / "LC08_232066_20190727_utm.tif")

@@ -18,7 +18,7 @@ from rasterio.features import rasterize
 from geoseg.errors import InputError
 from geoseg.geometry import Grid, Window
 from geoseg.raster.burn import SNAP, burn, burn_mask, read_vector, to_pixel_coordinates
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 
 WHOLE = Window(0, 0, 40, 50)
 GRID = Grid(crs=CRS(32633), transform=Affine(10, 0, 500_000, 0, -10, 5_000_000), height=400, width=500)

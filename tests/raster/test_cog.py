@@ -13,7 +13,6 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from geoseg import __version__
 from geoseg.errors import GeosegError, OutputConflictError, ResourceError
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
@@ -21,6 +20,7 @@ from geoseg.raster import cog
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.cog import cog_problems, publish_cog
 from geoseg.raster.store import digest
+from geoseg.version import __version__
 from tests.raster.makers import write
 
 LEGEND = Legend.of({0: "water", 1: "Wald & <Forst>", 4: "town"}, {0: "#0000FF", 1: "#00AA00", 4: "#FF0000"})

@@ -18,7 +18,7 @@ from geoseg.errors import GeosegError, InputError
 from geoseg.geometry import Window
 from geoseg.raster import open as opening
 from geoseg.raster.open import close_handles, driver_of, local_file, open_raster, vrt_sources
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 from tests.raster.makers import coordinates, write
 
 VRT = """<VRTDataset rasterXSize="30" rasterYSize="20"><SRS>EPSG:32633</SRS>

@@ -13,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from geoseg.errors import GeosegError
 from geoseg.geometry import Window
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 
 # what keeps a file from being a scene as it is, and the options under which it becomes one (None: never)
 REFUSED: dict[str, tuple[str, dict[str, object] | None]] = {

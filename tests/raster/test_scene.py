@@ -16,7 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from geoseg.errors import GeosegError, InputError, UsageError
 from geoseg.geometry import Window
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 from tests.raster.makers import TRANSFORM, UTM, coordinates, write
 
 

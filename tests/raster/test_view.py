@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoseg.raster import scene as scene_module
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 from tests.raster.makers import coordinates, write
 
 PIXELS = coordinates(23, 31, 3)

@@ -13,7 +13,7 @@ from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.cog import publish_cog
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 from geoseg.raster.write import write_geotiff
 from geoseg.report import decimate, figures
 

@@ -13,7 +13,7 @@ import rasterio
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Window
 from geoseg.legend import Legend
-from geoseg.raster.scene import open_scene
+from geoseg.raster.opening import open_scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LabelledScene
 from geoseg.training.labels import open_labels
