@@ -1,0 +1,215 @@
+"""Files that appear whole or not at all, however the process, the disk or the machine fails.
+
+What is unfinished lies in a hidden folder beside its target. A lock in it tells whether its writer lives: the
+system lets go of it when the process ends, however it ends. The next writer of the same target removes what
+dead ones left, and nothing else. A finished file is flushed, gets its name, and its folder is flushed.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock
+
+from geoseg.errors import GeosegError, OutputConflictError, ResourceError
+
+_LOCK, _REPLACED = "lock", ".replaced"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_DENIED = ("Permission denied", "Read-only file system", "No such file or directory")
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Path to write a file or make a folder at; it becomes the target when the context ends without an error.
+
+    What stood under that name is replaced; the folders above are made. An OSError inside is taken for one
+    of writing, and raised in words (see `cannot_write`).
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial_folder(target) as folder:
+            partial = folder / target.name
+            yield partial
+            commit([(partial, target)])
+
+
+def write_durably(target: Path, text: str) -> None:
+    """Write a text file, UTF-8, as `whole` does."""
+    with whole(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def partial_folder(target: Path) -> Iterator[Path]:
+    """Folder for what is unfinished of a target, in the target's own folder; removed at the end."""
+    remove_left(target)
+    folder = target.parent / f".{target.name}.{uuid.uuid4().hex[:12]}.partial"
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        folder.mkdir()
+        with suppress(OSError, NotImplementedError):  # no locks on this disk: nobody removes it either
+            lock.acquire()
+        yield folder
+    finally:
+        _remove(folder, lock, target)
+
+
+def remove_left(target: Path) -> None:
+    """Remove what dead writers of a target left; nothing of one that lives, or may live."""
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 12}.partial"):
+        if not (folder / _LOCK).is_file():
+            continue
+        lock = FileLock(folder / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except (OSError, NotImplementedError):  # held, or not to be known
+            continue
+        _remove(folder, lock, target)
+
+
+def commit(finished: Iterable[tuple[Path, Path]]) -> None:
+    """Flush files or folders and give them their names, in this order: the one that users open comes last.
+
+    Parameters
+    ----------
+    finished
+        (partial path inside a `partial_folder`, target) of each. A folder that stands under a folder's name
+        is moved aside first: a reader finds the one, the other or none, never a mixture.
+    """
+    pairs = list(finished)
+    for partial, _ in pairs:
+        flush(partial)
+    for partial, target in pairs:
+        if partial.is_dir() and target.exists():
+            target.rename(partial.with_name(_REPLACED))
+        partial.replace(target)
+    for folder in dict.fromkeys(target.parent for _, target in pairs):
+        _sync(folder)
+
+
+def flush(path: Path) -> None:
+    """Write a file, or a folder with all that is in it, from the system's memory to the disk."""
+    if path.is_dir():
+        for inside in path.iterdir():
+            flush(inside)
+    _sync(path)
+
+
+def require_free(
+    target: Path, *, overwrite: bool, inputs: Iterable[Path] = (), marks: Collection[str] = ()
+) -> None:
+    """Nothing, if an output may be written under this name.
+
+    Parameters
+    ----------
+    overwrite
+        Whatever file has the name may be replaced.
+    inputs
+        Files that must not be replaced in any case.
+    marks
+        A JSON file that holds these keys is an earlier result, and may be replaced.
+
+    Raises
+    ------
+    OutputConflictError
+        The name is taken, or is a folder's.
+    """
+    if target.is_dir():
+        raise OutputConflictError("is a folder", where=target, hint="name a file")
+    if not target.exists():
+        return
+    if any(target.samefile(path) for path in inputs if path.exists()):
+        raise OutputConflictError("the output is one of the inputs", where=target)
+    if overwrite or (marks and _holds(target, marks)):
+        return
+    why = f"it is no earlier result: not a JSON file with {' and '.join(sorted(marks))}" if marks else None
+    raise OutputConflictError("exists", where=target, why=why, hint="another name, or --overwrite")
+
+
+def require_folder(target: Path) -> None:
+    """Nothing, if the target's folder is there and can be written; else OutputConflictError."""
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise OutputConflictError(
+            "cannot be written", where=target, why=f"no writable folder {target.parent}"
+        )
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Context in which an OSError is one of writing the target, and is raised in words."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(error, target) from None
+
+
+def cannot_write(error: Exception, target: Path, why: str | None = None) -> GeosegError:
+    """What to raise where a target cannot be written: a disk that is full or failing, or a place not ours.
+
+    `why` tells the reason in place of the system's words, for libraries that hide its number.
+    """
+    number = getattr(error, "errno", None)
+    reason = why or getattr(error, "strerror", None) or str(error)
+    if number in _NO_ROOM or (number is None and not any(text in reason for text in _DENIED)):
+        free = shutil.disk_usage(_existing(target)).free
+        return ResourceError(
+            "cannot be written",
+            where=target,
+            why=f"{reason}; {free / 2**20:.0f} MiB free on the disk",
+            hint="free some disk space, then the same again",
+        )
+    return OutputConflictError("cannot be written", where=target, why=reason, hint="another place")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _existing(path: Path) -> Path:
+    """The path or the nearest folder above it that is there."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
+def _holds(path: Path, marks: Collection[str]) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.keys() >= set(marks)
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        return  # the system cannot open folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(folder: Path, lock: BaseFileLock, target: Path) -> None:
+    """Remove a partial folder, its lock last: interrupted, the rest is removed by a later writer."""
+    with suppress(OSError):
+        if (folder / _REPLACED).exists() and not target.exists():  # stopped between the two names
+            (folder / _REPLACED).rename(target)
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _LOCK:
+                path.unlink(missing_ok=True)
+    lock.release()
+    with suppress(OSError):
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()
