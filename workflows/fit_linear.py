@@ -27,6 +27,7 @@ from geoseg.legend import NODATA, Crosswalk, Legend
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
+from geoseg.models.description import ModelDescription
 from geoseg.raster.burn import burn, read_vector, to_pixel_coordinates
 
 _BLOCK, _PER_CLASS = 1024, 20_000
@@ -119,9 +120,7 @@ def _save(job: FitLinear, scene: Any, legend: Legend, model: LogisticRegression,
     network.load_state_dict(state)
     size = scene.grid.ground_size
     low, high = np.percentile(x, [0, 100])
-    return save_bundle(
-        job.out,
-        network,
+    described = ModelDescription(
         name=job.out.name,
         version="1",
         architecture=Architecture(name="linear"),
@@ -137,9 +136,8 @@ def _save(job: FitLinear, scene: Any, legend: Legend, model: LogisticRegression,
         licence=job.licence,
         provenance={"command": f"python workflows/fit_linear.py ({job.labels.name})"},
         description="Multinomial logistic regression on single pixels: a baseline.",
-        overwrite=True,
-        half=False,
     )
+    return save_bundle(job.out, network, described, overwrite=True)
 
 
 def main() -> None:

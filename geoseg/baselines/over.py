@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,21 +30,20 @@ def put_regions_over(job: FitJob, *, margin: int, overwrite: bool) -> Bundle:
     card = inner.path / "README.md"
     before = card.read_text(encoding="utf-8") if card.is_file() else ""
     name = job.name or job.out.name
-    return save_bundle(
-        job.out,
-        load_network(inner),
+    model = replace(
+        inner,
         name=name,
-        version=inner.version,
-        architecture=inner.architecture,
-        contract=contract,
-        legend=inner.legend,
-        licence=inner.licence,
         margin=-(-least // multiple) * multiple,
         size_multiple=multiple,
-        temperature=inner.temperature,
         description=f"{inner.name} with one class for every region ({rule}). {inner.description}".strip(),
         regions=rule,
         provenance={**inner.provenance, "command": f"geoseg fit model --model {inner.name}"},
+        scores={},
+    )
+    return save_bundle(
+        job.out,
+        load_network(inner),
+        model,
         overwrite=overwrite,
         card=f"# {name}\n\nThe model {inner.name} (digest `{inner.digest[:16]}`) with one class for every "
         f"region: {rule}. Its scores were measured without regions and do not hold here.\n\n"

@@ -21,6 +21,7 @@ from geoseg.baselines.sample import Sample, sample_scene
 from geoseg.errors import OutputConflictError
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
+from geoseg.models.description import ModelDescription
 from geoseg.models.network import fill_network
 from geoseg.models.region_rule import RegionRule
 from geoseg.raster.opening import open_scene
@@ -84,9 +85,7 @@ def run_fit(job: FitJob, *, overwrite: bool = False) -> Bundle:
     sample = sample_scene(scene, seed=job.seed)
     rule = _find(job, scene, sample, names)
     regions = None if job.regions is None else _regions(job, sample)
-    return save_bundle(
-        job.out,
-        fill_network(rule.architecture, rule.weights, bands=scene.count, classes=len(rule.legend)),
+    model = ModelDescription(
         name=job.name or job.out.name,
         version="1.0",
         architecture=rule.architecture,
@@ -98,9 +97,10 @@ def run_fit(job: FitJob, *, overwrite: bool = False) -> Bundle:
         regions=regions,
         provenance={"data": _files(scene), "command": f"geoseg fit {job.method}"},
         scores=rule.scores,
-        overwrite=overwrite,
-        card=write_card(job, rule, scene, sample, names, regions),
     )
+    network = fill_network(rule.architecture, rule.weights, bands=scene.count, classes=len(rule.legend))
+    card = write_card(job, rule, scene, sample, names, regions)
+    return save_bundle(job.out, network, model, overwrite=overwrite, card=card)
 
 
 def _find(job: FitJob, scene: Scene, sample: Sample, names: Sequence[str]) -> Rule:

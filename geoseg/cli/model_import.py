@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -42,7 +43,6 @@ def command(
     arguments: str | None,
     out: str,
     contract: str | None,
-    model_version: str,
     **options: Any,
 ) -> None:
     r"""Make a bundle of CHECKPOINT: safetensors, or what torch.save, Lightning or TorchGeo wrote.
@@ -53,6 +53,7 @@ def command(
     """
     from geoseg.job import read_yaml
     from geoseg.models.architectures import Architecture
+    from geoseg.models.description import ModelDescription
     from geoseg.models.importing import import_checkpoint, is_pickle
     from geoseg.models.input_form import InputForm
 
@@ -66,14 +67,24 @@ def command(
             "trust alone.",
             err=True,
         )
-    done = import_checkpoint(
-        checkpoint,
-        out,
+    model = ModelDescription(
+        name=options["name"] or Path(out).absolute().name,
+        version=options["model_version"],
         architecture=Architecture(name=architecture, encoder=encoder, arguments=_arguments(arguments)),
         contract=form.contract(),
         legend=form.legend(),
-        version=model_version,
-        **options,
+        licence=options["licence"],
+        margin=options["margin"],
+        size_multiple=options["size_multiple"],
+        provenance={"credit": options["credit"]},
+    )
+    done = import_checkpoint(
+        checkpoint,
+        out,
+        model,
+        prefix=options["prefix"],
+        half=options["half"],
+        overwrite=options["overwrite"],
     )
     before = f" (their names began with {done.prefix!r})" if done.prefix else ""
     click.echo(f"{done.bundle.path}  {done.bundle.weights_bytes / 1e6:.1f} MB{before}")

@@ -13,16 +13,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import InputError, OutputConflictError, UsageError
-from geoseg.legend import Legend
-from geoseg.models.architectures import Architecture
-from geoseg.models.contract import InputContract
-from geoseg.models.region_rule import RegionRule
+from geoseg.models.description import REQUIRED, ModelDescription
 from geoseg.version import __version__
 
 if TYPE_CHECKING:
@@ -33,7 +29,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the bundles that come with geoseg, one directory each."""
 
 _JSON, _WEIGHTS = "bundle.json", "model.safetensors"
-_REQUIRED = ("format_version", "name", "version", "architecture", "input", "legend", "licence", "weights")
+_REQUIRED = ("format_version", *REQUIRED, "weights")
 _CAN_RUN_CODE = frozenset(
     [".pt", ".pth", ".ckpt", ".pt2", ".pkl", ".pickle", ".bin", ".joblib", ".h5", ".keras"]
 )
@@ -41,37 +37,13 @@ _MAX_JSON_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
-    """A model on disk, without its weights in memory.
+class Bundle(ModelDescription):
+    """A model on disk: what it is, and where its files lie; its weights are not in memory.
 
     Attributes
     ----------
     path
         Directory that holds the two files.
-    name, version
-        What people call it.
-    architecture
-        Network without weights.
-    contract
-        Input that the model takes.
-    legend
-        Classes in the order of the network's outputs.
-    margin
-        Pixels at a tile's edge whose predictions are to be discarded by default.
-    size_multiple
-        Tile sides must be multiples of this, the network's own stride.
-    temperature
-        Logits are divided by this before the softmax, so that confidence is calibrated (Guo et al. 2017).
-    licence
-        Licence of the weights.
-    provenance
-        ``data``, ``credit``, ``command`` and ``geoseg`` (version) of the training.
-    scores
-        Scores with the ``data`` they were measured on.
-    description
-        One or two sentences.
-    regions
-        How a tile is cut into regions that get one class each; None where every pixel has its own.
     weights_sha256
         SHA-256 of ``model.safetensors``.
     weights_bytes
@@ -81,40 +53,9 @@ class Bundle:
     """
 
     path: Path
-    name: str
-    version: str
-    architecture: Architecture
-    contract: InputContract
-    legend: Legend
-    licence: str
     weights_sha256: str
     weights_bytes: int
     digest: str
-    margin: int = 32
-    size_multiple: int = 32
-    temperature: float = 1.0
-    description: str = ""
-    regions: RegionRule | None = None
-    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-
-    def __post_init__(self) -> None:
-        if len(self.legend) < 2:
-            raise InputError("a model needs at least two classes", where=self.path)
-        if self.size_multiple < 1 or self.margin < 0 or self.margin % self.size_multiple:
-            raise InputError(
-                "margin does not fit the network",
-                where=self.path,
-                why=f"found {self.margin}, expected a multiple of {self.size_multiple}",
-            )
-        if not 0 < self.temperature < 1000:
-            raise InputError("temperature is not positive", where=self.path, why=f"found {self.temperature}")
-        if self.regions is not None and len(self.regions.mean) != len(self.contract.bands):
-            raise InputError(
-                "regions do not fit the bands",
-                where=self.path,
-                why=f"constants of {len(self.regions.mean)} bands for {len(self.contract.bands)}",
-            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels to a worker as its path; the worker reads and checks the files itself."""
@@ -166,20 +107,8 @@ def load_bundle(name_or_path: str | Path, *, verify: bool = True) -> Bundle:
 def save_bundle(
     path: str | Path,
     network: nn.Module,
+    model: ModelDescription,
     *,
-    name: str,
-    version: str,
-    architecture: Architecture,
-    contract: InputContract,
-    legend: Legend,
-    licence: str,
-    margin: int = 32,
-    size_multiple: int = 32,
-    temperature: float = 1.0,
-    description: str = "",
-    regions: RegionRule | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    scores: Mapping[str, Any] | None = None,
     half: bool = False,
     overwrite: bool = False,
     card: str | None = None,
@@ -193,8 +122,8 @@ def save_bundle(
         Directory to make; its last part is best the name.
     network
         Module whose ``state_dict`` are the weights.
-    regions
-        Give every region of a tile one class.
+    model
+        What else there is to say; the version of geoseg is added to its provenance.
     half
         Store floating-point weights as float16: half the size. They are read back as float32.
     overwrite
@@ -216,26 +145,17 @@ def save_bundle(
     target = Path(path).absolute()
     if target.exists() and not (overwrite and (not any(target.iterdir()) or (target / _JSON).is_file())):
         raise OutputConflictError("exists already", where=target, hint="another name, or overwrite=True")
-    check_weights(network.state_dict(), architecture, bands=len(contract.bands), classes=len(legend))
+    shape = {"bands": len(model.contract.bands), "classes": len(model.legend)}
+    check_weights(network.state_dict(), model.architecture, **shape)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
         write_weights(network.state_dict(), partial / _WEIGHTS, half=half)
+        said = model.to_json()
         raw = {
             "format_version": FORMAT_VERSION,
-            "name": name,
-            "version": version,
-            "description": description,
-            "architecture": architecture.to_json(),
-            "input": contract.to_json(),
-            "legend": legend.to_json(),
-            "margin": margin,
-            "size_multiple": size_multiple,
-            "temperature": temperature,
-            **({} if regions is None else {"regions": regions.to_json()}),
-            "licence": licence,
-            "provenance": {"geoseg": __version__, **(provenance or {})},
-            "scores": dict(scores or {}),
+            **said,
+            "provenance": {"geoseg": __version__, **said["provenance"]},
             "weights": {
                 "file": _WEIGHTS,
                 "sha256": _sha256(partial / _WEIGHTS),
@@ -320,24 +240,13 @@ def _parse(raw: Any, folder: Path, content: bytes) -> Bundle:
         )
     try:
         sha256 = str(raw["weights"]["sha256"])
+        model = ModelDescription.from_json(raw)
         return Bundle(
+            **{f.name: getattr(model, f.name) for f in fields(model)},
             path=folder.absolute(),
-            name=str(raw["name"]),
-            version=str(raw["version"]),
-            architecture=Architecture.from_json(raw["architecture"]),
-            contract=InputContract.from_json(raw["input"]),
-            legend=Legend.from_json(raw["legend"]),
-            licence=str(raw["licence"]),
             weights_sha256=sha256,
             weights_bytes=int(raw["weights"]["bytes"]),
             digest=hashlib.sha256(content + sha256.encode()).hexdigest(),
-            margin=int(raw.get("margin", 32)),
-            size_multiple=int(raw.get("size_multiple", 32)),
-            temperature=float(raw.get("temperature", 1.0)),
-            description=str(raw.get("description", "")),
-            regions=None if raw.get("regions") is None else RegionRule.from_json(raw["regions"]),
-            provenance=MappingProxyType(dict(raw.get("provenance", {}))),
-            scores=MappingProxyType(dict(raw.get("scores", {}))),
         )
     except KeyError as error:
         raise InputError("fields are missing", where=file, why=f"missing is {error}") from None

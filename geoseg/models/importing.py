@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from geoseg.errors import InputError, ResourceError
-from geoseg.legend import Legend
-from geoseg.models.architectures import Architecture, build
+from geoseg.models.architectures import build
 from geoseg.models.bundle import Bundle, save_bundle
-from geoseg.models.contract import InputContract
+from geoseg.models.description import ModelDescription
 from geoseg.models.weights import compare_weights
 
 OLDEST_TORCH = (2, 10)
@@ -154,17 +153,9 @@ def strip_prefix(
 def import_checkpoint(
     checkpoint: str | Path,
     out: str | Path,
+    model: ModelDescription,
     *,
-    architecture: Architecture,
-    contract: InputContract,
-    legend: Legend,
     prefix: str | None = None,
-    name: str | None = None,
-    version: str = "1.0",
-    licence: str = "not said",
-    credit: str = "not said",
-    margin: int = 32,
-    size_multiple: int = 32,
     half: bool = False,
     overwrite: bool = False,
 ) -> Imported:
@@ -177,6 +168,9 @@ def import_checkpoint(
         (Lightning, and with it TorchGeo; Raster Vision).
     out
         Directory of the bundle.
+    model
+        What the checkpoint does not say. The file and its digest are added to the provenance; without a
+        description of its own, the bundle says that it was imported.
     prefix
         What stands before the names of the network's weights; found out by itself.
 
@@ -193,7 +187,7 @@ def import_checkpoint(
     """
     file = Path(checkpoint)
     weights = read_checkpoint(file)
-    network = build(architecture, bands=len(contract.bands), classes=len(legend))
+    network = build(model.architecture, bands=len(model.contract.bands), classes=len(model.legend))
     expected = network.state_dict()
     taken, left_out, prefix = strip_prefix(weights, expected, prefix)
     _join_split_layers(taken, expected)
@@ -202,27 +196,16 @@ def import_checkpoint(
             taken.setdefault(key, value)
     compare_weights(taken, expected, where=file)
     network.load_state_dict(taken)
-    name = name or Path(out).absolute().name
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     source = {"file": file.name, "sha256": digest, "prefix": prefix}
-    bundle = save_bundle(
-        out,
-        network,
-        name=name,
-        version=version,
-        architecture=architecture,
-        contract=contract,
-        legend=legend,
-        licence=licence,
-        margin=margin,
-        size_multiple=size_multiple,
-        description=f"Imported from {file.name}.",
-        provenance={"credit": credit, "imported": source},
-        half=half,
-        overwrite=overwrite,
-        card=_card(name, file.name, digest, licence),
+    imported = replace(
+        model,
+        description=model.description or f"Imported from {file.name}.",
+        provenance={**model.provenance, "imported": source},
     )
+    card = _card(imported, file.name, digest)
+    bundle = save_bundle(out, network, imported, half=half, overwrite=overwrite, card=card)
     return Imported(bundle=bundle, prefix=prefix, left_out=left_out)
 
 
@@ -239,9 +222,10 @@ def _join_split_layers(taken: dict[str, Tensor], expected: Iterable[str]) -> Non
             taken[key] = torch.cat([taken.pop(part) for part in parts], dim=1)
 
 
-def _card(name: str, file: str, digest: str, licence: str) -> str:
+def _card(model: ModelDescription, file: str, digest: str) -> str:
     return (
-        f"# {name}\n\nImported from `{file}` (SHA-256 {digest}). Licence of the weights: {licence}.\n\n"
+        f"# {model.name}\n\nImported from `{file}` (SHA-256 {digest}). "
+        f"Licence of the weights: {model.licence}.\n\n"
         "Its input contract was written by hand and its scores are not known: compare it with a reference\n"
         "(`geoseg evaluate`) before its maps are used.\n"
     )

@@ -27,7 +27,7 @@ class Batches:
 
     def __init__(self, preparation: Preparation, *, rank: int = 0, world: int = 1) -> None:
         job, contract = preparation.job, preparation.contract
-        self._preparation, self._rank, self._world = preparation, rank, world
+        self.preparation, self._rank, self._world = preparation, rank, world
         self._sampler = Sampler(
             preparation.sources, preparation.index, sampling=job.sampling, scale=job.augment.scale
         )
@@ -39,7 +39,7 @@ class Batches:
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Pixels (N, B, S, S) float32 and class positions (N, S, S) int64 of one step, counted from 0."""
-        job = self._preparation.job
+        job = self.preparation.job
         items = [self._item(step, i) for i in range(self._rank, job.batch, self._world)]
         pixels, classes = (torch.stack(part) for part in zip(*items, strict=True))
         return pixels, classes.long()
@@ -59,7 +59,7 @@ class Batches:
 
         The core stands `margin` pixels inside; beyond the scene, pixels are mirrored.
         """
-        preparation = self._preparation
+        preparation = self.preparation
         source, margin = preparation.sources[core.source], preparation.margin
         wide = core.window.grow(margin)
         inside = wide.clip(*source.scene.grid.shape)
@@ -73,7 +73,7 @@ class Batches:
         return (raw * self._gain + self._shift)[None], classes
 
     def _item(self, step: int, number: int) -> tuple[Tensor, Tensor]:
-        preparation = self._preparation
+        preparation = self.preparation
         job = preparation.job
         rng = np.random.default_rng([job.seed, 1, step, number])
         drawn = self._sampler.draw(rng)
@@ -84,7 +84,7 @@ class Batches:
         return augment(x, labels, job.augment, rng, zero=self._shift)
 
     def _read(self, source: int, window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
-        return self._preparation.sources[source].read(window, self._fill, self._positions)
+        return self.preparation.sources[source].read(window, self._fill, self._positions)
 
 
 def _mirrored(start: int, side: int, first: int, size: int) -> NDArray[np.int64]:

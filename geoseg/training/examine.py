@@ -66,16 +66,14 @@ def examine(
         if id(cores[number]) in chosen:
             shown.append((x.numpy(), truth, guess))
 
-    total = measure(
-        preparation, batches, network, cores, device, autocast=autocast, sample=sample, watch=watch
-    )
+    total = measure(batches, network, cores, device, autocast=autocast, sample=sample, watch=watch)
     views: dict[Tta, NDArray[np.int64]] = {}
     if preparation.job.tta:
         views = {"none": total}
         names: tuple[Tta, ...] = ("flips", "d4")
         for name in names:
             averaged = _Averaged(network, VIEWS[name])
-            views[name] = measure(preparation, batches, averaged, cores, device, autocast=autocast)
+            views[name] = measure(batches, averaged, cores, device, autocast=autocast)
     return Examination(scenes=scenes, views=views, sample=sample, shown=tuple(shown))
 
 

@@ -208,7 +208,7 @@ def _validate(
         return {"mean_iou": None, "iou": dict.fromkeys(preparation.legend.names)}
     most = preparation.job.validation_windows
     chosen = np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).round().astype(int))
-    counts = measure(preparation, batches, network, [cores[i] for i in chosen], device, autocast=autocast)
+    counts = measure(batches, network, [cores[i] for i in chosen], device, autocast=autocast)
     found = dict(zip(preparation.legend.names, scores.iou(counts).tolist(), strict=True))
     return {
         "mean_iou": round(scores.mean_iou(counts), 6),
@@ -218,7 +218,6 @@ def _validate(
 
 @torch.inference_mode()
 def measure(
-    preparation: Preparation,
     batches: Batches,
     network: nn.Module,
     cores: Sequence[Core],
@@ -229,6 +228,7 @@ def measure(
     watch: Callable[[int, Tensor, NDArray[np.uint8], NDArray[np.uint8]], None] | None = None,
 ) -> NDArray[np.int64]:
     """Confusion counts (K, K) over validation windows; logits go to `sample`, pictures to `watch`."""
+    preparation = batches.preparation
     total = np.zeros((len(preparation.legend),) * 2, np.int64)
     network.train(False)
     for number, core in enumerate(cores):

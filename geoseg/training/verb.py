@@ -16,6 +16,7 @@ from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
 from geoseg.models.bundle import Bundle, load_bundle, save_bundle
+from geoseg.models.description import ModelDescription
 from geoseg.training import pictures
 from geoseg.training.card import score_table, write_card
 from geoseg.training.checkpoint import Progress
@@ -223,9 +224,7 @@ def _publish(
     parameters = sum(p.numel() for p in network.parameters())
     card = write_card(preparation, progress, found, calibration, table, parameters=parameters)
     named = job.model_copy(update={"out": Path(job.out.name)})  # where it lay is nobody's business
-    return save_bundle(
-        job.out,
-        network,
+    model = ModelDescription(
         name=job.name or job.out.name,
         version=job.version,
         architecture=preparation.architecture,
@@ -242,6 +241,11 @@ def _publish(
             "identity": preparation.identity,
         },
         scores=table,
+    )
+    return save_bundle(
+        job.out,
+        network,
+        model,
         half=_store_half(network),
         overwrite=True,
         card=card,

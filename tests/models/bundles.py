@@ -12,6 +12,7 @@ from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
+from geoseg.models.description import ModelDescription
 
 LEGEND = Legend.of({3: "water", 7: "forest", 9: "pasture"})
 
@@ -57,7 +58,8 @@ def bundle(folder: Path, architecture: Architecture | None = None, **changes: An
         "licence": "CC0-1.0",
     } | changes
     weights = fields.pop("network", None)
+    how = {key: fields.pop(key) for key in ("half", "overwrite", "card", "files") if key in fields}
     if weights is None:
         shape = {"bands": len(fields["contract"].bands), "classes": len(fields["legend"])}
         weights = network(fields["architecture"], **shape)
-    return save_bundle(folder / "made", weights, **fields)
+    return save_bundle(folder / "made", weights, ModelDescription(**fields), **how)

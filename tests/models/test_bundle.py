@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from geoseg.errors import GeosegError, InputError, OutputConflictError, UsageError
 from geoseg.models import bundle as bundles
 from geoseg.models.architectures import Architecture
-from geoseg.models.bundle import list_bundles, load_bundle, save_bundle
+from geoseg.models.bundle import list_bundles, load_bundle
 from geoseg.models.network import load_network
 
 from . import bundles as made
@@ -70,10 +70,7 @@ def test_a_bundle_reads_back_as_it_was_saved(tmp_path):
 def test_weights_come_back_as_float32_whether_halved_or_not(tmp_path):
     net = made.network(Architecture(name="linear"))
     for half, tolerance in ((False, 0.0), (True, 1e-3)):
-        saved = save_bundle(
-            tmp_path / f"half-{half}", net, name="n", version="1", architecture=Architecture(name="linear"),
-            contract=made.contract(), legend=made.LEGEND, licence="CC0-1.0", half=half,
-        )  # fmt: skip
+        saved = made.bundle(tmp_path / f"half-{half}", network=net, half=half)
         stored = load_file(saved.weights)
         assert all(t.dtype == (torch.float16 if half else torch.float32) for t in stored.values())
         loaded = load_network(saved)

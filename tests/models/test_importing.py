@@ -19,6 +19,7 @@ from geoseg.errors import GeosegError, InputError, OutputConflictError, Resource
 from geoseg.models import importing
 from geoseg.models.architectures import Architecture
 from geoseg.models.bundle import load_bundle
+from geoseg.models.description import ModelDescription
 from geoseg.models.importing import import_checkpoint, read_checkpoint
 from geoseg.models.network import load_network
 
@@ -81,7 +82,8 @@ FORMS = {
 
 def run_import(checkpoint, out, **changes):
     fields = {"architecture": ARCHITECTURE, "contract": made.contract(4), "legend": made.LEGEND} | changes
-    return import_checkpoint(checkpoint, out, **fields)
+    model = ModelDescription(name="ours", version="1.0", licence="not said", **fields)
+    return import_checkpoint(checkpoint, out, model)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -16,6 +16,7 @@ from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import save_bundle
 from geoseg.models.contract import Band, InputContract
+from geoseg.models.description import ModelDescription
 from geoseg.raster.write import write_geotiff
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def _save(path: Path, architecture: Architecture) -> Path:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
     _balance(network)
-    save_bundle(
-        path,
-        network,
+    model = ModelDescription(
         name=path.name,
         version="1",
         architecture=architecture,
@@ -52,6 +51,7 @@ def _save(path: Path, architecture: Architecture) -> Path:
         legend=LEGEND,
         licence="none",
     )
+    save_bundle(path, network, model)
     return path
 
 

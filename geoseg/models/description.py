@@ -1,0 +1,125 @@
+"""What a model is, without its weights: all that ``bundle.json`` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from geoseg.errors import InputError
+from geoseg.legend import Legend
+from geoseg.models.architectures import Architecture
+from geoseg.models.contract import InputContract
+from geoseg.models.region_rule import RegionRule
+
+REQUIRED = ("name", "version", "architecture", "input", "legend", "licence")
+"""Keys without which there is no description."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescription:
+    """A model without its weights.
+
+    Attributes
+    ----------
+    name, version
+        What people call it.
+    architecture
+        Network without weights.
+    contract
+        Input that the model takes.
+    legend
+        Classes in the order of the network's outputs.
+    margin
+        Pixels at a tile's edge whose predictions are to be discarded by default.
+    size_multiple
+        Tile sides must be multiples of this, the network's own stride.
+    temperature
+        Logits are divided by this before the softmax, so that confidence is calibrated (Guo et al. 2017).
+    licence
+        Licence of the weights.
+    provenance
+        ``data``, ``credit``, ``command`` and ``geoseg`` (version) of the training.
+    scores
+        Scores with the ``data`` they were measured on.
+    description
+        One or two sentences.
+    regions
+        How a tile is cut into regions that get one class each; None where every pixel has its own.
+    """
+
+    name: str
+    version: str
+    architecture: Architecture
+    contract: InputContract
+    legend: Legend
+    licence: str
+    margin: int = 32
+    size_multiple: int = 32
+    temperature: float = 1.0
+    description: str = ""
+    regions: RegionRule | None = None
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if len(self.legend) < 2:
+            raise InputError("a model needs at least two classes")
+        if self.size_multiple < 1 or self.margin < 0 or self.margin % self.size_multiple:
+            raise InputError(
+                "margin does not fit the network",
+                why=f"found {self.margin}, expected a multiple of {self.size_multiple}",
+            )
+        if not 0 < self.temperature < 1000:
+            raise InputError("temperature is not positive", why=f"found {self.temperature}")
+        if self.regions is not None and len(self.regions.mean) != len(self.contract.bands):
+            raise InputError(
+                "regions do not fit the bands",
+                why=f"constants of {len(self.regions.mean)} bands for {len(self.contract.bands)}",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Form in ``bundle.json``; `from_json` reads it back to an equal description."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "description": self.description,
+            "architecture": self.architecture.to_json(),
+            "input": self.contract.to_json(),
+            "legend": self.legend.to_json(),
+            "margin": self.margin,
+            "size_multiple": self.size_multiple,
+            "temperature": self.temperature,
+            **({} if self.regions is None else {"regions": self.regions.to_json()}),
+            "licence": self.licence,
+            "provenance": dict(self.provenance),
+            "scores": dict(self.scores),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> ModelDescription:
+        """Description from its form in ``bundle.json``.
+
+        Raises
+        ------
+        InputError
+            Values that do not fit each other.
+        KeyError, TypeError, ValueError, AttributeError, OverflowError
+            A field that is missing or has a wrong form.
+        """
+        return ModelDescription(
+            name=str(raw["name"]),
+            version=str(raw["version"]),
+            architecture=Architecture.from_json(raw["architecture"]),
+            contract=InputContract.from_json(raw["input"]),
+            legend=Legend.from_json(raw["legend"]),
+            licence=str(raw["licence"]),
+            margin=int(raw.get("margin", 32)),
+            size_multiple=int(raw.get("size_multiple", 32)),
+            temperature=float(raw.get("temperature", 1.0)),
+            description=str(raw.get("description", "")),
+            regions=None if raw.get("regions") is None else RegionRule.from_json(raw["regions"]),
+            provenance=MappingProxyType(dict(raw.get("provenance", {}))),
+            scores=MappingProxyType(dict(raw.get("scores", {}))),
+        )
