@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 
 from benchmarks.coverage_pictures import Color, Drawing, write_pictures
 from benchmarks.polygons import MAPS, make_map
-from geoseg.vectorization.borders import CELL
-from geoseg.vectorization.chunk import shapes_of
-from geoseg.vectorization.coverage import Generalization
-from geoseg.vectorization.seams import Rings, joined_rings
-from geoseg.vectorization.stream import stream_shapes
+from geoseg.outlines.borders import CELL
+from geoseg.outlines.coverage import Generalization
+from geoseg.outlines.seams import Rings, joined_rings
+from geoseg.outlines.shapes import shapes_of
+from geoseg.outlines.stream import stream_shapes
 
 Polygons = NDArray[np.object_]
 

@@ -90,7 +90,7 @@ def test_constraints_hold_names_and_versions_only() -> None:
 def test_plug_in_tables_point_at_functions() -> None:
     from geoseg.engines.opening import ENGINES
     from geoseg.models.architectures import ARCHITECTURES
-    from geoseg.vectorization.formats import _WRITERS
+    from geoseg.writers.formats import _WRITERS
 
     for target in (*ENGINES.values(), *ARCHITECTURES.values(), *_WRITERS.values()):
         module, _, function = target.partition(":")

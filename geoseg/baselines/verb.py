@@ -15,7 +15,7 @@ from geoseg.baselines.forest import fit_forest
 from geoseg.baselines.index import fit_index
 from geoseg.baselines.indices import INDICES, name_bands, require_roles
 from geoseg.baselines.job import FitJob
-from geoseg.baselines.over import put_regions_over
+from geoseg.baselines.regions_over_model import put_regions_over
 from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample, sample_scene
 from geoseg.errors import OutputConflictError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +34,7 @@ class Transitions:
         (K + 1, K + 1) int64 area in whole multiples of `unit`; integers, so that the sum over chunks does not
         depend on their order or size.
     unit
-        Square metres, a power of two (see `area_unit`).
+        Square metres, a power of two (see `geoseg.geometry.integer_areas`).
     """
 
     names: tuple[str, ...]
@@ -131,17 +130,6 @@ class Transitions:
         return float(self.losses.sum())
 
 
-def area_unit(grid: Grid) -> float:
-    """Square metres of one unit of area on a grid: a power of two, about 2**-54 of the grid's area.
-
-    It depends on the grid alone. Every pixel's area is rounded to it, so that areas add up as integers; the
-    512-fold headroom to 2**63 covers projections whose pixels grow away from the centre.
-    """
-    width, height = grid.ground_size
-    area = max(width * height, 1e-9) * grid.height * grid.width
-    return math.ldexp(1.0, math.ceil(math.log2(area)) - 54)
-
-
 def count_transitions(
     before: Labels,
     after: Labels,
@@ -166,7 +154,7 @@ def count_transitions(
     grid, window
         Where the pixels lie, for their areas.
     unit
-        See `area_unit`.
+        See `geoseg.geometry.integer_areas`.
 
     Raises
     ------

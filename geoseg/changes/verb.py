@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from geoseg.changes.classes import UNKNOWN, Classes, Codes, join
 from geoseg.changes.job import ChangeJob
 from geoseg.changes.result import Change
-from geoseg.changes.transitions import Transitions, area_unit, count_transitions, encode
+from geoseg.changes.transitions import Transitions, count_transitions, encode
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import write_durably
 from geoseg.execution.where import available_cores
 from geoseg.geometry import Window
 from geoseg.geometry.alignment import sample_nearest
+from geoseg.geometry.integer_areas import area_unit
 from geoseg.job import read_yaml
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from geoseg.job import Job
+from geoseg.outlines import Method
 
 Small = Literal["merge", "drop"]
-Method = Literal["visvalingam", "douglas-peucker"]
 Side = Annotated[int, Field(ge=1, le=31)]
 Sizes = tuple[tuple[int | str | None, Side], ...]
 """Sides of windows by class, None for all of them."""

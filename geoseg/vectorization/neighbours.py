@@ -15,8 +15,8 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.vectorization.seams import Rings
-from geoseg.vectorization.stream import Shapes
+from geoseg.outlines.seams import Rings
+from geoseg.outlines.stream import Shapes
 
 _FEWEST_EDGES = 1 << 18
 _EDGE = np.dtype(

@@ -12,9 +12,9 @@ from pyproj.exceptions import CRSError
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, pixel_index, to_geographic
-from geoseg.vectorization.formats import GEOGRAPHIC
+from geoseg.outlines.seams import Rings
 from geoseg.vectorization.job import VectorizeJob
-from geoseg.vectorization.seams import Rings
+from geoseg.writers.formats import GEOGRAPHIC
 
 _STEP_PIXELS = 64
 _STEP_METRES = 20_000.0

@@ -14,13 +14,12 @@ from pyproj import CRS
 
 from geoseg.geometry import HECTARE, Grid
 from geoseg.legend import Legend
-from geoseg.vectorization.encode import EncodedPolygons, encode
-from geoseg.vectorization.formats import BOUNDS, GEOMETRY
-from geoseg.vectorization.measure import EdgeLengths
+from geoseg.outlines.lengths import EdgeLengths, SlantLengths, in_pixels
+from geoseg.outlines.seams import Rings
+from geoseg.outlines.stream import Shapes
+from geoseg.outlines.wkb import EncodedPolygons, encode
 from geoseg.vectorization.reproject import reprojected
-from geoseg.vectorization.seams import Rings
-from geoseg.vectorization.slant import SlantLengths, in_pixels
-from geoseg.vectorization.stream import Shapes
+from geoseg.writers.formats import BOUNDS, GEOMETRY
 
 _BATCH_ROWS = 1 << 16
 _BATCH_CORNERS = 1 << 20

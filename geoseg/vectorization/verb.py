@@ -14,14 +14,14 @@ import numpy as np
 
 from geoseg.errors import ChunksFailedError, GeosegError, InputError, UsageError
 from geoseg.execution import Where, run_chunks
+from geoseg.execution.prefetch import prefetched
 from geoseg.execution.where import available_cores
 from geoseg.geometry import HECTARE, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
-from geoseg.vectorization.ahead import ahead
-from geoseg.vectorization.formats import Layer, check_free, write_layer, writer_for
+from geoseg.writers.formats import Layer, check_free, write_layer, writer_for
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.version import __version__
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyproj import CRS
 
-    from geoseg.vectorization.chunk import ChunkShapes, Part
+    from geoseg.outlines.shapes import ChunkShapes
+    from geoseg.outlines.stream import Shapes
+    from geoseg.vectorization.chunk import Part
     from geoseg.vectorization.fractions import Fractions
     from geoseg.vectorization.neighbours import Neighbours
-    from geoseg.vectorization.stream import Shapes
     from geoseg.vectorization.table import PolygonTable
 
 T = TypeVar("T")
@@ -204,7 +205,7 @@ def run_vectorize(
     parts = _sieved(plan, where, count)
     stream = plan.finished(_rows(plan, parts, where, totals, count))
     # a cluster is started from the main thread alone, and its workers are ahead anyway
-    with nullcontext(stream) if where.distributed else ahead(stream, _BATCHES_AHEAD) as rows:
+    with nullcontext(stream) if where.distributed else prefetched(stream, _BATCHES_AHEAD) as rows:
         paths = write_layer(out, rows, plan.layer(job, totals), overwrite=overwrite)
     return Vectorization(
         path=paths[0],
@@ -235,13 +236,13 @@ class _Plan:
 
     @classmethod
     def of(cls, job: VectorizeJob) -> _Plan:
+        from geoseg.geometry.integer_areas import area_unit
+        from geoseg.outlines.coverage import Generalization
+        from geoseg.outlines.lengths import EdgeLengths, SlantLengths
         from geoseg.vectorization.chunk import ChunkSource
-        from geoseg.vectorization.coverage import Generalization
         from geoseg.vectorization.limits import cleaning_of
-        from geoseg.vectorization.measure import EdgeLengths, area_unit
         from geoseg.vectorization.neighbours import Neighbours
         from geoseg.vectorization.reproject import output_crs
-        from geoseg.vectorization.slant import SlantLengths
         from geoseg.vectorization.table import PolygonTable
 
         classes = open_class_map(
@@ -392,7 +393,7 @@ class _Totals:
         np.add.at(self.pixels, ids, regions["pixels"])
         np.add.at(self.area, ids, regions["area"])
         if self.drawn is not None:
-            from geoseg.vectorization.slant import doubled_areas
+            from geoseg.outlines.lengths import doubled_areas
 
             np.add.at(self.drawn, ids, doubled_areas(shapes.rings))
 
@@ -420,7 +421,7 @@ def _rows(
     plan: _Plan, parts: list[Part], where: Where, totals: _Totals, count: _Count
 ) -> Iterator[pa.RecordBatch]:
     """Batches of polygons, in the order of `stream_shapes`."""
-    from geoseg.vectorization.stream import stream_shapes
+    from geoseg.outlines.stream import stream_shapes
 
     def chunks() -> Iterator[ChunkShapes]:
         for chunk in _results(plan.source.shapes, parts, where, count):

@@ -12,9 +12,10 @@ from pyproj import CRS
 from sklearn.metrics import confusion_matrix
 
 from geoseg.changes.classes import Codes, join
-from geoseg.changes.transitions import Transitions, area_unit, count_transitions, encode
+from geoseg.changes.transitions import Transitions, count_transitions, encode
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import HECTARE, Grid, Window, pixel_areas
+from geoseg.geometry.integer_areas import area_unit
 from geoseg.legend import Legend
 
 LEGEND = Legend.of({1: "forest", 4: "pasture", 200: "water"})

@@ -11,7 +11,7 @@ from scipy.ndimage import label as scipy_label
 
 from geoseg.regions.clean import Cleaning
 from geoseg.regions.sieve import Seams, Sieve, SieveJoin
-from tests.vectorization.maps import class_maps
+from tests.outlines.maps import class_maps
 
 
 def sieved(

@@ -10,7 +10,7 @@ from skimage.measure import regionprops
 
 from geoseg.regions.join import OpenRegions, RegionJoin
 from geoseg.regions.label import borders_of, label_chunk
-from tests.vectorization.maps import class_maps
+from tests.outlines.maps import class_maps
 
 
 def expand(runs: object, height: int, width: int) -> np.ndarray:

@@ -13,8 +13,8 @@ import geoseg
 from geoseg.errors import UsageError
 from geoseg.regions.clean import Cleaning
 from geoseg.regions.sieve import Seams, Sieve
+from tests.outlines.maps import geometry_set, whole_raster_answer
 from tests.raster.makers import TRANSFORM, write
-from tests.vectorization.maps import geometry_set, whole_raster_answer
 
 
 def noisy(side: int = 150) -> np.ndarray:

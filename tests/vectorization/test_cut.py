@@ -15,8 +15,8 @@ from rasterio.features import rasterize
 
 import geoseg
 from geoseg.errors import UsageError
+from tests.outlines.maps import NORTH_UP, class_maps, polygons_of, trace_chunked
 from tests.raster.makers import TRANSFORM, UTM
-from tests.vectorization.maps import NORTH_UP, class_maps, polygons_of, trace_chunked
 
 
 @settings(max_examples=300)
@@ -78,7 +78,7 @@ def test_a_limit_of_zero_never_cuts(tmp_path: Path) -> None:
 def test_a_polygon_that_no_reader_could_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geoseg.vectorization.geopackage._LARGEST", 20_000)
+    monkeypatch.setattr("geoseg.writers.geopackage._LARGEST", 20_000)
     source = write(tmp_path / "map.tif", spanning_map())
     with pytest.raises(UsageError, match="does not fit into a GeoPackage"):
         geoseg.vectorize(source, out=tmp_path / "whole.gpkg", chunk=16)

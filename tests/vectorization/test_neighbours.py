@@ -16,12 +16,12 @@ from skimage.measure import label
 
 import geoseg
 from geoseg.errors import OutputConflictError
+from geoseg.outlines.seams import Rings
+from geoseg.outlines.stream import stream_shapes
 from geoseg.vectorization import neighbours as module
 from geoseg.vectorization.neighbours import Neighbours
-from geoseg.vectorization.seams import Rings
-from geoseg.vectorization.stream import stream_shapes
+from tests.outlines.maps import class_maps
 from tests.raster.makers import write
-from tests.vectorization.maps import class_maps
 from tests.vectorization.test_vectorize import busy
 
 
@@ -52,7 +52,7 @@ def counted(a: np.ndarray) -> dict[tuple[int, int], int]:
 @settings(deadline=None, max_examples=80)
 @given(class_maps(), st.integers(1, 8), st.integers(1, 8), st.sampled_from([1, 10, 10**6]))
 def test_pairs_and_lengths_are_those_of_the_pixels(a: np.ndarray, rows: int, cols: int, fewest: int) -> None:
-    from geoseg.vectorization.chunk import shapes_of
+    from geoseg.outlines.shapes import shapes_of
 
     padded = np.pad(a, 1, constant_values=255)
     height, width = a.shape

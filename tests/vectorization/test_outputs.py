@@ -18,10 +18,10 @@ from pyproj import Transformer
 
 import geoseg
 from geoseg.errors import InputError, UsageError
-from geoseg.vectorization.pmtiles import finest_zoom
 from geoseg.vectorization.reproject import densified
+from geoseg.writers.pmtiles import finest_zoom
+from tests.outlines.maps import class_maps, polygons_of, trace_chunked
 from tests.raster.makers import TRANSFORM, UTM, write
-from tests.vectorization.maps import class_maps, polygons_of, trace_chunked
 
 BINARY = [".gpkg", ".fgb", ".parquet", ".shp"]
 
@@ -122,7 +122,7 @@ def test_densified_polygons_are_the_same_with_short_edges(a: np.ndarray, step: i
 
 
 def test_densified_slanting_edges_are_the_same_from_both_sides() -> None:
-    from geoseg.vectorization.seams import Rings
+    from geoseg.outlines.seams import Rings
 
     def of(points: list[tuple[float, float]]) -> Rings:
         return Rings(
@@ -244,7 +244,7 @@ def test_pmtiles_of_nothing_are_refused_in_words(tmp_path: Path) -> None:
 
 def test_pmtiles_of_a_busy_map_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GDAL thins out full tiles with a warning, which would be an error here."""
-    monkeypatch.setattr("geoseg.vectorization.pmtiles._MOST_BYTES", 200)
+    monkeypatch.setattr("geoseg.writers.pmtiles._MOST_BYTES", 200)
     path = write(tmp_path / "m.tif", blocks(300, 400))
     geoseg.vectorize(path, out=tmp_path / "p.pmtiles")
     assert (tmp_path / "p.pmtiles").stat().st_size < 100_000

@@ -12,7 +12,7 @@ import shapely
 from rasterio.features import rasterize
 
 import geoseg
-from tests.vectorization.maps import geometry_set, whole_raster_answer
+from tests.outlines.maps import geometry_set, whole_raster_answer
 
 CHUNKS = (64, 100, 193, 300, 4096)
 

@@ -19,8 +19,8 @@ from scipy.ndimage import gaussian_filter
 import geoseg
 from geoseg.cli.main import cli
 from geoseg.errors import UsageError
-from geoseg.vectorization.borders import CELL
-from geoseg.vectorization.coverage import Generalization
+from geoseg.outlines.borders import CELL
+from geoseg.outlines.coverage import Generalization
 from tests.raster.makers import TRANSFORM, UTM, write
 
 UTM_NORTH = "EPSG:32632"

@@ -15,11 +15,11 @@ from shapely import affinity
 
 import geoseg
 from geoseg.errors import UsageError
-from geoseg.vectorization.chunk import shapes_of
-from geoseg.vectorization.coverage import Generalization
-from geoseg.vectorization.square import FARTHEST_PIXELS
+from geoseg.outlines.coverage import Generalization
+from geoseg.outlines.shapes import shapes_of
+from geoseg.outlines.square import FARTHEST_PIXELS
+from tests.outlines.maps import polygons_of
 from tests.raster.makers import write
-from tests.vectorization.maps import polygons_of
 from tests.vectorization.test_borders import in_pixels, simplified
 
 

@@ -20,8 +20,8 @@ from rasterio.features import rasterize
 import geoseg
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.vectorization.verb import chunk_shape
+from tests.outlines.maps import frames, geometry_set, whole_raster_answer
 from tests.raster.makers import TRANSFORM, UTM, write
-from tests.vectorization.maps import frames, geometry_set, whole_raster_answer
 
 SUFFIXES = [".gpkg", ".shp", ".fgb", ".parquet", ".geojson"]
 FIELDS = ["class_id", "class_name", "area_ha", "perim_m", "conf_mean", "n_pix", "run_id"]
@@ -141,7 +141,7 @@ def test_geoparquet_metadata(class_map: Path, tmp_path: Path) -> None:
 
 
 def test_shapefile_parts(class_map: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geoseg.vectorization.shapefile.PART_BYTES", 40_000)
+    monkeypatch.setattr("geoseg.writers.shapefile.PART_BYTES", 40_000)
     result = geoseg.vectorize(class_map, out=tmp_path / "p.shp", chunk=30)
     parts = [p for p in result.paths if p.suffix == ".shp"]
     assert parts[0].name == "p.shp"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
-from tests.vectorization.maps import (
+from tests.outlines.maps import (
     NORTH_UP,
     SHAPES,
     Traced,

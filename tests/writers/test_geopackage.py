@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geoseg
-from geoseg.vectorization import formats, geopackage, ogr, rtree
-from geoseg.vectorization.pages import TablePages, page_file, root_pages
-from geoseg.vectorization.records import BLOB, Column, records
+from geoseg.writers import formats, geopackage, ogr
+from geoseg.writers.sqlite import rtree
+from geoseg.writers.sqlite.pages import TablePages, page_file, root_pages
+from geoseg.writers.sqlite.record_format import BLOB, Column, records
+from tests.outlines.maps import frames
 from tests.raster.makers import write
-from tests.vectorization.maps import frames
 
 integers = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-300, 300))
 reals = st.one_of(st.none(), st.floats(allow_nan=False))

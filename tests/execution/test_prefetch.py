@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from geoseg.errors import InputError
-from geoseg.vectorization.ahead import ahead
+from geoseg.execution.prefetch import prefetched
 
 
 def test_items_in_order() -> None:
-    with ahead(range(100), 3) as items:
+    with prefetched(range(100), 3) as items:
         assert list(items) == list(range(100))
 
 
@@ -22,7 +22,7 @@ def test_an_error_comes_where_its_item_would_have() -> None:
         yield 1
         raise InputError("bad block")
 
-    with ahead(source(), 3) as items:
+    with prefetched(source(), 3) as items:
         assert next(items) == 1
         with pytest.raises(InputError, match="bad block"):
             next(items)
@@ -39,7 +39,7 @@ def test_never_more_than_depth_ahead_and_closed_when_the_reader_leaves() -> None
         finally:
             closed.set()
 
-    with ahead(source(), 2) as items:
+    with prefetched(source(), 2) as items:
         assert next(items) == 0
         time.sleep(0.3)
         assert len(taken) <= 4

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.vectorization.trace import Paths
+from geoseg.outlines.trace import Paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

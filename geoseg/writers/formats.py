@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WRITERS = {
-    ".gpkg": "geoseg.vectorization.geopackage:write_geopackage",
-    ".shp": "geoseg.vectorization.shapefile:write_shapefile",
-    ".fgb": "geoseg.vectorization.ogr:write_flatgeobuf",
-    ".parquet": "geoseg.vectorization.geoparquet:write_geoparquet",
-    ".geojson": "geoseg.vectorization.ogr:write_geojson",
-    ".pmtiles": "geoseg.vectorization.pmtiles:write_pmtiles",
+    ".gpkg": "geoseg.writers.geopackage:write_geopackage",
+    ".shp": "geoseg.writers.shapefile:write_shapefile",
+    ".fgb": "geoseg.writers.ogr:write_flatgeobuf",
+    ".parquet": "geoseg.writers.geoparquet:write_geoparquet",
+    ".geojson": "geoseg.writers.ogr:write_geojson",
+    ".pmtiles": "geoseg.writers.pmtiles:write_pmtiles",
 }
 
 GEOMETRY = "geometry"

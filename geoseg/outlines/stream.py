@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.outlines.coverage import STAYS
+from geoseg.outlines.open_paths import PendingPaths
+from geoseg.outlines.seams import Rings, assemble, joined_rings
+from geoseg.outlines.shapes import ChunkShapes
+from geoseg.outlines.trace import EAST, WEST, Paths
 from geoseg.regions.join import Cuts, Joined, RegionJoin
-from geoseg.vectorization.chunk import ChunkShapes
-from geoseg.vectorization.coverage import STAYS
-from geoseg.vectorization.pending import PendingPaths
-from geoseg.vectorization.seams import Rings, assemble, joined_rings
-from geoseg.vectorization.trace import EAST, WEST, Paths
 
 _ALONG_A_CUT = 8
 

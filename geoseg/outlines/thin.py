@@ -24,7 +24,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.legend import NODATA
-from geoseg.vectorization.borders import KEPT, LOOP, OPEN, RING, Chains
+from geoseg.outlines.borders import KEPT, LOOP, OPEN, RING, Chains
 
 FEWEST_OF_A_RING = 4
 """Vertices that a border without a node, or from a node back to it, keeps."""
@@ -32,7 +32,7 @@ _STEP = 1  # half pixels: one step of a staircase, whose triangle holds no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class AreaBudget:
     """What classes may gain and lose in one cell, so that their areas stay.
 
     Attributes
@@ -57,7 +57,7 @@ class Ledger:
         *,
         share: float,
         pixels: float,
-    ) -> Ledger:
+    ) -> AreaBudget:
         """The one that allows each class a share of its area in the cell, or this many pixels if more.
 
         `classes` is the chunk with the one pixel around it; nodata may gain and lose without limit.
@@ -70,7 +70,7 @@ class Ledger:
         return cls(left=left, right=right, most=most)
 
     @classmethod
-    def unlimited(cls, chains: int) -> Ledger:
+    def unlimited(cls, chains: int) -> AreaBudget:
         """The one that allows everything."""
         side = np.zeros(chains, np.uint8)
         return cls(left=side, right=side, most=np.full(256, np.iinfo(np.int64).max))
@@ -107,7 +107,7 @@ def thin(
     corners: NDArray[np.uint8],
     chains: Chains,
     edges: tuple[int, int, int, int],
-    ledger: Ledger,
+    budget: AreaBudget,
     *,
     down: float,
     across: float,
@@ -123,7 +123,7 @@ def thin(
         Chains of one cell.
     edges
         First and last corner row and column of that cell: (row, col, row end, col end).
-    ledger
+    budget
         What classes may gain and lose.
     down, across
         Height and width of a pixel, in tolerances.
@@ -134,7 +134,7 @@ def thin(
         corners,
         (chains.rows, chains.cols, chains.offsets, chains.kind),
         edges,
-        (ledger.left, ledger.right, ledger.most),
+        (budget.left, budget.right, budget.most),
         down,
         across,
         peucker,
@@ -143,7 +143,7 @@ def thin(
 
 
 @njit(nogil=True, cache=True)
-def _thin(corners, chains, edges, ledger, down, across, peucker):  # type: ignore[no-untyped-def]
+def _thin(corners, chains, edges, budget, down, across, peucker):  # type: ignore[no-untyped-def]
     rows, cols, offsets, kind = chains
     count = rows.shape[0]
     before, after, chain_of, inner, goes, bare = _linked(chains, edges, down, across, peucker)
@@ -177,7 +177,7 @@ def _thin(corners, chains, edges, ledger, down, across, peucker):  # type: ignor
                 continue
             if (
                 (is_last and _has_pair(bare, _pair(rows, cols, p, n, edges)))
-                or not _allows(ledger, gain, k, turn)
+                or not _allows(budget, gain, k, turn)
                 or (abs(turn) > _STEP and _holds_others(corners, rows, cols, p, i, n))
             ):
                 if not is_blocked[i]:
@@ -188,8 +188,8 @@ def _thin(corners, chains, edges, ledger, down, across, peucker):  # type: ignor
             kept[i] = False
             removed = True
             corners[rows[i], cols[i]] &= ~np.uint8(KEPT)
-            gain[ledger[0][k]] += turn
-            gain[ledger[1][k]] -= turn
+            gain[budget[0][k]] += turn
+            gain[budget[1][k]] -= turn
             after[p], before[n] = n, p
             inner[k] -= 1
             if inner[k] == 0:
@@ -236,11 +236,11 @@ def _linked(chains, edges, down, across, peucker):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _allows(ledger, gain, k, turn):  # type: ignore[no-untyped-def]
+def _allows(budget, gain, k, turn):  # type: ignore[no-untyped-def]
     """Whether the classes beside chain k may gain and lose so much, or are nearer to even by it."""
     if abs(turn) <= _STEP:
         return True
-    left, right, most = ledger
+    left, right, most = budget
     one, other = gain[left[k]], gain[right[k]]
     return abs(one + turn) <= max(abs(one), most[left[k]]) and abs(other - turn) <= max(
         abs(other), most[right[k]]

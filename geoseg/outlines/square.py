@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.vectorization.borders import ARMS, RING, Chains
+from geoseg.outlines.borders import ARMS, RING, Chains
 
 SQUARED = 128
 """Bit of the smallest corner of a border that has been squared."""

@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.vectorization.borders import RING, ROUNDED, Chains
-from geoseg.vectorization.thin import holds_vertex
+from geoseg.outlines.borders import RING, ROUNDED, Chains
+from geoseg.outlines.thin import holds_vertex
 
 MOST_ROUNDS = 3
 """Rounds of corner cutting; each doubles the vertices."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from geoseg.errors import UsageError
 from geoseg.geometry import Grid
-from geoseg.vectorization.borders import (
+from geoseg.outlines import Method
+from geoseg.outlines.borders import (
     ARMS,
     CELL,
     EAST,
@@ -25,12 +26,11 @@ from geoseg.vectorization.borders import (
     chains_of,
     mark_corners,
 )
-from geoseg.vectorization.job import Method
-from geoseg.vectorization.seams import turn_to_smallest
-from geoseg.vectorization.smooth import FINEST, cut, mark_rounded, scale_of
-from geoseg.vectorization.square import SCALE, SQUARED, Squared, joined_squares, square
-from geoseg.vectorization.thin import Ledger, sides_of, thin
-from geoseg.vectorization.trace import Paths
+from geoseg.outlines.seams import turn_to_smallest
+from geoseg.outlines.smooth import FINEST, cut, mark_rounded, scale_of
+from geoseg.outlines.square import SCALE, SQUARED, Squared, joined_squares, square
+from geoseg.outlines.thin import AreaBudget, sides_of, thin
+from geoseg.outlines.trace import Paths
 
 STAYS = 4
 """Bit of `Paths.last`: the arc ends in a node of three or four borders, a vertex of all that meet there."""
@@ -168,7 +168,7 @@ class Generalization:
                         corners,
                         chains,
                         edges,
-                        self._ledger(classes, chains, edges),
+                        self._budget(classes, chains, edges),
                         down=self.down,
                         across=self.across,
                         peucker=self.method == "douglas-peucker",
@@ -190,11 +190,13 @@ class Generalization:
                     mark_rounded(corners, chains, kept, down=self.down, across=self.across)
         return corners, joined_squares(parts)
 
-    def _ledger(self, classes: NDArray[np.uint8], chains: Chains, edges: tuple[int, int, int, int]) -> Ledger:
+    def _budget(
+        self, classes: NDArray[np.uint8], chains: Chains, edges: tuple[int, int, int, int]
+    ) -> AreaBudget:
         """Areas are kept in the order of Visvalingam; Douglas and Peucker's choice is left as it is known."""
         if self.method == "douglas-peucker":
-            return Ledger.unlimited(len(chains.kind))
-        return Ledger.of(classes, chains, edges, share=AREA_SHARE, pixels=AREA_PIXELS)
+            return AreaBudget.unlimited(len(chains.kind))
+        return AreaBudget.of(classes, chains, edges, share=AREA_SHARE, pixels=AREA_PIXELS)
 
 
 @njit(nogil=True, cache=True)

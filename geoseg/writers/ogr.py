@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyogrio
 
 from geoseg.errors import GeosegError, ResourceError
-from geoseg.vectorization.formats import BOUNDS, GEOMETRY, Batches, Layer, without
+from geoseg.writers.formats import BOUNDS, GEOMETRY, Batches, Layer, without
 
 _GEOJSON_END = b"]\n}\n"
 _LONGEST = 300

@@ -9,7 +9,7 @@ from affine import Affine
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.vectorization.seams import Rings
+from geoseg.outlines.seams import Rings
 
 WKB_LITTLE_ENDIAN, WKB_POLYGON, WKB_MULTIPOLYGON = 1, 3, 6
 

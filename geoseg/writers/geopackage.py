@@ -17,11 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoseg.errors import GeosegError, ResourceError, UsageError
-from geoseg.vectorization.formats import BOUNDS, GEOMETRY, Batches, Layer
-from geoseg.vectorization.ogr import description, write_ogr
-from geoseg.vectorization.pages import PageFile, TablePages, page_file, root_pages
-from geoseg.vectorization.records import Column, Records, records
-from geoseg.vectorization.rtree import ROOT, PackedTree
+from geoseg.writers.formats import BOUNDS, GEOMETRY, Batches, Layer
+from geoseg.writers.ogr import description, write_ogr
+from geoseg.writers.sqlite.pages import PageFile, TablePages, page_file, root_pages
+from geoseg.writers.sqlite.record_format import Column, Records, records
+from geoseg.writers.sqlite.rtree import ROOT, PackedTree
 
 _GEOMETRY = "geom"
 _HEADER = np.dtype([("magic", "S2"), ("version", "u1"), ("flags", "u1"), ("srs", "<i4"), ("box", "<f8", 4)])

@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.1
 
 
 @contextmanager
-def ahead(source: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+def prefetched(source: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     """Items of `source`, taken from it in a thread while the caller uses the ones before.
 
     An error in the source is raised where its item would have come. Leaving the block stops the thread and
@@ -29,7 +29,7 @@ def ahead(source: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     """
     queue: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
     stop = Event()
-    thread = Thread(target=_fill, args=(source, queue, stop), name="geoseg-ahead", daemon=True)
+    thread = Thread(target=_fill, args=(source, queue, stop), name="geoseg-prefetch", daemon=True)
     thread.start()
     try:
         yield _drain(queue)

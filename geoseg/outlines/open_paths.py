@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.outlines.trace import Paths
 from geoseg.regions.join import Joined
-from geoseg.vectorization.trace import Paths
 
 _NONE = -1
 _WORTH_COMPACTING = 1 << 18

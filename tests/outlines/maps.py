@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rasterio.features import shapes as rasterio_shapes
 
-from geoseg.vectorization.chunk import shapes_of
-from geoseg.vectorization.seams import Rings, joined_rings
-from geoseg.vectorization.stream import stream_shapes
+from geoseg.outlines.seams import Rings, joined_rings
+from geoseg.outlines.shapes import shapes_of
+from geoseg.outlines.stream import stream_shapes
 
 NORTH_UP = Affine(1, 0, 0, 0, -1, 0)
 

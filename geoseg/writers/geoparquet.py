@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyproj import CRS
 
-from geoseg.vectorization.formats import BOUNDS, GEOMETRY, Batches, Layer, without
+from geoseg.writers.formats import BOUNDS, GEOMETRY, Batches, Layer, without
 
 _BBOX = "bbox"
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from geoseg.vectorization.chunk import shapes_of
-from geoseg.vectorization.coverage import AREA_PIXELS, AREA_SHARE, Generalization
-from geoseg.vectorization.seams import Rings, joined_rings
-from geoseg.vectorization.slant import doubled_areas
-from geoseg.vectorization.stream import stream_shapes
-from tests.vectorization.maps import SHAPES, Traced, class_maps, polygons_of
+from geoseg.outlines.coverage import AREA_PIXELS, AREA_SHARE, Generalization
+from geoseg.outlines.lengths import doubled_areas
+from geoseg.outlines.seams import Rings, joined_rings
+from geoseg.outlines.shapes import shapes_of
+from geoseg.outlines.stream import stream_shapes
+from tests.outlines.maps import SHAPES, Traced, class_maps, polygons_of
 
 NODATA_AS_CLASS = 77
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.vectorization.pages import TablePages
-from geoseg.vectorization.records import BLOB, Column, records
+from geoseg.writers.sqlite.pages import TablePages
+from geoseg.writers.sqlite.record_format import BLOB, Column, records
 
 ROOT = 1
 """Number of the root node."""

@@ -9,8 +9,9 @@ from affine import Affine
 from pyproj import CRS, Transformer
 
 from geoseg.geometry import Grid, Window, pixel_areas
-from geoseg.vectorization.measure import EdgeLengths, area_unit, integer_areas
-from tests.vectorization.maps import frames, polygons_of, trace_chunked
+from geoseg.geometry.integer_areas import area_unit, integer_areas
+from geoseg.outlines.lengths import EdgeLengths
+from tests.outlines.maps import frames, polygons_of, trace_chunked
 
 GRIDS = {
     "utm": ("EPSG:32720", Affine(10, 0, 210_000, 0, -10, 9_010_000), 1000, 700),

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyogrio
 
 from geoseg.errors import UsageError
-from geoseg.vectorization.formats import Batches, Layer
-from geoseg.vectorization.ogr import not_whole, write_ogr
+from geoseg.writers.formats import Batches, Layer
+from geoseg.writers.ogr import not_whole, write_ogr
 
 _EQUATOR = 40_075_016.7
 _TILE_UNITS = 4096

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import GeosegError
-from geoseg.vectorization.records import Records, put_varint, varint_size
+from geoseg.writers.sqlite.record_format import Records, put_varint, varint_size
 
 _LOCK_BYTE = 1 << 30
 """The page that holds this byte is never used: file locks are taken there (fileformat2, 1.6)."""

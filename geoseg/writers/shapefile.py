@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from geoseg.errors import InputError
-from geoseg.vectorization.formats import GEOMETRY, Batches, Layer
-from geoseg.vectorization.ogr import check_values, write_ogr
+from geoseg.writers.formats import GEOMETRY, Batches, Layer
+from geoseg.writers.ogr import check_values, write_ogr
 
 PART_BYTES = 2**31 - 2**24
 """Size at which .shp or .dbf starts a new part; readers use signed 32-bit offsets."""

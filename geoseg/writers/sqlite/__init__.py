@@ -1,0 +1,1 @@
+"""Rows laid into an SQLite file as whole pages."""
