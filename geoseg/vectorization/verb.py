@@ -21,9 +21,9 @@ from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
-from geoseg.writers.formats import Layer, check_free, write_layer, writer_for
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.version import __version__
+from geoseg.writers.formats import Layer, check_free, write_layer, writer_for
 
 if TYPE_CHECKING:
     import pyarrow as pa
