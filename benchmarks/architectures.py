@@ -118,9 +118,7 @@ def together(job: TrainJob, bundles: Sequence[Bundle], rows: Sequence[dict[str, 
     """Figures of all networks as one ensemble, on the same pixels; its speed follows from theirs."""
     preparation = prepare(job, root=data())
     with torch.inference_mode():
-        counts = measure(
-            preparation, Batches(preparation), Averaged(bundles), preparation.cores, torch.device("cpu")
-        )
+        counts = measure(Batches(preparation), Averaged(bundles), preparation.cores, torch.device("cpu"))
     speeds = [row["megapixels_per_cpu_second"] for row in rows]
     return {
         "mean_iou": metrics.mean_iou(counts),

@@ -23,6 +23,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.accuracy.calibration import reliability
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.metrics import iou, mean_iou, overall_accuracy
 from geoseg.engines.ensemble import Ensemble
@@ -34,7 +35,6 @@ from geoseg.training.job import LabelledScene, TrainJob
 from geoseg.training.labels import open_labels
 
 _MARGIN = 32
-_BINS = 15
 
 _SQUARE = 1024
 
@@ -86,16 +86,9 @@ def measure(ensemble: Ensemble, pairs: Pairs, precision: Any) -> dict[str, Any]:
         "mean_iou": mean_iou(counts),
         "accuracy": overall_accuracy(counts),
         "iou": dict(zip(ensemble.legend.names, iou(counts).tolist(), strict=True)),
-        "calibration_error": calibration_error(np.concatenate(confidences), np.concatenate(hits)),
+        "calibration_error": reliability(np.concatenate(confidences), np.concatenate(hits))[0],
         "mpx_per_cpu_second": pixels / seconds / 1e6,
     }
-
-
-def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Mean gap between confidence and accuracy over bins, weighted by pixels."""
-    which = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(which, weights=confidence - right, minlength=_BINS)
-    return float(np.abs(gaps).sum() / confidence.size)
 
 
 def main() -> None:

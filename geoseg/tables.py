@@ -1,4 +1,4 @@
-"""CSV text that a spreadsheet can open without running anything in it."""
+"""Tables as text: CSV that a spreadsheet can open without running anything in it, and Markdown."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown table of rows of text, without a line break at the end."""
+    body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body])
 
 
 def _cell(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What validation pixels say: confusion counts, IoU, calibration. Additive, in bounded memory."""
+"""How far confidence is from accuracy, and the temperature that mends it (Guo et al. 2017). Pure numpy."""
 
 from __future__ import annotations
 
@@ -13,26 +13,6 @@ from geoseg.legend import NODATA
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8), 176))
 BINS = 15
 _MOST_KEPT = 400_000
-
-
-def confusion(truth: NDArray[np.uint8], guess: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """Counts (K, K), rows reference and columns map, of class positions; 255 in `truth` is left out."""
-    known = truth != NODATA
-    pairs = truth[known].astype(np.int64) * classes + guess[known]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Intersection over union (K,); NaN for a class that is in neither reference nor map."""
-    hits = np.diagonal(counts).astype(np.float64)
-    union = counts.sum(axis=0) + counts.sum(axis=1) - hits
-    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
-
-
-def mean_iou(counts: NDArray[np.int64]) -> float:
-    """Mean over the classes that are there; NaN if none is."""
-    found = iou(counts)
-    return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
 
 
 @dataclass(kw_only=True)
@@ -101,14 +81,14 @@ def calibrate(sample: CalibrationSample) -> Calibration:
     """Calibration of a sample."""
     logits, truth = np.concatenate(sample.logits), np.concatenate(sample.truth)
     half = np.concatenate(sample.half)
-    before, *_ = reliability(logits, truth)
+    before, *_ = reliability(*sureness(logits, truth))
     scaled = logits.copy()
     for own in (half, ~half):
         if own.any() and (~own).any():
             scaled[own] /= fit_temperature(logits[~own], truth[~own])
     if not (half.any() and (~half).any()):  # one window only: nothing to fit on but itself
         scaled = logits / np.float32(fit_temperature(logits, truth))
-    after, confidence, accuracy, share = reliability(scaled, truth)
+    after, confidence, accuracy, share = reliability(*sureness(scaled, truth))
     return Calibration(
         temperature=fit_temperature(logits, truth),
         before=before,
@@ -135,17 +115,26 @@ def _nll(logits: NDArray[np.float32], truth: NDArray[np.uint8], temperature: flo
     return float((total - scaled[np.arange(len(truth)), truth]).mean())
 
 
-def reliability(
+def sureness(
     logits: NDArray[np.float32], truth: NDArray[np.uint8]
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(expected calibration error, mean confidence, accuracy, share) over 15 bins of equal width."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(probability of the class with the largest of (n, K) logits, whether it is the true one), both (n,)."""
     scaled = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    sure = 1 / np.exp(scaled).sum(axis=1)
-    right = (logits.argmax(axis=1) == truth).astype(np.float64)
+    return 1 / np.exp(scaled).sum(axis=1), logits.argmax(axis=1) == truth
+
+
+def reliability(
+    sure: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(expected calibration error, mean confidence, accuracy, share) over 15 bins of equal width.
+
+    `sure` is the confidence of (n,) answers, 0 to 1, and `right` whether they are true. An empty bin has NaN
+    for confidence and accuracy.
+    """
     which = np.minimum((sure * BINS).astype(int), BINS - 1)
     number = np.bincount(which, minlength=BINS).astype(np.float64)
     with np.errstate(invalid="ignore"):
         confidence = np.bincount(which, weights=sure, minlength=BINS) / number
-        accuracy = np.bincount(which, weights=right, minlength=BINS) / number
+        accuracy = np.bincount(which, weights=right.astype(np.float64), minlength=BINS) / number
     error = float(np.nansum(np.abs(confidence - accuracy) * number) / max(number.sum(), 1))
     return error, confidence, accuracy, number / max(number.sum(), 1)

@@ -129,6 +129,13 @@ def count(reference: NDArray[np.uint8], mapped: NDArray[np.uint8], legend: Legen
     )
 
 
+def confusion(reference: NDArray[np.uint8], mapped: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Counts (K, K), rows reference and columns map, of positions below K; 255 in either is left out."""
+    position = np.arange(256).clip(max=classes)
+    table = joint_counts(reference.ravel(), mapped.ravel(), position, position, classes + 1)
+    return table[:classes, :classes].copy()
+
+
 def positions(legend: Legend) -> NDArray[np.int64]:
     """Lookup table (256,) from label to position in the legend; K for nodata, K + 1 for a stray label."""
     k = len(legend)

@@ -1,23 +1,82 @@
-"""Scores as pure functions of a confusion matrix.
+"""Scores as pure functions of what was counted, and one record for each: `METRICS`.
 
-Every function takes ``counts``: (K, K) with rows reference and columns map, or (K, K + 1) where the last
-column holds reference pixels on which the map says nothing; those count as wrong.
+Every function but the last few takes ``counts``: (K, K) with rows reference and columns map, or (K, K + 1)
+where the last column holds reference pixels on which the map says nothing; those count as wrong.
 
 The rule for empty classes, everywhere: a class that is in neither the reference nor the map is NaN and is
 left out of every mean. A class in only one of them scores 0. So no mean can rise or fall by a class that is
 not there.
 
-Source: Congalton & Green (2019), "Assessing the accuracy of remotely sensed data"; Long et al. (2015) for
-frequency-weighted IoU.
+Tables, files, cards and the list in ``docs/scores.md`` walk the records; none of them names a metric.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from geoseg.accuracy.boundary import BoundaryCounts
+    from geoseg.accuracy.calibration import Calibration
+
 Counts = NDArray[np.int64]
 PerClass = NDArray[np.float64]
+Place = Literal["evaluation", "card"]
+
+Evidence = Mapping[str, Any]
+"""What was counted, by name: ``counts``, ``boundary`` (`BoundaryCounts`), ``calibration`` (`Calibration`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One score: what it is called, how it follows from what was counted, and what it means.
+
+    Attributes
+    ----------
+    name
+        Its key in JSON and its column in CSV.
+    heading
+        What stands over its column, or before its number.
+    function
+        From the evidence named by `needs` to (K,) numbers or to one; NaN where there is none.
+    rule
+        What it is, in words.
+    source
+        Who defined it.
+    per_class
+        Whether `function` gives a number for each class.
+    needs
+        Name of the evidence that it takes; where that was not gathered, the metric is left out.
+    share
+        Whether it is a share, 0 to 1, that people read in percent.
+    only
+        Where it stands, if not everywhere: in evaluations, or in bundles and on their cards.
+    """
+
+    name: str
+    heading: str
+    function: Callable[[Any], Any]
+    rule: str
+    source: str
+    per_class: bool = False
+    needs: str = "counts"
+    share: bool = True
+    only: Place | None = None
+
+    def of(self, evidence: Evidence) -> Any:
+        """(K,) float64, or one float, from the evidence that it needs."""
+        return self.function(evidence[self.needs])
+
+
+def metrics_for(evidence: Evidence, place: Place, *, per_class: bool) -> tuple[Metric, ...]:
+    """Metrics of classes, or those over all classes, that can be computed from the evidence at a place."""
+    return tuple(
+        m for m in METRICS if m.per_class == per_class and m.needs in evidence and m.only in {None, place}
+    )
 
 
 def hits(counts: Counts) -> Counts:
@@ -108,8 +167,138 @@ def kappa(counts: Counts) -> float:
     return (agreed * total - chance) / (total * total - chance)
 
 
+def boundary_iou(bands: BoundaryCounts) -> PerClass:
+    """IoU of the boundary bands per class; NaN where neither has a boundary of it."""
+    return bands.iou
+
+
+def mean_boundary_iou(bands: BoundaryCounts) -> float:
+    """Mean boundary IoU over the classes that have a boundary."""
+    return mean(bands.iou)
+
+
+def calibration_error(calibration: Calibration) -> float:
+    """Expected calibration error of calibrated probabilities."""
+    return calibration.after
+
+
 def _ratio(part: Counts, whole: Counts, counts: Counts) -> PerClass:
     """Part / whole; 0 where the class is in only one of the two maps, NaN where it is in neither."""
     result = np.where(present(counts), 0.0, np.nan)
     np.divide(part, whole, out=result, where=whole > 0)
     return result
+
+
+_CONGALTON = "Congalton & Green (2019)"
+_MEAN = "unweighted mean over the classes that are in the reference or the map"
+
+METRICS = (
+    Metric(
+        name="iou",
+        heading="IoU",
+        function=iou,
+        rule="hits / (reference + map - hits)",
+        source="Jaccard (1912)",
+        per_class=True,
+    ),
+    Metric(
+        name="dice",
+        heading="Dice/F1",
+        function=dice,
+        rule="2 hits / (reference + map); the same as F1",
+        source="Dice (1945)",
+        per_class=True,
+        only="evaluation",
+    ),
+    Metric(
+        name="f1",
+        heading="F1",
+        function=dice,
+        rule="2 hits / (reference + map)",
+        source="Dice (1945)",
+        per_class=True,
+        only="card",
+    ),
+    Metric(
+        name="precision",
+        heading="precision",
+        function=precision,
+        rule="hits / map (user's accuracy)",
+        source=_CONGALTON,
+        per_class=True,
+    ),
+    Metric(
+        name="recall",
+        heading="recall",
+        function=recall,
+        rule="hits / reference (producer's accuracy)",
+        source=_CONGALTON,
+        per_class=True,
+    ),
+    Metric(
+        name="boundary_iou",
+        heading="boundary IoU",
+        function=boundary_iou,
+        rule="IoU of the bands of pixels with another class within boundary_pixels rows and columns; "
+        "nodata and the edge of the map make no boundary; null for a class without a boundary in both",
+        source="Cheng et al. (2021)",
+        per_class=True,
+        needs="boundary",
+    ),
+    Metric(
+        name="mean_iou",
+        heading="mean IoU",
+        function=mean_iou,
+        rule=_MEAN,
+        source="Everingham et al. (2010)",
+    ),
+    Metric(
+        name="frequency_weighted_iou",
+        heading="frequency-weighted IoU",
+        function=frequency_weighted_iou,
+        rule="IoU weighted by the class's share of the reference",
+        source="Long et al. (2015)",
+        only="evaluation",
+    ),
+    Metric(
+        name="overall_accuracy",
+        heading="overall accuracy",
+        function=overall_accuracy,
+        rule="hits of all classes / scored",
+        source=_CONGALTON,
+    ),
+    Metric(
+        name="kappa",
+        heading="kappa",
+        function=kappa,
+        rule="Cohen's kappa; null where chance alone would agree everywhere",
+        source="Cohen (1960)",
+        share=False,
+    ),
+    Metric(
+        name="macro_f1",
+        heading="macro F1",
+        function=macro_f1,
+        rule=_MEAN,
+        source="Sokolova & Lapalme (2009)",
+        only="evaluation",
+    ),
+    Metric(
+        name="mean_boundary_iou",
+        heading="mean boundary IoU",
+        function=mean_boundary_iou,
+        rule="unweighted mean of boundary_iou over the classes with a boundary in the reference or the map",
+        source="Cheng et al. (2021)",
+        needs="boundary",
+    ),
+    Metric(
+        name="calibration_error",
+        heading="calibration error",
+        function=calibration_error,
+        rule="mean gap between confidence and accuracy over 15 bins, weighted by pixels",
+        source="Guo et al. (2017)",
+        needs="calibration",
+        only="card",
+    ),
+)
+"""Every score, in the order in which people see them."""

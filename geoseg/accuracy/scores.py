@@ -19,7 +19,7 @@ from geoseg.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-RULES = {
+COUNTING = {
     "matrix": "rows are the reference, columns the map",
     "unit": "pixels of the map for a raster or polygon reference, points for a point reference",
     "not scored": "pixels where the reference has no class, is nodata, or is ignored by the crosswalk",
@@ -27,19 +27,8 @@ RULES = {
     "one-sided class": "a class in only one of them scores 0",
     "unmapped ignore": "pixels with a reference class where the map has nodata are counted but not scored",
     "unmapped error": "pixels with a reference class where the map has nodata count as wrong",
-    "iou": "hits / (reference + map - hits)",
-    "dice": "2 hits / (reference + map); the same as F1",
-    "precision": "hits / map (user's accuracy)",
-    "recall": "hits / reference (producer's accuracy)",
-    "mean_iou, macro_f1": "unweighted means over the classes that are in the reference or the map",
-    "frequency_weighted_iou": "IoU weighted by the class's share of the reference",
-    "boundary_iou": "IoU of the bands of pixels with another class within boundary_pixels rows and columns; "
-    "nodata and the edge of the map make no boundary; null for a class without a boundary in both",
-    "kappa": "Cohen's kappa; null where chance alone would agree everywhere",
 }
-"""The rules in words, as they stand in every scores.json."""
-
-PER_CLASS = ("iou", "dice", "precision", "recall")
+"""What is counted, in words; with the rule of every metric it stands in every scores.json."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,26 +69,26 @@ class Scores:
         return self.matrix.counts if self.unmapped == "ignore" else self.matrix.with_unmapped_as_wrong()
 
     @property
+    def evidence(self) -> metrics.Evidence:
+        """What the metrics are computed from, by name."""
+        outlines = {} if self.boundary is None else {"boundary": self.boundary}
+        return {"counts": self.counts, **outlines}
+
+    def metrics(self, *, per_class: bool) -> tuple[metrics.Metric, ...]:
+        """Records of the scores that there are, in the order of `overall` and of `per_class`."""
+        return metrics.metrics_for(self.evidence, "evaluation", per_class=per_class)
+
+    @property
     def overall(self) -> dict[str, float]:
         """Scores over all classes; NaN where there is none."""
-        counts = self.counts
-        outlines = {} if self.boundary is None else {"mean_boundary_iou": metrics.mean(self.boundary.iou)}
-        return {
-            "mean_iou": metrics.mean_iou(counts),
-            "frequency_weighted_iou": metrics.frequency_weighted_iou(counts),
-            "overall_accuracy": metrics.overall_accuracy(counts),
-            "kappa": metrics.kappa(counts),
-            "macro_f1": metrics.macro_f1(counts),
-            **outlines,
-        }
+        evidence = self.evidence
+        return {m.name: m.of(evidence) for m in self.metrics(per_class=False)}
 
     @property
     def per_class(self) -> list[dict[str, Any]]:
         """One record per class, in the order of the legend; NaN where a class has no score."""
-        counts = self.counts
-        columns = {name: getattr(metrics, name)(counts) for name in PER_CLASS}
-        if self.boundary is not None:
-            columns["boundary_iou"] = self.boundary.iou
+        counts, evidence = self.counts, self.evidence
+        columns = {m.name: m.of(evidence) for m in self.metrics(per_class=True)}
         shares = metrics.map_share(counts)
         support, mapped = metrics.support(counts), metrics.mapped(counts)
         return [
@@ -145,7 +134,7 @@ class Scores:
             "boundary_pixels": None if self.boundary is None else self.boundary.distance,
             "unmapped": self.unmapped,
             "reference_kind": self.kind,
-            "rules": RULES,
+            "rules": COUNTING | {m.name: m.rule for m in metrics.METRICS if m.only != "card"},
             "notes": list(self.notes),
             **self.provenance,
         }

@@ -8,10 +8,11 @@ from textwrap import indent
 import yaml
 
 from geoseg.baselines.job import FitJob
-from geoseg.baselines.rule import Rule, table
+from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample
 from geoseg.models.region_rule import RegionRule
 from geoseg.raster.scene import Scene
+from geoseg.tables import markdown
 
 
 def write_card(
@@ -56,7 +57,7 @@ needs a fit of its own.
 
 ## Bands
 
-{table(["", "name", "in the file", "values", "mean", "std"], bands)}
+{markdown(["", "name", "in the file", "values", "mean", "std"], bands)}
 
 {parts}
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from geoseg.baselines.job import FitJob
-from geoseg.baselines.rule import Rule, table
+from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample
 from geoseg.errors import InputError
 from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture
+from geoseg.tables import markdown
 
 _MOST = 60_000
 _STARTS = 5
@@ -73,5 +74,5 @@ def fit_clusters(job: FitJob, sample: Sample, names: Sequence[str], where: objec
         description=f"k-means with {job.number} clusters on standardised bands, from dark to bright. "
         "Clusters are no classes until someone has looked at them and named them.",
         confidence="posterior of equally frequent normal clusters with one variance in all directions",
-        tables={"Clusters": "Raw means of the bands.\n\n" + table(["cluster", "share", *names], rows)},
+        tables={"Clusters": "Raw means of the bands.\n\n" + markdown(["cluster", "share", *names], rows)},
     )

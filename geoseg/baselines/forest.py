@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.accuracy.card import bundle_scores, class_table, confusion_table, overall_line
+from geoseg.accuracy.matrix import confusion
 from geoseg.baselines.features import LabelledPixels
 from geoseg.baselines.job import FitJob
-from geoseg.baselines.rule import Rule, table
+from geoseg.baselines.rule import Rule
 from geoseg.errors import InputError
-from geoseg.legend import Legend
+from geoseg.legend import NODATA
 from geoseg.models.architectures import Architecture
+from geoseg.tables import markdown
 
 
 def fit_forest(job: FitJob, pixels: LabelledPixels, names: Sequence[str]) -> Rule:
@@ -43,10 +46,15 @@ def fit_forest(job: FitJob, pixels: LabelledPixels, names: Sequence[str]) -> Rul
         std=(1.0,) * len(names),
         description=f"Random forest (Breiman 2001) of {job.trees} trees on single pixels.",
         confidence="mean share of the class in the leaves that a pixel falls into",
-        scores=_scores(counts, pixels, folds),
+        scores=bundle_scores(
+            {"counts": counts},
+            pixels.legend,
+            f"{counts.sum()} labelled pixels of {len(np.unique(pixels.features))} features, "
+            f"each held out whole in one of {folds} folds",
+        ),
         tables={
             "Scores": _score_text(counts, pixels, folds, float(forest.oob_score_)),
-            "Importance of the bands": table(["band", "share"], [[n, f"{v:.1%}"] for v, n in importance]),
+            "Importance of the bands": markdown(["band", "share"], [[n, f"{v:.1%}"] for v, n in importance]),
         },
     )
 
@@ -76,7 +84,6 @@ def _grow(
 
 def _cross_validate(job: FitJob, pixels: LabelledPixels) -> tuple[NDArray[np.int64], int]:
     """Confusion counts (K, K), rows labels, of pixels whose whole feature was held out; and the folds."""
-    from sklearn.metrics import confusion_matrix
     from sklearn.model_selection import StratifiedGroupKFold
 
     features, first = np.unique(pixels.features, return_index=True)
@@ -86,7 +93,7 @@ def _cross_validate(job: FitJob, pixels: LabelledPixels) -> tuple[NDArray[np.int
         raise InputError("one feature alone cannot be held out", where=job.labels, hint="more labels")
     # dealt out by feature, as one row each, so that large polygons do not decide which class goes where
     dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=job.seed)
-    guess = np.full(len(pixels.positions), -1, np.int64)
+    guess = np.full(len(pixels.positions), NODATA, np.uint8)
     import warnings
 
     with warnings.catch_warnings():
@@ -97,10 +104,7 @@ def _cross_validate(job: FitJob, pixels: LabelledPixels) -> tuple[NDArray[np.int
         if held.any() and not held.all():
             grown = _grow(job, pixels.values[~held], pixels.positions[~held])
             guess[held] = grown.predict(pixels.values[held].astype(np.float32))
-    scored = guess >= 0
-    classes = range(len(pixels.legend))
-    counts = confusion_matrix(pixels.positions[scored], guess[scored], labels=list(classes))
-    return counts.astype(np.int64), folds
+    return confusion(pixels.positions.astype(np.uint8), guess, len(pixels.legend)), folds
 
 
 def forest_arrays(forest: Any, classes: int) -> dict[str, NDArray[Any]]:
@@ -148,58 +152,12 @@ def _round_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(nearest.astype(np.float64) > values, below, nearest)
 
 
-def _measures(counts: NDArray[np.int64]) -> tuple[dict[str, NDArray[np.float64]], float, float]:
-    """(IoU, F1, precision and recall (K,), overall accuracy, kappa); NaN where a class is in neither."""
-    hits, rows, cols = np.diagonal(counts).astype(np.float64), counts.sum(axis=1), counts.sum(axis=0)
-    total = max(int(counts.sum()), 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        per_class = {
-            "iou": hits / (rows + cols - hits),
-            "f1": 2 * hits / (rows + cols),
-            "precision": hits / cols,
-            "recall": hits / rows,
-        }
-    accuracy, chance = float(hits.sum()) / total, float((rows / total * (cols / total)).sum())
-    return per_class, accuracy, (accuracy - chance) / (1 - chance) if chance < 1 else float("nan")
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
-
-
-def _scores(counts: NDArray[np.int64], pixels: LabelledPixels, folds: int) -> dict[str, Any]:
-    per_class, accuracy, kappa = _measures(counts)
-    classes = {
-        name: {key: _number(v[k]) for key, v in per_class.items() if np.isfinite(v[k])}
-        for k, name in enumerate(pixels.legend.names)
-    }
-    with np.errstate(invalid="ignore"):
-        mean = float(np.nanmean(per_class["iou"]))
-    return {
-        "data": f"{counts.sum()} labelled pixels of {len(np.unique(pixels.features))} features, "
-        f"each held out whole in one of {folds} folds",
-        "classes": classes,
-        "mean_iou": _number(mean),
-        "overall_accuracy": _number(accuracy),
-        "kappa": _number(kappa),
-    }
-
-
 def _score_text(counts: NDArray[np.int64], pixels: LabelledPixels, folds: int, out_of_bag: float) -> str:
-    legend: Legend = pixels.legend
-    per_class, accuracy, kappa = _measures(counts)
+    legend, evidence = pixels.legend, {"counts": counts}
     first = np.unique(pixels.features, return_index=True)[1]
-    features = np.bincount(pixels.positions[first], minlength=len(legend))
-    rows = [
-        [
-            name,
-            f"{features[k]}",
-            f"{np.sum(pixels.positions == k):,}",
-            *("-" if np.isnan(v[k]) else f"{v[k]:.3f}" for v in per_class.values()),
-        ]
-        for k, name in enumerate(legend.names)
-    ]
-    matrix = [[name, *(f"{n:,}" for n in line)] for name, line in zip(legend.names, counts, strict=True)]
+    features, members = (
+        np.bincount(p, minlength=len(legend)).tolist() for p in (pixels.positions[first], pixels.positions)
+    )
     alone = [n for n, f in zip(legend.names, features, strict=True) if f == 1]
     note = (
         f"\n\n{', '.join(alone)}: one feature alone, so no forest that was asked about it had seen the class."
@@ -209,8 +167,7 @@ def _score_text(counts: NDArray[np.int64], pixels: LabelledPixels, folds: int, o
     return (
         f"{folds}-fold cross-validation by feature: a polygon's pixels are scored by a forest that saw none "
         "of them. The forest that is stored grew on all features.\n\n"
-        + table(["class", "features", "pixels", "IoU", "F1", "precision", "recall"], rows)
-        + f"\n\nOverall accuracy **{accuracy:.3f}**, kappa {kappa:.3f}. Out of bag, where the pixels of one "
-        f"polygon teach each other, it would be {out_of_bag:.3f}.{note}\n\n"
-        + table([r"label \ map", *legend.names], matrix)
+        + class_table(evidence, legend, {"features": features, "pixels": members})
+        + f"\n\n{overall_line(evidence)}. Out of bag, where the pixels of one polygon teach each other, the "
+        f"accuracy would be {out_of_bag:.4f}.{note}\n\n" + confusion_table(counts, legend, r"label \ map")
     )

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from geoseg.baselines.indices import INDICES, Index
 from geoseg.baselines.job import FitJob
-from geoseg.baselines.rule import Rule, table
+from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample
 from geoseg.errors import InputError, UsageError
 from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture
+from geoseg.tables import markdown
 
 _SUREST = 100  # a class whose members are all alike: the odds are e**100 at its mean, not infinite
 
@@ -81,7 +82,7 @@ def fit_index(job: FitJob, sample: Sample, names: Sequence[str], where: object) 
         confidence="posterior of two normal classes with one variance on either side of a threshold, "
         "as the sample has them: 50 % at the threshold",
         tables={
-            "Classes in the sample": table(["class", "share", "mean index"], rows)
+            "Classes in the sample": markdown(["class", "share", "mean index"], rows)
             + "\n\nA value that equals a threshold belongs to the lower class."
         },
     )

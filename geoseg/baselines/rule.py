@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -46,9 +46,3 @@ class Rule:
     offset: float = 0.0
     tables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -73,37 +73,26 @@ def _show(scores: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from geoseg.accuracy.scores import PER_CLASS
-
-    columns = PER_CLASS if scores.boundary is None else (*PER_CLASS, "boundary_iou")
-    outlines = () if scores.boundary is None else ("boundary IoU",)
     unit = "points" if scores.kind == "points" else "px"
-    headings = ("IoU", "Dice/F1", "precision", "recall", *outlines, f"reference {unit}", f"map {unit}")
+    columns = scores.metrics(per_class=True)
     table = Table("class", box=None, pad_edge=False)
-    for heading in headings:
+    for heading in (*(m.heading for m in columns), f"reference {unit}", f"map {unit}"):
         table.add_column(heading, justify="right")
     for record in scores.per_class:
-        numbers = [_percent(record[name]) for name in columns]
+        numbers = (_text(m, record[m.name]) for m in columns)
         table.add_row(record["class"], *numbers, f"{record['reference']:,}", f"{record['map']:,}")
     console = Console(soft_wrap=True)
     console.print(table)
-    names = {
-        "mean_iou": "mean IoU",
-        "frequency_weighted_iou": "frequency-weighted IoU",
-        "overall_accuracy": "overall accuracy",
-        "macro_f1": "macro F1",
-    }
     overall = scores.overall
-    if scores.boundary is not None:
-        names["mean_boundary_iou"] = "mean boundary IoU"
-    line = ", ".join(f"{word} {_percent(overall[name])}" for name, word in names.items())
-    kappa = "-" if math.isnan(overall["kappa"]) else f"{overall['kappa']:.3f}"
-    console.print(f"{line}, kappa {kappa}", highlight=False)
+    shares_first = sorted(scores.metrics(per_class=False), key=lambda m: not m.share)
+    console.print(
+        ", ".join(f"{m.heading} {_text(m, overall[m.name])}" for m in shares_first), highlight=False
+    )
     if scores.absent:
         console.print(
             f"In neither map nor reference, so without a score: {', '.join(scores.absent)}", highlight=False
         )
 
 
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.1%}"
+def _text(metric: Any, value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}" if metric.share else f"{value:.3f}"

@@ -166,7 +166,8 @@ def _classes(bundle: Bundle) -> Table:
     table = Table("id", "class", "colour", "IoU", "F1", box=box.SIMPLE_HEAD)
     for c in bundle.legend.classes:
         scores = scored.get(c.name, {}) if isinstance(scored, dict) else {}
-        cells = (f"{scores[key]:.3f}" if key in scores else "" for key in ("iou", "f1"))
+        found = (scores.get(key) for key in ("iou", "f1"))
+        cells = ("" if value is None else f"{value:.3f}" for value in found)
         table.add_row(str(c.id), c.name, f"[{c.color}]██[/] {c.color}", *cells)
     return table
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from geoseg.accuracy import calibration as scores
+from geoseg.accuracy import metrics
 from geoseg.accuracy.calibration import Calibration
+from geoseg.accuracy.card import bundle_scores, cell, class_table, confusion_table, overall_line
 from geoseg.engines.views import VIEWS
+from geoseg.tables import markdown
 from geoseg.training.checkpoint import Progress
 from geoseg.training.examine import Examination
 from geoseg.training.job import TrainJob
@@ -21,36 +23,9 @@ _MOST_SCENES = 40
 
 def score_table(preparation: Preparation, found: Examination, calibration: Calibration) -> dict[str, Any]:
     """Scores of the bundle, in the form that every bundle has them."""
-    counts = found.counts
-    hits = np.diagonal(counts).astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        columns = {
-            "iou": scores.iou(counts),
-            "f1": 2 * hits / (counts.sum(axis=0) + counts.sum(axis=1)),
-            "precision": hits / counts.sum(axis=0),
-            "recall": hits / counts.sum(axis=1),
-        }
-    classes = {
-        name: {key: _number(values[i]) for key, values in columns.items()}
-        for i, name in enumerate(preparation.legend.names)
-    }
-    total = int(counts.sum())
-    folds = preparation.job.split.folds
-    chance = float((counts.sum(axis=0).astype(float) * counts.sum(axis=1)).sum()) / max(total, 1) ** 2
-    accuracy = float(hits.sum()) / max(total, 1)
-    return {
-        "data": f"{total} {'cross-validated' if folds else 'validation'} pixels "
-        f"({split_in_words(preparation)})",
-        "classes": classes,
-        "mean_iou": _number(scores.mean_iou(counts)),
-        "overall_accuracy": _number(accuracy),
-        "kappa": _number((accuracy - chance) / (1 - chance)) if chance < 1 else None,
-        "calibration_error": _number(calibration.after),
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if not np.isfinite(value) else round(float(value), 4)
+    kind = "cross-validated" if preparation.job.split.folds else "validation"
+    data = f"{found.counts.sum()} {kind} pixels ({split_in_words(preparation)})"
+    return bundle_scores({"counts": found.counts, "calibration": calibration}, preparation.legend, data)
 
 
 def split_in_words(preparation: Preparation) -> str:
@@ -76,24 +51,16 @@ def write_card(
     progress: Progress,
     found: Examination,
     calibration: Calibration,
-    table: dict[str, Any],
     *,
     parameters: int,
 ) -> str:
     """Text of the README beside the weights."""
     job, legend, contract = preparation.job, preparation.legend, preparation.contract
-    folds, counts = job.split.folds, found.counts
-    rows = "\n".join(
-        f"| {name} | {t:,} | {v:,} | {_cell(s['iou'])} | {_cell(s['f1'])} | {_cell(s['precision'])} "
-        f"| {_cell(s['recall'])} |"
-        for (name, s), t, v in zip(
-            table["classes"].items(), preparation.training_pixels, counts.sum(axis=1), strict=True
-        )
-    )
-    matrix = "\n".join(
-        f"| {name} | " + " | ".join(f"{n:,}" for n in line) + " |"
-        for name, line in zip(legend.names, counts.tolist(), strict=True)
-    )
+    folds, evidence = job.split.folds, {"counts": found.counts}
+    sizes = {
+        "training pixels": preparation.training_pixels,
+        "validation pixels": metrics.support(found.counts).tolist(),
+    }
     scenes = "\n".join(
         f"- `{_names(s.image)}`, labels `{s.labels.name}`"
         + (f" (field `{s.field}`)" if s.field else "")
@@ -133,13 +100,9 @@ def write_card(
         limits="\n## Limits\n\n" + "\n".join(_wrapped(f"- {line}", indent="  ") for line in job.limits) + "\n"
         if job.limits
         else "",
-        rows=rows,
-        head=" | ".join(legend.names),
-        rule="|".join("---" for _ in legend.names),
-        matrix=matrix,
-        mean=_cell(table["mean_iou"]),
-        accuracy=_cell(table["overall_accuracy"]),
-        kappa=_cell(table["kappa"]),
+        classes_table=class_table(evidence, legend, sizes),
+        overall=overall_line(evidence),
+        matrix=confusion_table(found.counts, legend, "reference \\ map"),
         temperature=calibration.temperature,
         before=calibration.before,
         after=calibration.after,
@@ -173,11 +136,8 @@ def _scene_table(found: Examination, names: tuple[str, ...]) -> str:
     if len(found.scenes) < 2:
         return ""
     head = ["scene", "pixels", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
-    rows, means = [], []
-    for name, counts in found.scenes.items():
-        means.append(scores.mean_iou(counts))
-        own = [*scores.iou(counts), means[-1], np.diagonal(counts).sum() / max(counts.sum(), 1)]
-        rows.append([name, f"{counts.sum():,}", *(_cell(_number(v)) for v in own)])
+    rows = [[name, f"{counts.sum():,}", *_few(counts)] for name, counts in found.scenes.items()]
+    means = [metrics.mean_iou(counts) for counts in found.scenes.values()]
     spread = np.nanpercentile(means, (0, 10, 50, 90, 100))
     said = f"Mean IoU of the {len(rows)} scenes: " + ", ".join(
         f"{word} {value:.3f}"
@@ -185,7 +145,7 @@ def _scene_table(found: Examination, names: tuple[str, ...]) -> str:
     )
     lines = ["", f"{said}.", ""]
     if len(rows) <= _MOST_SCENES:
-        lines += _table(head, rows)
+        lines.append(markdown(head, rows))
     return "\n".join(lines) + "\n"
 
 
@@ -193,28 +153,22 @@ def _view_table(found: Examination, names: tuple[str, ...]) -> str:
     """Table of what test-time augmentation brings and costs."""
     if not found.views:
         return ""
-    rows = []
-    for name, counts in found.views.items():
-        own = [*scores.iou(counts), scores.mean_iou(counts), np.diagonal(counts).sum() / counts.sum()]
-        rows.append([f"`--tta {name}`", f"{len(VIEWS[name])}x", *(_cell(_number(v)) for v in own)])
+    rows = [[f"`--tta {v}`", f"{len(VIEWS[v])}x", *_few(counts)] for v, counts in found.views.items()]
     head = ["", "cost", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
     said = "**Test-time augmentation** averages the probabilities of turned and mirrored views."
-    return "\n".join(["", said, "", *_table(head, rows)]) + "\n"
+    return "\n".join(["", said, "", markdown(head, rows)]) + "\n"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    line = "| {} |".format
-    return [line(" | ".join(head)), f"|{'---|' * len(head)}", *(line(" | ".join(r)) for r in rows)]
+def _few(counts: metrics.Counts) -> list[str]:
+    """IoU of each class, their mean and the overall accuracy, as text."""
+    found = [*metrics.iou(counts), metrics.mean_iou(counts), metrics.overall_accuracy(counts)]
+    return [cell(value) for value in found]
 
 
 def _names(image: str | list[str]) -> str:
     files = [image] if isinstance(image, str) else image
     names = [f.rsplit("/", 1)[-1] for f in files]
     return ", ".join(names if len(set(names)) == len(names) else files)
-
-
-def _cell(value: float | None) -> str:
-    return "not there" if value is None else f"{value:.4f}"
 
 
 _CARD = """# {name}
@@ -244,14 +198,10 @@ _CARD = """# {name}
 
 {scored}
 
-| class | training pixels | validation pixels | IoU | F1 | precision | recall |
-|---|---|---|---|---|---|---|
-{rows}
+{classes_table}
 
-Mean IoU **{mean}**, overall accuracy **{accuracy}**, kappa {kappa}.
+{overall}.
 
-| reference \\ map | {head} |
-|---|{rule}|
 {matrix}
 {scene_table}{views}
 ![Confusion](confusion.png) ![Learning curve](curve.png)

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geoseg.accuracy.calibration import CalibrationSample, confusion
+from geoseg.accuracy.calibration import CalibrationSample
+from geoseg.accuracy.matrix import confusion
 from geoseg.engines.views import VIEWS, Tta, View
 from geoseg.training import pictures
 from geoseg.training.batches import Batches

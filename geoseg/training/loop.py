@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geoseg.accuracy import calibration as scores
+from geoseg.accuracy import metrics
 from geoseg.accuracy.calibration import CalibrationSample
+from geoseg.accuracy.matrix import confusion
 from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.models.architectures import build
@@ -209,9 +210,9 @@ def _validate(
     most = preparation.job.validation_windows
     chosen = np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).round().astype(int))
     counts = measure(batches, network, [cores[i] for i in chosen], device, autocast=autocast)
-    found = dict(zip(preparation.legend.names, scores.iou(counts).tolist(), strict=True))
+    found = dict(zip(preparation.legend.names, metrics.iou(counts).tolist(), strict=True))
     return {
-        "mean_iou": round(scores.mean_iou(counts), 6),
+        "mean_iou": round(metrics.mean_iou(counts), 6),
         "iou": {name: None if np.isnan(v) else round(v, 6) for name, v in found.items()},
     }
 
@@ -239,7 +240,7 @@ def measure(
         margin = preparation.margin
         logits = logits[0, :, margin : margin + height, margin : margin + width].float().cpu()
         guess = logits.argmax(dim=0).numpy().astype(np.uint8)
-        total += scores.confusion(truth, guess, len(total))
+        total += confusion(truth, guess, len(total))
         if sample is not None:
             sample.add(logits.numpy(), truth, window=number)
         if watch is not None:

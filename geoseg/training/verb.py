@@ -220,9 +220,8 @@ def _publish(
     job, progress, legend = preparation.job, trained.progress, preparation.legend
     network = trained.network.cpu()
     calibration = calibrate(found.sample)
-    table = score_table(preparation, found, calibration)
     parameters = sum(p.numel() for p in network.parameters())
-    card = write_card(preparation, progress, found, calibration, table, parameters=parameters)
+    card = write_card(preparation, progress, found, calibration, parameters=parameters)
     named = job.model_copy(update={"out": Path(job.out.name)})  # where it lay is nobody's business
     model = ModelDescription(
         name=job.name or job.out.name,
@@ -240,7 +239,7 @@ def _publish(
             "job": named.model_dump(mode="json", exclude_none=True),
             "identity": preparation.identity,
         },
-        scores=table,
+        scores=score_table(preparation, found, calibration),
     )
     return save_bundle(
         job.out,

@@ -1,33 +1,18 @@
-"""Counts, IoU and calibration against scikit-learn and known answers."""
+"""Calibration against scikit-learn and known answers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, jaccard_score, log_loss
+from sklearn.metrics import log_loss
 
 from geoseg.accuracy.calibration import (
     CalibrationSample,
     calibrate,
-    confusion,
     fit_temperature,
-    iou,
-    mean_iou,
     reliability,
+    sureness,
 )
-
-
-def test_counts_and_iou_are_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    truth, guess = (rng.integers(0, 4, (30, 40)).astype(np.uint8) for _ in range(2))
-    truth[:3] = 255
-    counts = confusion(truth, guess, 5)
-    known = truth != 255
-    assert np.array_equal(counts, confusion_matrix(truth[known], guess[known], labels=range(5)))
-    expected = jaccard_score(truth[known], guess[known], labels=range(4), average=None)
-    assert iou(counts)[:4] == pytest.approx(expected)
-    assert np.isnan(iou(counts)[4])  # in neither: no score, and not in the mean
-    assert mean_iou(counts) == pytest.approx(expected.mean())
 
 
 def calibrated(n: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -69,10 +54,10 @@ def test_calibration_halves_see_each_other_only() -> None:
 
 def test_honest_confidence_has_no_error_and_boasting_has() -> None:
     logits, truth = calibrated(40_000, 1.0)
-    assert reliability(logits, truth)[0] < 0.01
+    assert reliability(*sureness(logits, truth))[0] < 0.01
     sure = np.tile(np.array([[20, 0, 0]], np.float32), (1000, 1))
     wrong = np.ones(1000, np.uint8)
-    assert reliability(sure, wrong)[0] == pytest.approx(1.0)
+    assert reliability(*sureness(sure, wrong))[0] == pytest.approx(1.0)
 
 
 def test_a_large_sample_is_thinned_evenly() -> None:

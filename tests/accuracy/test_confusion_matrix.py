@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix
 
-from geoseg.accuracy.matrix import ConfusionMatrix, count
+from geoseg.accuracy.matrix import ConfusionMatrix, confusion, count
 from geoseg.errors import InputError
 from geoseg.legend import Legend
 
@@ -47,6 +47,14 @@ def test_sum_over_chunks_of_any_size_equals_the_whole(reference, mapped, height,
     ]
     parts = [count(reference[s], mapped[s], LEGEND) for s in chunks]
     assert ConfusionMatrix.sum(parts, LEGEND) == count(reference, mapped, LEGEND)
+
+
+@given(labels, labels)
+def test_counts_of_positions_are_those_of_ids(reference, mapped):
+    position = np.full(256, 255, np.uint8)
+    position[list(LEGEND.ids)] = range(4)
+    expected = count(reference, mapped, LEGEND).counts
+    assert np.array_equal(confusion(position[reference], position[mapped], 4), expected)
 
 
 counts = hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 2**40))

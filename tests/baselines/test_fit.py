@@ -200,6 +200,7 @@ def test_a_forest_from_polygons_finds_the_classes_and_says_how_it_was_scored(pla
     assert (np.array([0, 3, 1, 2])[known[valid]] == labels[valid]).mean() > 0.99
     card = (bundle.path / "README.md").read_text()
     assert "cross-validation by feature" in card and "Out of bag" in card
+    assert "| features | pixels | IoU | F1 | precision | recall |" in card and "Mean IoU **" in card
 
 
 def test_held_out_polygons_are_harder_than_held_out_pixels(tmp_path):
@@ -213,7 +214,7 @@ def test_held_out_polygons_are_harder_than_held_out_pixels(tmp_path):
         "forest", scene, out=tmp_path / "m", labels=tmp_path / "l.gpkg", field="kind", trees=15
     )
     card = (bundle.path / "README.md").read_text()
-    out_of_bag = float(card.split("it would be ")[1].split(".\n")[0].rstrip("."))
+    out_of_bag = float(card.split("accuracy would be ")[1].split(".\n")[0].rstrip("."))
     assert out_of_bag > 0.95
     assert bundle.scores["overall_accuracy"] < 0.6
 
