@@ -6,6 +6,11 @@ an exit code. Anything else that reaches the user is a defect.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
+
+_OPTION = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`\n]*))?`")
+
 
 class GeosegError(Exception):
     """An error in four parts, printed as ``where: what. why. Try: hint`` on one line.
@@ -20,6 +25,11 @@ class GeosegError(Exception):
         Found against expected, or the cause.
     hint
         The next step for the user.
+
+    Notes
+    -----
+    An option stands in a message as the field of its job in backticks, ```assume_crs=EPSG:32633``` or
+    ```overwrite```: so a caller from Python reads it. Other doors put their own words (`say_options`).
     """
 
     exit_code = 1
@@ -37,9 +47,26 @@ class GeosegError(Exception):
                 text = f"{text.rstrip('.')}. {part}"
         return text if text.endswith((".", "?", "!")) else f"{text}."
 
+    def renamed(self, names: Mapping[str, str]) -> GeosegError:
+        """The same error with options called by other names, where a job has more than one raster."""
+        why, hint = (None if part is None else renamed(part, names) for part in (self.why, self.hint))
+        return type(self)(renamed(self.what, names), where=self.where, why=why, hint=hint)
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by parts, so that an error survives the way back from a worker process."""
         return (_rebuild, (type(self), self.what, self.where, self.why, self.hint))
+
+
+def say_options(text: str, say: Callable[[str, str | None], str]) -> str:
+    """`text` with every option (a name in backticks, perhaps with ``=value``) put as ``say(name, value)``."""
+    return _OPTION.sub(lambda found: say(found[1], found[2]), text)
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """`text` with options called by other names."""
+    return say_options(
+        text, lambda name, value: f"`{names.get(name, name)}{'' if value is None else f'={value}'}`"
+    )
 
 
 def _rebuild(

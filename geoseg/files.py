@@ -132,7 +132,7 @@ def require_free(
     if overwrite or (marks and _holds(target, marks)):
         return
     why = f"it is no earlier result: not a JSON file with {' and '.join(sorted(marks))}" if marks else None
-    raise OutputConflictError("exists", where=target, why=why, hint="another name, or --overwrite")
+    raise OutputConflictError("exists", where=target, why=why, hint="another name, or `overwrite`")
 
 
 def require_folder(target: Path) -> None:

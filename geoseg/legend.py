@@ -182,7 +182,7 @@ class Crosswalk:
         raise UsageError(
             f"value {value!r} is not in the crosswalk",
             why=f"mapped are {', '.join(map(str, self.mapping))}",
-            hint="add it to the --crosswalk file, with 'ignore' if it should not be scored",
+            hint="add it to the `crosswalk` file, with 'ignore' if it should not be scored",
         )
 
     def table(self, values: Iterable[int]) -> NDArray[np.uint8]:

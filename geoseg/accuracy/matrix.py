@@ -152,7 +152,7 @@ def unknown_labels(labels: NDArray[np.uint8], legend: Legend, what: str) -> Inpu
     return InputError(
         f"the {what} holds class {', '.join(map(str, strays))}, which is not in the legend",
         why=f"classes are {known}",
-        hint="a legend or --crosswalk that names it",
+        hint="a legend or `crosswalk` that names it",
     )
 
 

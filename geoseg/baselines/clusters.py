@@ -36,7 +36,7 @@ def fit_clusters(job: FitJob, sample: Sample, names: Sequence[str], where: objec
             "a band is constant over the scene",
             where=where,
             why=f"band {names[flat[0]]} is {mean[flat[0]]:g}",
-            hint="leave it out with --bands",
+            hint="leave it out with `bands`",
         )
     pixels = sample.values[:: max(-(-len(sample.values) // _MOST), 1)]
     different = len(np.unique(pixels, axis=0))

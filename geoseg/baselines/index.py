@@ -40,7 +40,7 @@ def fit_index(job: FitJob, sample: Sample, names: Sequence[str], where: object) 
             f"{job.method} needs reflectance",
             where=where,
             why=f"values reach {np.percentile(reflectance, 99):g}, reflectance lies between 0 and 1",
-            hint="--scale 0.0001 for reflectance x 10000, with --offset where the product has one",
+            hint="`scale=0.0001` for reflectance x 10000, with `offset` where the product has one",
         )
     numerator, denominator = index.weights(names)
     values = index_values(reflectance, numerator, denominator)
@@ -51,7 +51,7 @@ def fit_index(job: FitJob, sample: Sample, names: Sequence[str], where: object) 
             f"{job.method} does not vary over the scene, so no threshold parts it",
             where=where,
             why=f"found {found} in {len(sample.values)} sampled pixels",
-            hint="check the bands' roles: --bands " + ",".join(f"{r}=NUMBER" for r in index.roles),
+            hint=f"check the bands' roles: `bands={','.join(f'{r}=NUMBER' for r in index.roles)}`",
         )
     steps = job.threshold or _otsu(values, job.number, job.method, where)
     # what the network compares with is float32; so is what the card says
@@ -110,7 +110,7 @@ def _otsu(values: NDArray[np.float64], classes: int, name: str, where: object) -
             f"{name} cannot be cut into {classes} classes",
             where=where,
             why=str(error),
-            hint="fewer --classes, or --threshold",
+            hint="fewer `classes`, or `threshold`",
         ) from None
 
 

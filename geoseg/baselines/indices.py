@@ -135,5 +135,5 @@ def require_roles(index: str, names: Sequence[str], where: object) -> None:
             f"{index} needs a band {' and '.join(missing)}",
             where=where,
             why=f"bands are {listing}",
-            hint=f"--bands {example}",
+            hint=f"`bands={example}`",
         )

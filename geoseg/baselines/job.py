@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from geoseg.baselines.indices import INDICES, ROLES
-from geoseg.job import Job
+from geoseg.raster.reading import Reading
 
 Method = Literal["ndvi", "ndwi", "mndwi", "ndbi", "nbr", "evi", "kmeans", "forest", "model"]
 
@@ -22,7 +22,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
 }
 
 
-class FitJob(Job):
+class FitJob(Reading):
     """A rule for one scene, saved as a bundle.
 
     Attributes
@@ -61,8 +61,6 @@ class FitJob(Job):
         Pixels of context around a tile; 64 with regions, else 0.
     seed
         Same seed, same job, same scene: same bundle.
-    nodata, assume_crs, assume_transform, allow_vrt
-        As in `predict`.
     """
 
     method: Method
@@ -88,10 +86,6 @@ class FitJob(Job):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     name: str | None = None
     licence: str = "not stated"
-    nodata: float | None = None
-    assume_crs: str | None = None
-    assume_transform: str | None = None
-    allow_vrt: bool = False
 
     @field_validator("bands", mode="before")
     @classmethod

@@ -67,7 +67,7 @@ def sample_scene(scene: Scene, *, seed: int) -> Sample:
             "too few valid pixels to fit a model to",
             where=scene.name,
             why=f"{len(values)} of {looked_at} sampled are valid, at least {_FEWEST} are needed",
-            hint="another scene, or --nodata if a value is wrongly taken for no data",
+            hint="another scene, or `nodata` if a value is wrongly taken for no data",
         )
     return Sample(values=values, looked_at=looked_at)
 

@@ -68,17 +68,10 @@ def fit(
 def run_fit(job: FitJob, *, overwrite: bool = False) -> Bundle:
     """Run one `FitJob`; see `fit`."""
     if job.out.exists() and not overwrite:
-        raise OutputConflictError("exists already", where=job.out, hint="another --out, or --overwrite")
+        raise OutputConflictError("exists already", where=job.out, hint="another `out`, or `overwrite`")
     if job.method == "model":
         return put_regions_over(job, margin=_margin(job), overwrite=overwrite)
-    scene = open_scene(
-        job.scene,
-        bands=job.band_choice,
-        assume_crs=job.assume_crs,
-        assume_transform=job.assume_transform,
-        allow_vrt=job.allow_vrt,
-        nodata=job.nodata,
-    )
+    scene = open_scene(job.scene, bands=job.band_choice, **job.reading)
     names = name_bands(scene.band_names, job.roles or [None] * scene.count)
     if job.method in INDICES:
         require_roles(job.method, names, scene.name)

@@ -124,7 +124,7 @@ def _union(legends: tuple[Legend, ...], names: list[dict[int, str | None]]) -> L
                 if free is None:
                     raise InputError(
                         f"more than {NODATA} classes in the two maps together",
-                        hint="merge some with --crosswalk",
+                        hint="merge some with `crosswalk`",
                     )
                 found[name] = LandClass(id=free, name=name, color=c.color)
     if not found:

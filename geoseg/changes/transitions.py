@@ -175,7 +175,7 @@ def count_transitions(
             values = np.unique(labels[position[labels] == k + 1]).tolist()
             raise InputError(
                 f"the map {which} holds class {', '.join(map(str, values))}, which is not in its legend",
-                hint="--legend with a name for it",
+                hint="`legend` with a name for it",
             )
     return Transitions(names=names, counts=counts[:-1, :-1], units=units[:-1, :-1], unit=unit)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.changes.classes import UNKNOWN, Classes, Codes, join
-from geoseg.changes.job import ChangeJob
+from geoseg.changes.job import AFTER_NAMES, BEFORE_NAMES, ChangeJob
 from geoseg.changes.result import Change
 from geoseg.changes.transitions import Transitions, count_transitions, encode
 from geoseg.errors import InputError, OutputConflictError, UsageError
@@ -27,6 +27,7 @@ from geoseg.job import read_yaml
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.cog import publish_cog
+from geoseg.raster.reading import called, called_notes
 from geoseg.raster.store import digest
 
 
@@ -144,11 +145,16 @@ class _Comparison:
 def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
     """Both maps, their classes brought together, and notes."""
     if job.crosswalk is not None and (job.crosswalk_before is not None or job.crosswalk_after is not None):
-        raise UsageError("--crosswalk is for both maps", hint="it, or one for each date")
+        raise UsageError("`crosswalk` is for both maps", hint="it, or one for each date")
     legend = _legend(job.legend)
-    before = open_class_map(job.before, legend, band=job.band_before)
-    after = open_class_map(job.after, legend, band=job.band_after)
-    notes = [*before.scene.notes, *after.scene.notes]
+    with called(BEFORE_NAMES):
+        before = open_class_map(job.before, legend, band=job.band_before, **job.reading_at(BEFORE_NAMES))
+    with called(AFTER_NAMES):
+        after = open_class_map(job.after, legend, band=job.band_after, **job.reading_at(AFTER_NAMES))
+    notes = [
+        *called_notes(before.scene.notes, BEFORE_NAMES),
+        *called_notes(after.scene.notes, AFTER_NAMES),
+    ]
     difference = before.grid.difference(after.grid)
     if difference is not None:
         if job.align == "refuse":
@@ -156,7 +162,7 @@ def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
                 "the two maps are on different grids",
                 where=job.after,
                 why=difference,
-                hint="--align nearest: each pixel of the map before takes the class after under its centre",
+                hint="`align=nearest`: each pixel of the map before takes the class after under its centre",
             )
         notes.append(f"map after sampled at the pixel centres of the map before ({difference})")
     classes = join(
@@ -186,7 +192,7 @@ def _legend(given: Path | Mapping[int, str] | None) -> Legend | None:
 def _check_output(job: ChangeJob, overwrite: bool) -> None:
     """Refuse to destroy what no comparison wrote, before any work."""
     if job.out.exists() and not job.out.is_dir():
-        raise OutputConflictError("is a file", where=job.out, hint="--out FOLDER")
+        raise OutputConflictError("is a file", where=job.out, hint="`out=FOLDER`")
     raster, report = job.out / "change.tif", job.out / "transitions.json"
     if raster.exists() and any(raster.samefile(p) for p in (job.before, job.after) if p.exists()):
         raise OutputConflictError("the output is one of the inputs", where=raster)
@@ -195,7 +201,7 @@ def _check_output(job: ChangeJob, overwrite: bool) -> None:
         raise OutputConflictError(
             "exists and was not written by a comparison",
             where=taken[0],
-            hint="another --out, or --overwrite to replace it",
+            hint="another `out`, or `overwrite` to replace it",
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from geoseg.cli.progress import show_notes
+from geoseg.cli.say import show_notes
 
 _WIDEST_MATRIX = 8
 _MOST_TRANSITIONS = 12

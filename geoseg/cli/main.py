@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from geoseg.cli.say import in_flags
 from geoseg.errors import GeosegError
 from geoseg.version import __version__
 
@@ -93,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     except GeosegError as error:
         if debug:
             raise
-        click.echo(f"geoseg: {error}", err=True)
+        click.echo(f"geoseg: {in_flags(str(error), _command_of(arguments))}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -111,6 +112,19 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(5)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def _command_of(arguments: list[str]) -> click.Command | None:
+    """The command that ran, to word a message; None where nothing ran."""
+    found: click.Command | None = None
+    for name in (a for a in arguments if not a.startswith("-")):
+        if found is None and name in _COMMANDS:
+            found = _LazyGroup().get_command(click.Context(cli), name)
+        elif isinstance(found, click.Group):
+            found = found.commands.get(name, found)
+        if found is not None and not isinstance(found, click.Group):
+            break
+    return found
 
 
 def _what_next(arguments: list[str]) -> str:

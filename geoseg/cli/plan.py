@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.options import prediction_options, split_where
-from geoseg.cli.progress import show_notes
+from geoseg.cli.say import show_notes
 
 if TYPE_CHECKING:
     from geoseg.execution import Where

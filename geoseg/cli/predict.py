@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from geoseg.cli.options import prediction_options, split_where
-from geoseg.cli.progress import pixel_progress, show_notes
+from geoseg.cli.progress import pixel_progress
+from geoseg.cli.say import show_notes
 
 
 @click.command(name="predict")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from geoseg.cli.progress import show_notes
+from geoseg.cli.say import show_notes
 
 
 @click.command(name="train")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.progress import show_notes
+from geoseg.cli.say import show_notes
 
 if TYPE_CHECKING:
     from geoseg.vectorization.verb import Vectorization, VectorizeProgress

@@ -188,7 +188,7 @@ def _take(folder: Path, *, shape: tuple[int, int], seed: int) -> None:
             "is not a demo's folder",
             where=folder.absolute(),
             why="it holds other files",
-            hint="another --out",
+            hint="another `out`",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

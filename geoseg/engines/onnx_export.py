@@ -96,7 +96,7 @@ def export_onnx(
     if path.is_dir() or path.suffix != ".onnx":
         raise UsageError("not a name for an ONNX file", where=path, hint=str(path / FILE))
     if path.exists() and not overwrite:
-        raise OutputConflictError("exists already", where=path, hint="another --out, or --overwrite")
+        raise OutputConflictError("exists already", where=path, hint="another `out`, or `overwrite`")
     network = RawNetwork(load_network(bundle), bundle.contract, bundle.temperature)
     network.eval()
     try:
@@ -114,7 +114,7 @@ def export_onnx(
             description.replace(path.with_name(f"{path.name}.json"))
     except OSError as error:
         raise OutputConflictError(
-            "cannot be written", where=path, why=str(error), hint="--out in a folder of yours"
+            "cannot be written", where=path, why=str(error), hint="`out` in a folder of yours"
         ) from error
     return exported
 

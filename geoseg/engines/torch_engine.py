@@ -47,14 +47,14 @@ def choose_device(name: str) -> torch.device:
         raise ResourceError(
             f"device {name!r} is not there",
             why=f"torch {torch.__version__} is {built} and finds no CUDA device",
-            hint="--device cpu, or a driver and CUDA_VISIBLE_DEVICES that show a GPU",
+            hint="`device=cpu`, or a driver and CUDA_VISIBLE_DEVICES that show a GPU",
         )
     count, index = torch.cuda.device_count(), device.index or 0
     if index >= count:
         raise ResourceError(
             f"device {name!r} is not there",
             why=f"there are {count}, numbered from 0",
-            hint=f"--device cuda:{count - 1}",
+            hint=f"`device=cuda:{count - 1}`",
         )
     return torch.device("cuda", index)
 
@@ -203,7 +203,7 @@ class TorchEngine:
         return ResourceError(
             f"out of memory on {self._device} for {raw.shape[0]} tiles of {raw.shape[2]} x {raw.shape[3]}",
             why=str(error).splitlines()[0],
-            hint="a smaller --batch or --tile",
+            hint="a smaller `batch` or `tile`",
         )
 
 

@@ -38,7 +38,7 @@ def require_overlap(bounds: Bounds, crs: CRS, grid: Grid, where: object) -> None
         why=f"reference {_words(box or bounds)}, map {_words(grid.bounds)} in {grid.crs.name}{apart}",
         hint="its x and y are exchanged: write it again with the axes in the other order"
         if exchanged
-        else "another reference, or --reference-crs if its CRS is wrong",
+        else "another reference, or `reference_crs` if its CRS is wrong",
     )
 
 

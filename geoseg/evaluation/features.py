@@ -13,7 +13,7 @@ from pyproj import CRS
 
 from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.extent import require_overlap
-from geoseg.evaluation.job import ReferenceJob
+from geoseg.evaluation.job import REFERENCE_NAMES, ReferenceJob
 from geoseg.evaluation.rules import Rules
 from geoseg.evaluation.vector_reference import PointReference, PolygonReference
 from geoseg.geometry import Grid
@@ -54,7 +54,7 @@ def open_vector_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Poly
     placed = np.asarray(to_pixel_coordinates(features, grid).geometry.array, dtype=object)
     if points:
         if job.background is not None:
-            raise UsageError("--background needs polygons", where=path, why="the reference holds points")
+            raise UsageError("`background` needs polygons", where=path, why="the reference holds points")
         return _points(placed, classes, grid, notes)
     background = NODATA if job.background is None else legend.find(job.background).id
     order = _burning_order(values, classes, rules, job)
@@ -69,8 +69,8 @@ def _read(job: ReferenceJob) -> GeoDataFrame:
         return read_vector(job.reference, layer=job.layer, assume_crs=job.reference_crs, points=True)
     except InputError as error:
         if not error.what.startswith("no coordinate reference system"):
-            raise
-        raise InputError(error.what, where=error.where, hint="--reference-crs EPSG:...") from None
+            raise error.renamed(REFERENCE_NAMES) from None
+        raise InputError(error.what, where=error.where, hint="`reference_crs=EPSG:...`") from None
 
 
 def _values(features: GeoDataFrame, job: ReferenceJob, rules: Rules, notes: list[str]) -> list[Any]:
@@ -78,7 +78,7 @@ def _values(features: GeoDataFrame, job: ReferenceJob, rules: Rules, notes: list
     fields = [c for c in features.columns if c != features.geometry.name]
     if job.single_class is not None:
         if job.field is not None or job.crosswalk is not None:
-            raise UsageError("--single-class stands alone", why="given with --field or --crosswalk")
+            raise UsageError("`single_class` stands alone", why="given with `field` or `crosswalk`")
         return [job.single_class] * len(features)
     if job.field is not None:
         if job.field not in fields:
@@ -87,7 +87,7 @@ def _values(features: GeoDataFrame, job: ReferenceJob, rules: Rules, notes: list
                 f"no field {job.field!r}",
                 where=job.reference,
                 why=f"fields are {', '.join(fields) or 'none'}",
-                hint=f"--field {near[0]}" if near else None,
+                hint=f"`field={near[0]}`" if near else None,
             )
         return list(features[job.field])
     if rules.constant:
@@ -99,8 +99,8 @@ def _values(features: GeoDataFrame, job: ReferenceJob, rules: Rules, notes: list
             "the field with the class has to be named",
             where=job.reference,
             why=f"fields are {', '.join(fields) or 'none'}; {which}",
-            hint="--field NAME, with --crosswalk MAP.yaml where values are not the map's classes; "
-            "--single-class NAME where all features are one class",
+            hint="`field=NAME`, with `crosswalk=MAP.yaml` where values are not the map's classes; "
+            "`single_class=NAME` where all features are one class",
         )
     notes.append(f"class taken from field {plausible[0]!r}, the only one that holds classes of the map")
     return list(features[plausible[0]])
@@ -130,7 +130,7 @@ def _valid(shapes: NDArray[np.object_], job: ReferenceJob, notes: list[str]) -> 
             f"{len(wrong)} of {len(shapes)} polygons are invalid",
             where=job.reference,
             why=f"first by feature number: {first}",
-            hint="--repair, or mend them in a GIS",
+            hint="`repair`, or mend them in a GIS",
         )
     repaired = shapes.copy()
     for i in wrong:
@@ -163,7 +163,7 @@ def _settle_overlaps(
         raise InputError(
             amount,
             where=job.reference,
-            hint="--overlap first or last: the class that stands first or last in the crosswalk wins",
+            hint="`overlap=first` or `overlap=last`: the class first or last in the crosswalk wins",
         )
     notes.append(f"{amount}; the class that stands {job.overlap} in the crosswalk wins")
     return PolygonReference(

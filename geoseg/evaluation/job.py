@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from geoseg.job import Job
+from geoseg.raster.reading import PixelSize, Reading, ReadingOptions, reading_of
+
+REFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "band": "reference_band",
+        "nodata": "reference_nodata",
+        "assume_crs": "reference_crs",
+        "assume_transform": "reference_transform",
+        "pixel_size": "reference_pixel_size",
+    }
+)
+"""What the options of a raster are called where it is the reference."""
 
 
 class ReferenceJob(Job):
@@ -30,8 +44,16 @@ class ReferenceJob(Job):
         The class of all features of a vector reference without a class field.
     background
         Class of pixels outside all polygons; without it they are not scored.
+    reference_nodata
+        Value of a reference raster that means no data, instead of the file's own tag.
     reference_crs
-        CRS of a reference that has none.
+        CRS of a reference that has none, like EPSG:32720.
+    reference_transform
+        Transform of a reference raster that has none: ``a,b,c,d,e,f``.
+    reference_pixel_size
+        Metres of a pixel's side in a reference raster that lies nowhere.
+    allow_vrt
+        Read VRT files; they can name other files, so only on request.
     overlap
         What polygons of different classes that overlap mean: refuse, or the class that stands first or last
         in the crosswalk (without one: in the legend) wins.
@@ -46,12 +68,21 @@ class ReferenceJob(Job):
     crosswalk: Path | dict[Any, Any] | None = None
     single_class: str | int | None = None
     background: str | int | None = None
+    reference_nodata: float | None = None
     reference_crs: str | None = None
+    reference_transform: str | None = None
+    reference_pixel_size: PixelSize | None = None
     overlap: Literal["refuse", "first", "last"] = "refuse"
     repair: bool = False
+    allow_vrt: bool = False
+
+    @property
+    def reference_reading(self) -> ReadingOptions:
+        """Options with which the reference is opened."""
+        return reading_of(self, REFERENCE_NAMES)
 
 
-class EvaluateJob(ReferenceJob):
+class EvaluateJob(ReferenceJob, Reading):
     """Scores of a class map against a reference.
 
     Attributes

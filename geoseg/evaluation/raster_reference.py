@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
-from geoseg.evaluation.job import ReferenceJob
+from geoseg.evaluation.job import REFERENCE_NAMES, ReferenceJob
 from geoseg.evaluation.rules import Rules
 from geoseg.geometry import Grid, Window
 from geoseg.geometry.alignment import sample_nearest
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.reading import called, called_notes
 
 Labels = NDArray[np.uint8]
 
@@ -107,7 +108,7 @@ class RasterReference:
             where=self.raster.path,
             why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}; "
             f"known are {', '.join(map(str, self.values.tolist()))}",
-            hint="add them to the --crosswalk file, with a class of the map or 'ignore'",
+            hint="add them to the `crosswalk` file, with a class of the map or 'ignore'",
         )
 
 
@@ -122,13 +123,14 @@ def open_raster_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Rast
     InputError
         A file that cannot be used, class names that the map lacks, no common area.
     """
-    raster = open_class_map(job.reference, band=job.reference_band, assume_crs=job.reference_crs)
+    with called(REFERENCE_NAMES):
+        raster = open_class_map(job.reference, band=job.reference_band, **job.reference_reading)
     rules = Rules.parse(job.crosswalk, legend)
     table = _value_table(raster, rules)
     values = np.array(sorted(table), np.int64)
     ignored = {v: NODATA if c is None else c for v, c in table.items()}
     difference = grid.difference(raster.grid)
-    notes = list(raster.scene.notes)
+    notes = list(called_notes(raster.scene.notes, REFERENCE_NAMES))
     if difference is not None:
         notes.append(_alignment_note(grid, raster.grid, difference))
     return RasterReference(

@@ -54,7 +54,7 @@ def open_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Reference:
         raise InputError("not found", where=path.absolute())
     if is_vector(path):
         if job.reference_band is not None:
-            raise UsageError("--reference-band needs a raster", where=path)
+            raise UsageError("`reference_band` needs a raster", where=path)
         from geoseg.evaluation.features import open_vector_reference
 
         return open_vector_reference(job, grid, legend)
@@ -62,9 +62,7 @@ def open_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Reference:
 
     for option in ("field", "layer", "single_class", "background"):
         if getattr(job, option) is not None:
-            raise UsageError(
-                f"--{option.replace('_', '-')} needs a vector reference", where=path, why="this is a raster"
-            )
+            raise UsageError(f"`{option}` needs a vector reference", where=path, why="this is a raster")
     reference = open_raster_reference(job, grid, legend)
     require_overlap(reference.raster.grid.bounds, reference.raster.grid.crs, grid, path)
     return reference

@@ -111,7 +111,7 @@ class Rules:
             raise InputError(
                 f"{counted[None]} of {counted.total()} {what} have no value",
                 where=where,
-                hint="'null: ignore' in the --crosswalk file",
+                hint="'null: ignore' in the `crosswalk` file",
             )
         unknown = [v for v in counted if not self.knows(v)]
         if unknown:
@@ -142,7 +142,7 @@ class Rules:
         known = [str(k) for k in self.crosswalk.mapping if not self.given or isinstance(k, str | int)]
         near = difflib.get_close_matches(str(next(iter(unknown))), known, n=1)
         classes = ", ".join(f"{c.id} {c.name}" for c in self.legend.classes)
-        hint = "add them to the --crosswalk file, with a class of the map or 'ignore'"
+        hint = "add them to the `crosswalk` file, with a class of the map or 'ignore'"
         if near:
             hint += f"; {next(iter(unknown))!r} looks like {near[0]!r}"
         return InputError(

@@ -12,7 +12,7 @@ from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.scores import Scores
 from geoseg.errors import InputError, OutputConflictError, UsageError
-from geoseg.evaluation.job import EvaluateJob
+from geoseg.evaluation.job import REFERENCE_NAMES, EvaluateJob
 from geoseg.evaluation.reference import Reference, is_vector, open_reference, score_chunk
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import sha256_file, write_durably
@@ -21,6 +21,7 @@ from geoseg.geometry import Window
 from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.reading import called
 
 
 def evaluate(
@@ -60,11 +61,11 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     """Scores of a job; see `evaluate`. Threads of this process do it: of `where`, only `threads` counts."""
     if job.out is not None:
         _check_output(job, job.out, overwrite)
-    class_map = open_class_map(job.classes, band=job.band)
+    class_map = open_class_map(job.classes, band=job.band, **job.reading)
     legend = legend_of(class_map, job)
     reference = open_reference(job, class_map.grid, legend)
     if job.boundary is not None and reference.kind == "points":
-        raise UsageError("--boundary needs a raster or polygons", where=job.reference, why="it holds points")
+        raise UsageError("`boundary` needs a raster or polygons", where=job.reference, why="it holds points")
     task = partial(_score_window, class_map, reference, legend, job.boundary)
     threads = (where.threads if where else None) or available_cores()
     windows = class_map.scan_windows()
@@ -120,7 +121,8 @@ def legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
         return class_map.declared
     names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))
     if job.crosswalk is None and not is_vector(job.reference):
-        other = open_class_map(job.reference, band=job.reference_band, assume_crs=job.reference_crs)
+        with called(REFERENCE_NAMES):
+            other = open_class_map(job.reference, band=job.reference_band, **job.reference_reading)
         names |= dict(zip(other.legend.ids, other.legend.names, strict=True))
     return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
 
@@ -172,12 +174,12 @@ def _vector_files(path: Path) -> list[Path]:
 def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:
     """Refuse an output that would destroy something, before any work."""
     if out.suffix.casefold() != ".json":
-        raise UsageError(f"--out {str(out)!r} is not a .json file", hint=f"--out {out.with_suffix('.json')}")
+        raise UsageError(f"`out={out}` is not a .json file", hint=f"`out={out.with_suffix('.json')}`")
     if out.exists() and any(out.samefile(p) for p in (job.classes, job.reference) if p.exists()):
         raise OutputConflictError("the output is one of the inputs", where=out)
     if out.exists() and not overwrite and not _is_ours(out):
         raise OutputConflictError(
-            "exists and holds no scores", where=out, hint="another --out, or --overwrite to replace it"
+            "exists and holds no scores", where=out, hint="another `out`, or `overwrite` to replace it"
         )
 
 

@@ -33,11 +33,11 @@ def claim(folder: Path) -> Iterator[None]:
             "another run is writing here",
             where=folder.parent,
             why=_holder(folder),
-            hint="wait for it, or another --out",
+            hint="wait for it, or another `out`",
         ) from None
     except (OSError, NotImplementedError) as error:
         raise OutputConflictError(
-            "the output folder cannot be written", where=folder.parent, why=str(error), hint="another --out"
+            "the output folder cannot be written", where=folder.parent, why=str(error), hint="another `out`"
         ) from None
     try:
         write_durably(folder / "holder.json", json.dumps({"host": platform.node(), "pid": os.getpid()}))

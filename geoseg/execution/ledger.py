@@ -42,7 +42,7 @@ class Ledger:
                 "an unfinished run with another request is here",
                 where=path.parent.parent,
                 why=f"changed: {'; '.join(changed[:5])}",
-                hint="the original command to resume it, --overwrite to start again, or another --out",
+                hint="the original command to resume it, `overwrite` to start again, or another `out`",
             )
 
     def __enter__(self) -> Self:

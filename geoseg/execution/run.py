@@ -107,9 +107,7 @@ def guarded(task: Callable[[T], R], item: T) -> Outcome[T, R]:
 def unexpected(error: BaseException) -> GeosegError:
     """GeosegError around an exception that nobody foresaw."""
     reason = " ".join(str(error).split()) or "no message"
-    return GeosegError(
-        f"{type(error).__name__}: {reason[:500]}", hint="--debug, and please report it with log.jsonl"
-    )
+    return GeosegError(f"{type(error).__name__}: {reason[:500]}", hint="please report it, with log.jsonl")
 
 
 def _wait_threads(pending: Iterable[Any]) -> set[Any]:
@@ -164,5 +162,5 @@ def _worker_died() -> GeosegError:
     return GeosegError(
         "two worker processes died on this chunk",
         why="the system kills a process that takes too much memory; a damaged file can crash a decoder",
-        hint="fewer --workers or a smaller --chunk",
+        hint="fewer `workers` or a smaller `chunk`",
     )

@@ -34,11 +34,11 @@ class Where:
 
     def __post_init__(self) -> None:
         if self.workers < 0:
-            raise UsageError(f"--workers {self.workers} is negative")
+            raise UsageError(f"`workers={self.workers}` is negative")
         if self.scheduler and (self.workers or self.per_gpu):
-            raise UsageError("--scheduler and --workers exclude each other", hint="give one of them")
+            raise UsageError("`scheduler` and `workers` exclude each other", hint="give one of them")
         if self.threads is not None and self.threads < 1:
-            raise UsageError(f"--threads {self.threads} is not positive")
+            raise UsageError(f"`threads={self.threads}` is not positive")
 
     @classmethod
     def parse(cls, workers: str | int, scheduler: str | None = None, threads: int | None = None) -> Where:
@@ -46,7 +46,7 @@ class Where:
         if str(workers) == "gpu":
             return cls(per_gpu=True, scheduler=scheduler, threads=threads)
         if not re.fullmatch(r"-?\d+", str(workers)):
-            raise UsageError(f"--workers {workers!r} is neither a number nor 'gpu'")
+            raise UsageError(f"`workers={workers}` is neither a number nor 'gpu'")
         return cls(workers=int(workers), scheduler=scheduler, threads=threads)
 
     @property
@@ -91,6 +91,6 @@ def visible_gpus() -> list[str]:
         raise ResourceError(
             "no GPU is visible",
             why=f"CUDA_VISIBLE_DEVICES is {listed!r}" if listed is not None else "nvidia-smi found none",
-            hint="--workers N for N processes on the CPU",
+            hint="`workers=N` for N processes on the CPU",
         )
     return gpus

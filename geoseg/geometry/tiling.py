@@ -217,27 +217,27 @@ def plan_tiles(
         raise UsageError("scene without pixels", why=f"{height} x {width}")
     if margin < 0 or margin % multiple:
         raise UsageError(
-            f"--margin {margin} does not fit the network",
+            f"`margin={margin}` does not fit the network",
             why=f"expected a multiple of {multiple}, so that pooling falls on the same pixels in every tile",
-            hint=f"--margin {max(round(margin / multiple), 0) * multiple}",
+            hint=f"`margin={max(round(margin / multiple), 0) * multiple}`",
         )
     if tile is None:
         tile = _best_tile(height, width, margin, stitch, multiple)
     if tile < multiple or tile % multiple:
         raise UsageError(
-            f"--tile {tile} does not fit the network",
+            f"`tile={tile}` does not fit the network",
             why=f"expected a multiple of {multiple}",
-            hint=f"--tile {max(round(tile / multiple), 1) * multiple}",
+            hint=f"`tile={max(round(tile / multiple), 1) * multiple}`",
         )
     least = 4 * margin if stitch == "blend" else 2 * margin + multiple
     if tile < least:
         raise UsageError(
-            f"--tile {tile} is too small for --margin {margin}",
+            f"`tile={tile}` is too small for `margin={margin}`",
             why=f"{stitch} needs a tile of at least {least}",
-            hint=f"--tile {least} or a smaller --margin",
+            hint=f"`tile={least}` or a smaller `margin`",
         )
     if chunk < 1:
-        raise UsageError(f"--chunk {chunk} is not positive")
+        raise UsageError(f"`chunk={chunk}` is not positive")
     stride = tile - 2 * margin
     cells = max(chunk // stride, 1)
     return TilePlan(height=height, width=width, tile=tile, margin=margin, chunk=cells * stride, stitch=stitch)

@@ -144,7 +144,7 @@ def save_bundle(
 
     target = Path(path).absolute()
     if target.exists() and not (overwrite and (not any(target.iterdir()) or (target / _JSON).is_file())):
-        raise OutputConflictError("exists already", where=target, hint="another name, or overwrite=True")
+        raise OutputConflictError("exists already", where=target, hint="another name, or `overwrite`")
     shape = {"bands": len(model.contract.bands), "classes": len(model.legend)}
     check_weights(network.state_dict(), model.architecture, **shape)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +216,7 @@ def _unknown(name: str) -> InputError:
     return InputError(
         f"no model is called {name!r}",
         why=f"there are {', '.join(names)}" if names else "none come with this installation",
-        hint=f"--model {near[0]}" if near else "one of these, or the path of a bundle directory",
+        hint=f"`model={near[0]}`" if near else "one of these, or the path of a bundle directory",
     )
 
 

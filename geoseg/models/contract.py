@@ -205,9 +205,9 @@ class InputContract:
             if isinstance(verdict, str):
                 notes.append(verdict)
             elif verdict is not None and override:
-                notes.append(f"{verdict[0]} ({verdict[1]}); used anyway because of --force")
+                notes.append(f"{verdict[0]} ({verdict[1]}); used anyway because of `force`")
             elif verdict is not None:
-                hint = f"{verdict[2]}, or --force to use it anyway"
+                hint = f"{verdict[2]}, or `force` to use it anyway"
                 raise InputError(verdict[0], where=where, why=verdict[1], hint=hint)
         return tuple(notes)
 
@@ -220,11 +220,11 @@ class InputContract:
             return "too few bands", why, "a file, or several files together, with all of them"
         order = self._order_among(names)
         if order is not None:
-            hint = f"--bands {_listed(order)}"
+            hint = f"`bands={_listed(order)}`"
         elif self.band_names == ("red", "green", "blue"):
-            hint = "--bands 3,2,1 if they start blue, green, red, or --bands 1,2,3 if red, green, blue"
+            hint = "`bands=3,2,1` if they start blue, green, red, or `bands=1,2,3` if red, green, blue"
         else:
-            hint = f"--bands with the {needed} band numbers in that order"
+            hint = f"`bands` with the {needed} band numbers in that order"
         return "wrong number of bands", why, hint
 
     def _judge_order(self, names: Sequence[str | None]) -> _Verdict | None:
@@ -233,7 +233,7 @@ class InputContract:
             return None
         found = ", ".join(str(n) for n in names)
         why = f"found {found}, the model needs {', '.join(self.band_names)}"
-        return "bands in another order", why, f"--bands {_listed(order)}"
+        return "bands in another order", why, f"`bands={_listed(order)}`"
 
     def _order_among(self, names: Sequence[str | None]) -> tuple[int, ...] | None:
         """One-based numbers of the model's bands among named bands; None unless each is found once."""

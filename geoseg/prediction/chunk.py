@@ -112,7 +112,7 @@ def engine_for(request: EngineRequest) -> Engine:
                 "the model changed since the run was started",
                 where=named,
                 why=f"digest {bundle.digest[:12]}, expected {expected[:12]}",
-                hint="the original bundle, or --overwrite to start again",
+                hint="the original bundle, or `overwrite` to start again",
             )
     return ensemble.open(device=request.device, precision=request.precision, threads=request.threads)
 

@@ -72,7 +72,7 @@ def finished(out: Path, identity: Mapping[str, Any], started: float) -> Predicti
     OutputConflictError
         Other products are here, or this run's products were changed since.
     """
-    hint = "--overwrite to replace it, or another --out"
+    hint = "`overwrite` to replace it, or another `out`"
     if (out / MANIFEST).exists():
         manifest = read_manifest(out)
         if changed := differences(manifest.get("identity"), dict(identity)):

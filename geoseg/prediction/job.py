@@ -10,10 +10,10 @@ from pydantic import Field, field_validator
 from geoseg.engines.views import Tta
 from geoseg.geometry import Stitch
 from geoseg.geometry.tiling import DEFAULT_CHUNK
-from geoseg.job import Job
+from geoseg.raster.reading import Reading
 
 
-class PredictJob(Job):
+class PredictJob(Reading):
     """Class map and confidence of one scene.
 
     Attributes
@@ -39,12 +39,6 @@ class PredictJob(Job):
         ``auto``, ``fp32``, ``bf16`` or ``fp16``.
     aoi
         Polygon layer; pixels whose centre is outside become nodata.
-    nodata
-        Value that means "no data" in the scene, instead of the file's own tag.
-    assume_crs, assume_transform
-        Georeference for a scene that has none: a CRS, and the six affine numbers ``a,b,c,d,e,f``.
-    allow_vrt
-        Read VRT files; they can name other files, so only on request.
     force
         Turn the refusals of the bundle's input contract into notes.
     allow_missing
@@ -64,10 +58,6 @@ class PredictJob(Job):
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     aoi: Path | None = None
-    nodata: float | None = None
-    assume_crs: str | None = None
-    assume_transform: str | None = None
-    allow_vrt: bool = False
     force: bool = False
     allow_missing: bool = False
 

@@ -92,14 +92,7 @@ def prepare(job: PredictJob) -> Preparation:
         Bundles that cannot be averaged, or a tile plan that cannot work.
     """
     ensemble = Ensemble.load(job.models, tta=job.tta)
-    scene = open_scene(
-        job.scene,
-        bands=job.bands,
-        assume_crs=job.assume_crs,
-        assume_transform=job.assume_transform,
-        allow_vrt=job.allow_vrt,
-        nodata=job.nodata,
-    )
+    scene = open_scene(job.scene, bands=job.bands, **job.reading)
     notes = _check_contracts(ensemble, scene, override=job.force)
     tiling = plan_tiles(
         scene.grid.height,
@@ -200,8 +193,8 @@ def check_resources(preparation: Preparation, where: Where) -> None:
                 "the plan does not fit the memory",
                 why=f"chunks of {preparation.tiling.chunk} pixels need {needed / 1e9:.1f} GB, "
                 f"{available / 1e9:.1f} GB are free",
-                hint=f"--chunk {max(preparation.tiling.chunk // 2, preparation.tiling.stride)} "
-                "or fewer --workers",
+                hint=f"`chunk={max(preparation.tiling.chunk // 2, preparation.tiling.stride)}` "
+                "or fewer `workers`",
             )
     free = shutil.disk_usage(_existing(preparation.job.out)).free
     # class maps compress at least tenfold; a plan that needs more than that much room is hopeless
@@ -211,7 +204,7 @@ def check_resources(preparation: Preparation, where: Where) -> None:
             "the disk is too full for the outputs",
             where=preparation.job.out,
             why=f"{free / 1e9:.2f} GB free, at least {least / 1e9:.2f} GB needed",
-            hint="another --out",
+            hint="another `out`",
         )
 
 

@@ -239,7 +239,7 @@ class Run:
             raise ResourceError(
                 "workers do not run the same engine",
                 why=f"labels could differ between chunks: {'; '.join(changed[:3])}",
-                hint="--device, --precision and --threads fixed for all workers, or --overwrite",
+                hint="`device`, `precision` and `threads` fixed for all workers, or `overwrite`",
             )
 
     def _failure(self, failed: Mapping[int, str]) -> ChunksFailedError:
@@ -250,7 +250,7 @@ class Run:
             f"{len(failed)} of {self.preparation.tiling.chunks} chunks failed, no map was published",
             where=self.out,
             why=f"first: chunk {index} (rows {rows}, columns {cols}): {error}",
-            hint="the same command once the cause is mended (what is done is kept), or --allow-missing",
+            hint="the same command once the cause is mended (what is done is kept), or `allow_missing`",
         )
 
     def _blank(self, store: WorkStore, index: int) -> ChunkRecord:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
@@ -18,6 +17,7 @@ from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
+from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
 
 if TYPE_CHECKING:
@@ -162,10 +162,7 @@ def open_class_map(
     legend: Legend | None = None,
     *,
     band: int | str | None = None,
-    assume_crs: Any = None,
-    assume_transform: str | Sequence[float] | Affine | None = None,
-    allow_vrt: bool = False,
-    nodata: float | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> ClassMap:
     """Class map from any raster of class numbers.
 
@@ -178,7 +175,7 @@ def open_class_map(
         A colour table alone names the classes ``class N``.
     band
         Which band of several, by number or name.
-    assume_crs, assume_transform, allow_vrt, nodata
+    reading
         As in `open_scene`. A nodata tag of 0 means that 0 is nodata; 255 is always nodata.
 
     Raises
@@ -186,23 +183,16 @@ def open_class_map(
     InputError
         A file that cannot be used as it is, or one of several bands without a choice.
     """
-    scene = open_scene(
-        path,
-        bands=None if band is None else [band],
-        assume_crs=assume_crs,
-        assume_transform=assume_transform,
-        allow_vrt=allow_vrt,
-        nodata=nodata,
-    )
+    scene = open_scene(path, bands=None if band is None else [band], **reading)
     if scene.count != 1:
         raise InputError(
-            f"a class map has one band, found {scene.count}",
+            f"classes stand in one band, found {scene.count}",
             where=scene.name,
             why=", ".join(scene.band_names),
-            hint="choose one by number or name",
+            hint="`band=1`, or another of them by number or name",
         )
     source = scene.bands[0]
-    dataset = open_raster(scene.paths[source.file], allow_vrt=allow_vrt)
+    dataset = open_raster(scene.paths[source.file], allow_vrt=scene.allow_vrt)
     with safe_gdal():
         colors = _color_table(dataset, source.number)
         names = _class_names({**dataset.tags(), **dataset.tags(source.number)})

@@ -98,7 +98,7 @@ def publish_cog(
     """
     target = Path(target).absolute()
     if target.exists() and not overwrite:
-        raise OutputConflictError("exists", where=target, hint="another name, or --overwrite")
+        raise OutputConflictError("exists", where=target, hint="another name, or `overwrite`")
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         raise OutputConflictError(
             "cannot be written", where=target, why=f"no writable folder {target.parent}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,14 @@ from pyproj.exceptions import CRSError
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid
 from geoseg.raster.open import local_file, open_raster
+from geoseg.raster.reading import ReadingOptions
+
+# authalic, and tangent where the picture is put: lengths and areas within 1e-7 over tens of kilometres
+_PLANE = CRS.from_wkt(
+    CRS.from_proj4("+proj=laea +lat_0=0 +lon_0=0 +datum=WGS84 +units=m +type=crs")
+    .to_wkt()
+    .replace('"unknown"', '"Plane of a picture, place unknown"', 1)
+)
 
 _WORLD_FILES = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".jpgw", ".pngw", ".j2w")
 
@@ -25,12 +34,12 @@ def parse_crs(text: Any) -> CRS:
         crs = CRS.from_user_input(text)
     except (CRSError, TypeError, ValueError) as error:
         raise UsageError(
-            f"--assume-crs {text!r} is no coordinate reference system",
+            f"`assume_crs={text}` is no coordinate reference system",
             why=" ".join(str(error).split())[:200],
-            hint="--assume-crs EPSG:32633",
+            hint="`assume_crs=EPSG:32633`",
         ) from None
     if horizontal(crs).geodetic_crs is None:
-        raise UsageError(f"--assume-crs {text!r} is not tied to the earth", why=f"found {crs.name!r}")
+        raise UsageError(f"`assume_crs={text}` is not tied to the earth", why=f"found {crs.name!r}")
     return crs
 
 
@@ -52,14 +61,14 @@ def parse_transform(value: str | Sequence[float] | Affine) -> Affine:
         numbers = []
     if len(numbers) != 6 or not all(map(math.isfinite, numbers)):
         raise UsageError(
-            "--assume-transform is not six numbers",
+            "`assume_transform` is not six numbers",
             why=f"found {value!r}",
-            hint="--assume-transform 10,0,500000,0,-10,9000000 (pixel width, 0, left, 0, -pixel height, top)",
+            hint="`assume_transform=10,0,500000,0,-10,9000000` (pixel width, 0, left, 0, -pixel height, top)",
         )
     transform = Affine(*numbers)
     if transform.b or transform.d or transform.a <= 0 or transform.e == 0:
         raise UsageError(
-            "--assume-transform is rotated, mirrored or flat",
+            "`assume_transform` is rotated, mirrored or flat",
             why=f"found {tuple(numbers)}, expected a > 0, b = d = 0, e not 0",
             hint="the order a,b,c,d,e,f: pixel width, 0, left, 0, -pixel height, top",
         )
@@ -82,7 +91,48 @@ def placement(path: str | PathLike[str], *, allow_vrt: bool = False) -> tuple[bo
     return placed, (dataset.height, dataset.width)
 
 
-def locate(dataset: Any, path: Path, *, crs: CRS | None, transform: Affine | None) -> tuple[Grid, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """Where a raster is taken to lie if its file does not say so.
+
+    Attributes
+    ----------
+    crs, transform
+        What to assume where the file says nothing.
+    pixel_size
+        Metres of a pixel's side on a flat plane of its own, in the place of both.
+    """
+
+    crs: CRS | None = None
+    transform: Affine | None = None
+    pixel_size: float | None = None
+
+    @classmethod
+    def of(cls, reading: ReadingOptions) -> Assumption:
+        """What the options of `open_scene` assume; UsageError for what cannot be."""
+        crs, transform = reading.get("assume_crs"), reading.get("assume_transform")
+        pixel_size = reading.get("pixel_size")
+        if pixel_size is not None and not 0 < pixel_size < math.inf:
+            raise UsageError(f"`pixel_size={pixel_size}` is no length in metres")
+        if pixel_size is not None and (crs is not None or transform is not None):
+            raise UsageError("`pixel_size` is for what lies nowhere", hint="it, or `assume_crs`, not both")
+        return cls(
+            crs=None if crs is None else parse_crs(crs),
+            transform=None if transform is None else parse_transform(transform),
+            pixel_size=pixel_size,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about it."""
+        if self.pixel_size is None:
+            return ()
+        return (
+            f"lies nowhere: pixels of {self.pixel_size:g} m on a plane where only areas and lengths hold",
+        )
+
+
+def locate(dataset: Any, path: Path, assumed: Assumption) -> tuple[Grid, str]:
     """Grid of an open dataset and the WKT of its CRS as it stands in the file.
 
     Parameters
@@ -91,17 +141,33 @@ def locate(dataset: Any, path: Path, *, crs: CRS | None, transform: Affine | Non
         Open rasterio dataset.
     path
         For messages.
-    crs, transform
-        What to assume where the file says nothing.
+    assumed
+        Where it lies if the file says nothing.
 
     Raises
     ------
     InputError
         No or no usable CRS or transform, a rotated or mirrored one, or an assumption that contradicts it.
     """
-    placed = _transform(dataset, path, transform)
-    own, wkt = _crs(dataset, path, crs)
+    if assumed.pixel_size is not None:
+        return _on_a_plane(dataset, path, assumed.pixel_size)
+    placed = _transform(dataset, path, assumed.transform)
+    own, wkt = _crs(dataset, path, assumed.crs)
     return Grid(crs=own, transform=placed, height=dataset.height, width=dataset.width), wkt
+
+
+def _on_a_plane(dataset: Any, path: Path, side: float) -> tuple[Grid, str]:
+    """Grid around the origin of an equal-area plane: a picture that lies nowhere on the earth."""
+    if dataset.crs or dataset.transform != Affine.identity():
+        raise InputError(
+            "`pixel_size` contradicts the file",
+            where=path,
+            why="the file says itself where it lies",
+            hint="leave the option out",
+        )
+    left, top = -dataset.width * side / 2, dataset.height * side / 2
+    transform = Affine(side, 0.0, left, 0.0, -side, top)
+    return Grid(crs=_PLANE, transform=transform, height=dataset.height, width=dataset.width), _PLANE.to_wkt()
 
 
 def _crs(dataset: Any, path: Path, assumed: CRS | None) -> tuple[CRS, str]:
@@ -121,18 +187,18 @@ def _crs(dataset: Any, path: Path, assumed: CRS | None) -> tuple[CRS, str]:
                 "coordinate reference system is not earth-referenced",
                 where=path,
                 why=f"found {found.name!r} ({found.type_name})",
-                hint="--assume-crs EPSG:... if you know where it lies",
+                hint="`assume_crs=EPSG:...` if you know where it lies",
             )
         raise InputError(
             "no coordinate reference system",
             where=path,
             why="the file does not say which part of the earth it shows",
-            hint="--assume-crs EPSG:...",
+            hint="`assume_crs=EPSG:...`, or for a photograph `pixel_size=METRES`",
         )
     own = horizontal(found)
     if assumed is not None and not own.equals(horizontal(assumed), ignore_axis_order=True):
         raise InputError(
-            "--assume-crs contradicts the file",
+            "`assume_crs` contradicts the file",
             where=path,
             why=f"the file has {found.name!r}, the option says {assumed.name!r}",
             hint="leave the option out, or correct the file: gdal_edit.py -a_srs EPSG:... FILE",
@@ -166,7 +232,7 @@ def _transform(dataset: Any, path: Path, assumed: Affine | None) -> Affine:
     own = Affine(t.a, 0.0, t.c, 0.0, t.e, t.f)
     if assumed is not None and not own.almost_equals(assumed, precision=1e-9 * max(map(abs, own[:6]))):
         raise InputError(
-            "--assume-transform contradicts the file",
+            "`assume_transform` contradicts the file",
             where=path,
             why=f"the file has {tuple(own[:6])}, the option says {tuple(assumed[:6])}",
             hint="leave the option out",
@@ -185,10 +251,13 @@ def _unplaced(dataset: Any, path: Path) -> InputError:
             hint=f"orthorectify it: gdalwarp {'-tps' if points else '-rpc'} -t_srs EPSG:... INPUT OUTPUT.tif",
         )
     world = _world_file(path)
-    hint = "--assume-transform a,b,c,d,e,f (pixel width, 0, left, 0, -pixel height, top)"
+    hint = (
+        "`assume_transform=a,b,c,d,e,f` (pixel width, 0, left, 0, -pixel height, top), or for a photograph "
+        "`pixel_size=METRES`"
+    )
     if world is not None:
         name, t = world
-        hint = f"--assume-transform {','.join(f'{v!r}' for v in t[:6])} (what {name} beside it says)"
+        hint = f"`assume_transform={','.join(f'{v!r}' for v in t[:6])}` (what {name} beside it says)"
     return InputError(
         "no georeferencing", where=path, why="no transform from pixels to coordinates", hint=hint
     )

@@ -74,7 +74,7 @@ def _border(scene: Scene) -> Iterator[str]:
         if hits >= 2 and not math.isnan(value):
             yield (
                 f"{hits} of {len(places)} places at the border hold only {value:g}, and no nodata is "
-                f"declared; if it means no data: --nodata {value:g}"
+                f"declared; if it means no data: `nodata={value:g}`"
             )
 
 

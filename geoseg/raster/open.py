@@ -137,7 +137,7 @@ def driver_of(path: Path, *, allow_vrt: bool = False) -> str:
             f"content is {kind}",
             where=path,
             why="refused, since such a file can make other files and hosts be read",
-            hint="--allow-vrt if you trust the file" if kind == "VRT" else _CONVERT,
+            hint="`allow_vrt` if you trust the file" if kind == "VRT" else _CONVERT,
         )
     found = next((name for magic, name in _OTHER_FORMATS.items() if head.startswith(magic)), None)
     if found is None:

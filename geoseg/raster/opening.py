@@ -6,18 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-from affine import Affine
 from numpy.typing import DTypeLike
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid
 from geoseg.raster.bands import Band, choose_bands, list_bands, tell_apart
-from geoseg.raster.georeference import locate, parse_crs, parse_transform
+from geoseg.raster.georeference import Assumption, locate
 from geoseg.raster.notes import remarks
 from geoseg.raster.open import open_raster
+from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
 from geoseg.raster.sources import Source, find_files
 
@@ -26,13 +26,7 @@ DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "flo
 
 
 def open_scene(
-    source: Source,
-    *,
-    bands: Sequence[int | str] | None = None,
-    assume_crs: Any = None,
-    assume_transform: str | Sequence[float] | Affine | None = None,
-    allow_vrt: bool = False,
-    nodata: float | None = None,
+    source: Source, *, bands: Sequence[int | str] | None = None, **reading: Unpack[ReadingOptions]
 ) -> Scene:
     """Scene from a file, a list of files, a folder or a glob pattern.
 
@@ -43,14 +37,9 @@ def open_scene(
         all on one grid. Folders and patterns are sorted naturally.
     bands
         Which bands in which order, by number (from 1, over all files) or name; None for all but alpha.
-    assume_crs
-        CRS where the file has none: anything that pyproj understands.
-    assume_transform
-        Transform where the file has none: ``a, b, c, d, e, f`` in affine's order.
-    allow_vrt
-        Open VRT files, which can make any local raster be read.
-    nodata
-        Value that means no data, instead of the file's own tag.
+    reading
+        `nodata`, `assume_crs` (anything that pyproj understands), `assume_transform`, `pixel_size` and
+        `allow_vrt`; see `geoseg.raster.reading.Reading`.
 
     Raises
     ------
@@ -60,8 +49,8 @@ def open_scene(
         An option that cannot work.
     """
     paths = find_files(source)
-    crs = None if assume_crs is None else parse_crs(assume_crs)
-    transform = None if assume_transform is None else parse_transform(assume_transform)
+    assumed = Assumption.of(reading)
+    allow_vrt = reading.get("allow_vrt", False)
     grids: list[Grid] = []
     available: list[Band] = []
     wkt = ""
@@ -69,7 +58,7 @@ def open_scene(
     for i, path in enumerate(paths):
         dataset = open_raster(path, allow_vrt=allow_vrt)
         _check_dtypes(dataset, path)
-        grid, own_wkt = locate(dataset, path, crs=crs, transform=transform)
+        grid, own_wkt = locate(dataset, path, assumed)
         wkt = wkt or own_wkt
         grids.append(grid)
         difference = grids[0].difference(grid)
@@ -86,9 +75,10 @@ def open_scene(
     where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"
     chosen = choose_bands(available, bands, where)
     types = [datasets[b.file][0][b.number - 1] for b in chosen]
-    notes: list[str] = []
+    notes = list(assumed.notes)
     chosen = tuple(
-        _with_nodata(b, t, nodata, paths[b.file], notes) for b, t in zip(chosen, types, strict=True)
+        _with_nodata(b, t, reading.get("nodata"), paths[b.file], notes)
+        for b, t in zip(chosen, types, strict=True)
     )
     taken = {(b.file, b.number) for b in chosen}
     scene = Scene(
@@ -141,7 +131,7 @@ def _with_nodata(band: Band, dtype: str, override: float | None, path: Path, not
     if value is not None and not _can_occur(value, np.dtype(dtype)):
         if override is not None:
             raise UsageError(
-                f"--nodata {override:g} cannot occur", where=path, why=f"band {band.name!r} holds {dtype}"
+                f"`nodata={override:g}` cannot occur", where=path, why=f"band {band.name!r} holds {dtype}"
             )
         notes.append(f"{path.name}: nodata {value:g} cannot occur in {dtype}; ignored")
         value = None

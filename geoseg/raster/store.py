@@ -126,7 +126,7 @@ class WorkStore:
                 "not a work store",
                 where=folder,
                 why=" ".join(str(error).split())[:200],
-                hint="start the run anew with --overwrite",
+                hint="start the run anew with `overwrite`",
             ) from None
         return cls(path=folder, shape=(height, width), chunk=chunk, layers=layers)
 

@@ -75,7 +75,7 @@ def restore(
         raise OutputConflictError(
             "holds a training of another job or of other data",
             where=path.parent,
-            hint="another out, or --overwrite to start again",
+            hint="another out, or `overwrite` to start again",
         )
     network.load_state_dict(_part(tensors, "network."))
     average.load_state_dict(_part(tensors, "average."))
@@ -116,7 +116,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InputError(
-            "damaged checkpoint", where=path, why=str(error), hint="--overwrite to start again"
+            "damaged checkpoint", where=path, why=str(error), hint="`overwrite` to start again"
         ) from None
 
 

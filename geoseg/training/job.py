@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from geoseg.job import Job
 from geoseg.legend import Legend
+from geoseg.raster.reading import Reading
 
 LossName = Literal["cross_entropy", "dice", "jaccard", "focal", "tversky", "lovasz"]
 Span = tuple[int | str, int | str]
@@ -21,8 +22,8 @@ def _default_loss() -> dict[LossName, float]:
     return {"cross_entropy": 1.0, "dice": 1.0}
 
 
-class LabelledScene(Job):
-    """One scene and its labels, or many with names alike.
+class LabelledScene(Reading):
+    """One scene and its labels, or many with names alike; `assume_crs` and `allow_vrt` serve both.
 
     Attributes
     ----------
@@ -40,8 +41,6 @@ class LabelledScene(Job):
         Class of pixels outside all polygons; without it they are not learnt from.
     use
         For a split by file: what this scene is for.
-    nodata, assume_crs, assume_transform, allow_vrt
-        For the image, as in `predict`; `assume_crs` and `allow_vrt` also serve the labels.
     """
 
     image: str | list[str]
@@ -50,10 +49,6 @@ class LabelledScene(Job):
     layer: str | None = None
     background: str | int | None = None
     use: Literal["training", "validation"] | None = None
-    nodata: float | None = None
-    assume_crs: str | None = None
-    assume_transform: str | None = None
-    allow_vrt: bool = False
 
 
 class Split(Job):

@@ -186,14 +186,7 @@ def _share_of_first(scene: Scene, labels: Labels, legend: Legend) -> float:
 
 
 def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, Labels]:
-    image = open_scene(
-        scene.image,
-        bands=job.bands,
-        nodata=scene.nodata,
-        assume_crs=scene.assume_crs,
-        assume_transform=scene.assume_transform,
-        allow_vrt=scene.allow_vrt,
-    )
+    image = open_scene(scene.image, bands=job.bands, **scene.reading)
     return image, open_labels(scene, image.grid, legend, job.crosswalk)
 
 

@@ -137,7 +137,7 @@ def _finished(job: TrainJob, preparation: Preparation, *, overwrite: bool) -> Bu
     bundle = load_bundle(job.out)
     if bundle.provenance.get("identity") == preparation.identity:
         return bundle
-    raise OutputConflictError("holds another model", where=job.out, hint="another out, or --overwrite")
+    raise OutputConflictError("holds another model", where=job.out, hint="another out, or `overwrite`")
 
 
 def _run(preparation: Preparation, root: Path | None, team: Team, report: Report) -> Training:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from geoseg.job import Job
 from geoseg.outlines import Method
+from geoseg.raster.reading import Reading
 
 Small = Literal["merge", "drop"]
 Side = Annotated[int, Field(ge=1, le=31)]
@@ -17,7 +17,7 @@ Sizes = tuple[tuple[int | str | None, Side], ...]
 """Sides of windows by class, None for all of them."""
 
 
-class VectorizeJob(Job):
+class VectorizeJob(Reading):
     """Polygons of one class map.
 
     Attributes
@@ -71,12 +71,6 @@ class VectorizeJob(Job):
         that `max_corners` cuts.
     band
         Which band of a raster of several, by number or name.
-    nodata
-        Value that means no data, instead of the file's own tag; 255 always does.
-    assume_crs, assume_transform
-        Georeference for a raster that has none.
-    allow_vrt
-        Read VRT files; they can name other files, so only on request.
     """
 
     classes: Path
@@ -102,10 +96,6 @@ class VectorizeJob(Job):
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
     band: int | str | None = None
-    nodata: float | None = None
-    assume_crs: str | None = None
-    assume_transform: str | None = None
-    allow_vrt: bool = False
 
     @field_validator("majority")
     @classmethod

@@ -36,14 +36,14 @@ def output_crs(job: VectorizeJob) -> CRS | None:
     try:
         crs = CRS.from_user_input(job.crs)
     except CRSError as error:
-        raise UsageError(f"--crs {job.crs!r} is not known", why=" ".join(str(error).split())) from None
+        raise UsageError(f"`crs={job.crs}` is not known", why=" ".join(str(error).split())) from None
     if not (crs.is_geographic or crs.is_projected):
-        raise UsageError(f"--crs {job.crs!r} is no CRS for maps", why=f"{crs.name} is a {crs.type_name}")
+        raise UsageError(f"`crs={job.crs}` is no CRS for maps", why=f"{crs.name} is a {crs.type_name}")
     if is_fixed and not crs.equals(wgs84, ignore_axis_order=True):
         raise UsageError(
-            f"--crs {job.crs!r} does not go with {job.out.suffix}",
+            f"`crs={job.crs}` does not go with {job.out.suffix}",
             why="it is always in longitude and latitude on WGS 84",
-            hint="another format, or no --crs",
+            hint="another format, or no `crs`",
         )
     return crs
 
@@ -71,7 +71,7 @@ def reprojected(rings: Rings, grid: Grid, crs: CRS) -> tuple[NDArray[np.float64]
         raise InputError(
             f"({x[k]:.6f}, {y[k]:.6f}) has no place in {crs.name}",
             why=f"the map is in {grid.crs.name}",
-            hint="another --crs, or none: the map's own",
+            hint="another `crs`, or none: the map's own",
         )
     return moved[:, ::-1], dense
 

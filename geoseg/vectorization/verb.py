@@ -245,17 +245,10 @@ class _Plan:
         from geoseg.vectorization.reproject import output_crs
         from geoseg.vectorization.table import PolygonTable
 
-        classes = open_class_map(
-            job.classes,
-            band=job.band,
-            nodata=job.nodata,
-            assume_crs=job.assume_crs,
-            assume_transform=job.assume_transform,
-            allow_vrt=job.allow_vrt,
-        )
+        classes = open_class_map(job.classes, band=job.band, **job.reading)
         confidence, notes = _confidence(job, classes)
         if job.conf_min and confidence is None:
-            raise UsageError("conf_min needs a confidence raster", hint="--confidence FILE")
+            raise UsageError("conf_min needs a confidence raster", hint="`confidence=FILE`")
         grid, unit = classes.grid, area_unit(classes.grid)
         wanted = output_crs(job)
         # a longitude can pass 180 only where it was asked for: a map's own coordinates stay as they are
@@ -383,7 +376,7 @@ class _Totals:
             return []
         return [
             f"regions of more than {job.max_corners:,} corners were cut along rows of the map: "
-            f"{self._cut} cuts (--max-corners)"
+            f"{self._cut} cuts (`max_corners`)"
         ]
 
     def add(self, shapes: Shapes) -> None:

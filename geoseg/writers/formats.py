@@ -182,7 +182,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputConflictError("is a folder", where=path, hint="name a file")
     if path.exists() and not overwrite:
-        raise OutputConflictError("exists", where=path, hint="another name, or --overwrite")
+        raise OutputConflictError("exists", where=path, hint="another name, or `overwrite`")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise OutputConflictError("cannot be written", where=path, why=f"no writable folder {path.parent}")
 

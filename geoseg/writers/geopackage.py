@@ -162,7 +162,7 @@ class _Rows:
             raise UsageError(
                 f"a polygon of {size:,} bytes does not fit into a GeoPackage",
                 why=f"a row holds {_LARGEST:,}, some {_LARGEST // 16:,} corners",
-                hint="a smaller --max-corners, or .parquet",
+                hint="a smaller `max_corners`, or .parquet",
             )
         self._table.append(keys, made)
         self._tree.add(boxes)

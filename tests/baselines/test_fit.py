@@ -342,7 +342,7 @@ def test_scenes_with_nothing_to_learn(tmp_path):
 
 def test_a_bundle_that_is_there_is_not_overwritten(place, tmp_path):
     made(place, "ndvi", tmp_path / "m")
-    with pytest.raises(OutputConflictError, match="--overwrite"):
+    with pytest.raises(OutputConflictError, match="`overwrite`"):
         made(place, "ndvi", tmp_path / "m")
     made(place, "ndvi", tmp_path / "m", overwrite=True)
 

@@ -101,7 +101,7 @@ def test_different_grids_are_refused_with_the_difference_or_aligned(make_map, tm
     fine = make_map(
         np.kron(labels, np.ones((3, 3), np.uint8)), "fine.tif", transform=TRANSFORM * Affine.scale(1 / 3)
     )
-    with pytest.raises(InputError, match=r"different grids. size 40 x 50 against 120 x 150.*--align nearest"):
+    with pytest.raises(InputError, match=r"different grids. size 40 x 50 against 120 x 150.*`align=nearest`"):
         change(before, fine, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     aligned = change(before, fine, out=tmp_path / "out", align="nearest")

@@ -178,7 +178,7 @@ def test_identity_says_what_decides_the_bits(unet, exact):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_gpu_that_is_not_there_is_said_clearly(unet):
     for name in ("cuda", "cuda:3"):
-        with pytest.raises(ResourceError, match=r"is not there.*finds no CUDA device.*--device cpu"):
+        with pytest.raises(ResourceError, match=r"is not there.*finds no CUDA device.*`device=cpu`"):
             open_engine(unet, device=name)
     assert choose_device("auto") == torch.device("cpu")
 
@@ -207,7 +207,7 @@ def test_no_memory_is_a_resource_error(unet, monkeypatch):
         torch.empty(2**62, dtype=torch.uint8)  # torch's own refusal, as a tile too large would raise it
 
     monkeypatch.setattr(engine, "_network", exhausted)
-    with pytest.raises(ResourceError, match=r"out of memory on cpu for 1 tiles of 96 x 96.*smaller --batch"):
+    with pytest.raises(ResourceError, match=r"out of memory on cpu for 1 tiles of 96 x 96.*smaller `batch`"):
         engine.classify(tiles(1))
 
 

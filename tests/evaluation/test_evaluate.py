@@ -135,7 +135,7 @@ def test_verb_with_boundaries(make_map, make_vector):
     assert moved.overall["mean_boundary_iou"] < moved.overall["mean_iou"] < 1
     assert moved.to_json()["classes"][0]["boundary_iou"] == moved.per_class[0]["boundary_iou"]
     points = make_vector([Point(5.5, 5.5)], {"cover": [1]})
-    with pytest.raises(UsageError, match="--boundary needs a raster or polygons"):
+    with pytest.raises(UsageError, match="`boundary` needs a raster or polygons"):
         evaluate(reference, points, boundary=2)
 
 

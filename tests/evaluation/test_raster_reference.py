@@ -100,5 +100,5 @@ def test_far_away_and_unfit_options(make_map):
     far = make_map(labels_like((10, 10)), "far.tif", transform=Affine(30, 0, 700_000, 0, -30, 9_000_000))
     with pytest.raises(InputError, match=r"does not lie on the map.*300 km apart"):
         evaluate(here, far)
-    with pytest.raises(UsageError, match="--field needs a vector reference"):
+    with pytest.raises(UsageError, match="`field` needs a vector reference"):
         evaluate(here, here, field="class")

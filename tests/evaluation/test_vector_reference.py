@@ -116,7 +116,7 @@ def test_field_has_to_be_named_when_several_or_none_can_be_it(make_vector):
         UsageError, match=r"fields are one, two, name; several hold classes of the map: one, two"
     ):
         opened(path)
-    with pytest.raises(UsageError, match=r"no field 'twoo'.*--field two"):
+    with pytest.raises(UsageError, match=r"no field 'twoo'.*`field=two`"):
         opened(path, field="twoo")
     with pytest.raises(InputError, match=r"'a' \(1 features\), 'b' \(1 features\)"):
         opened(path, field="name")
@@ -171,7 +171,7 @@ def test_slivers_without_a_pixel_centre_are_no_overlap(make_vector):
 def test_invalid_polygons_are_counted_and_repaired_only_on_request(make_vector):
     bow_tie = Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])
     path = make_vector([box(20, 20, 30, 30), bow_tie], {"cover": ["forest", "water"]})
-    with pytest.raises(InputError, match=r"1 of 2 polygons are invalid.*2: Self-intersection.*--repair"):
+    with pytest.raises(InputError, match=r"1 of 2 polygons are invalid.*2: Self-intersection.*`repair`"):
         opened(path)
     burned = opened(path, repair=True).burn(GRID.window)
     assert (burned == 3).sum() == pytest.approx(50, abs=10)
@@ -193,14 +193,14 @@ def test_points_are_sampled_where_they_fall(make_vector):
     assert matrix.counts[:, 0].tolist() == [2, 1, 1]
     assert any("1 of 5 points lie outside" in n for n in reference.notes)
     assert any("1 points share a pixel" in n for n in reference.notes)
-    with pytest.raises(UsageError, match="--background needs polygons"):
+    with pytest.raises(UsageError, match="`background` needs polygons"):
         opened(make_vector(shapes, {"cover": [1, 2, 3, 1]}, "again.gpkg"), background="water")
 
 
 def test_no_crs_no_overlap_and_exchanged_axes(make_vector, tmp_path):
     columns = {"cover": ["forest", "water"]}
     lost = make_vector(SQUARES, columns, "lost.gpkg", crs=None)
-    with pytest.raises(InputError, match=r"no coordinate reference system.*--reference-crs"):
+    with pytest.raises(InputError, match=r"no coordinate reference system.*`reference_crs"):
         opened(lost)
     assert (opened(lost, reference_crs="EPSG:32720").burn(GRID.window) != 255).sum() == 300
     with pytest.raises(InputError, match=r"does not lie on the map. reference x .*, map x .*km apart"):

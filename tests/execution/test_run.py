@@ -96,7 +96,7 @@ def test_nothing_listens_beyond_this_machine_and_two_clusters_live_side_by_side(
 
 def test_no_gpu_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    with pytest.raises(ResourceError, match="--workers N"):
+    with pytest.raises(ResourceError, match="`workers=N`"):
         visible_gpus()
 
 

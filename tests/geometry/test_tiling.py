@@ -150,13 +150,13 @@ def test_chunk_positions_are_row_major() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"margin": 20}, r"--margin 20 .*multiple of 32.*--margin 32"),
-        ({"margin": -32}, "--margin -32"),
-        ({"tile": 500}, r"--tile 500 .*multiple of 32.*--tile 512"),
-        ({"tile": 0}, "--tile 0"),
-        ({"tile": 128, "margin": 64}, r"--tile 128 is too small for --margin 64.*at least 160"),
+        ({"margin": 20}, r"`margin=20` .*multiple of 32.*`margin=32`"),
+        ({"margin": -32}, "`margin=-32`"),
+        ({"tile": 500}, r"`tile=500` .*multiple of 32.*`tile=512`"),
+        ({"tile": 0}, "`tile=0`"),
+        ({"tile": 128, "margin": 64}, r"`tile=128` is too small for `margin=64`.*at least 160"),
         ({"tile": 128, "margin": 64, "stitch": "blend"}, "at least 256"),
-        ({"chunk": 0}, "--chunk 0 is not positive"),
+        ({"chunk": 0}, "`chunk=0` is not positive"),
     ],
 )
 def test_what_cannot_work_is_refused_with_both_numbers(options: dict[str, object], says: str) -> None:

@@ -98,7 +98,7 @@ def test_a_bundle_travels_as_its_path(tmp_path):
 def test_names_are_found_listed_and_suggested(shipped):
     assert list_bundles() == ("forest-s2-rgb",)
     assert load_bundle("forest-s2-rgb").path == shipped
-    with pytest.raises(InputError, match=r"there are forest-s2-rgb.*Try: --model forest-s2-rgb"):
+    with pytest.raises(InputError, match=r"there are forest-s2-rgb.*Try: `model=forest-s2-rgb`"):
         load_bundle("forest-s2-rgv")
 
 

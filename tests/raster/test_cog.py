@@ -157,7 +157,7 @@ def test_existing_targets_and_missing_folders(tmp_path: Path) -> None:
     grid = _grid(20, 20)
     target = tmp_path / "a.tif"
     target.write_text("mine")
-    with pytest.raises(OutputConflictError, match=r"exists.*--overwrite"):
+    with pytest.raises(OutputConflictError, match=r"exists.*`overwrite`"):
         publish_cog(target, grid, _reader(_labels(20, 20)), [grid.window])
     assert target.read_text() == "mine"
     publish_cog(target, grid, _reader(_labels(20, 20)), [grid.window], overwrite=True)

@@ -142,7 +142,7 @@ def test_vrt_by_opt_in_only(tmp_path: Path) -> None:
     pixels = coordinates(20, 30, 1)
     write(tmp_path / "part & 1.tif", pixels)
     (tmp_path / "scene.vrt").write_text(VRT.format(relative=1, source="part &amp; 1.tif"))
-    with pytest.raises(InputError, match=r"content is VRT.*--allow-vrt"):
+    with pytest.raises(InputError, match=r"content is VRT.*`allow_vrt`"):
         open_scene(tmp_path / "scene.vrt")
     scene = open_scene(tmp_path / "scene.vrt", allow_vrt=True)
     assert np.array_equal(scene.read(Window(3, 4, 5, 6))[0], pixels[:, 3:8, 4:10])

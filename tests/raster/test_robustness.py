@@ -106,7 +106,7 @@ def test_vrt_mosaic_of_pictures(shared_data: Path) -> None:
 def test_sentinel_bands_one_per_file(shared_data: Path) -> None:
     scene = open_scene(str(shared_data / "s2_rachel_carson_nc" / "*" / "*B0[2348].tif*"))
     assert scene.band_names == ("B02", "B03", "B04", "B08")
-    assert any("--nodata 255" in note for note in scene.notes)
+    assert any("`nodata=255`" in note for note in scene.notes)
     again = open_scene(scene.paths, bands=["B04", "b3", "B2"], nodata=255)
     pixels, valid = again.read(Window(1000, 1000, 300, 300))
     assert pixels.shape == (3, 300, 300)

@@ -257,24 +257,24 @@ def test_two_dates_in_two_files_have_names_of_their_own(tmp_path: Path) -> None:
 def test_no_crs_no_transform_and_the_way_out(tmp_path: Path) -> None:
     pixels = np.ones((4, 6), np.uint8)
     bare = write(tmp_path / "bare.tif", pixels, crs=None, transform=None)
-    with pytest.raises(InputError, match=r"no georeferencing.*--assume-transform a,b,c,d,e,f"):
+    with pytest.raises(InputError, match=r"no georeferencing.*`assume_transform=a,b,c,d,e,f`"):
         open_scene(bare)
-    with pytest.raises(InputError, match=r"no coordinate reference system.*--assume-crs"):
+    with pytest.raises(InputError, match=r"no coordinate reference system.*`assume_crs=EPSG"):
         open_scene(bare, assume_transform=(10, 0, 500_000, 0, -10, 5_000_000))
     scene = open_scene(bare, assume_transform="10, 0, 500000, 0, -10, 5000000", assume_crs="epsg:32633")
     whole = open_scene(write(tmp_path / "whole.tif", pixels))
     assert scene.grid.difference(whole.grid) is None
     (tmp_path / "bare.tfw").write_text("10\n0\n0\n-10\n500005\n4999995\n")
-    with pytest.raises(InputError, match=r"--assume-transform 10\.0,0\.0,500000\.0,0\.0,-10\.0,5000000\.0"):
+    with pytest.raises(InputError, match=r"`assume_transform=10\.0,0\.0,500000\.0,0\.0,-10\.0,5000000\.0"):
         open_scene(bare, assume_crs=32633)
 
 
 def test_assumptions_do_not_overrule_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.ones((4, 6), np.uint8))
     assert open_scene(path, assume_crs=UTM, assume_transform=TRANSFORM).grid == open_scene(path).grid
-    with pytest.raises(InputError, match=r"--assume-crs contradicts"):
+    with pytest.raises(InputError, match=r"`assume_crs` contradicts"):
         open_scene(path, assume_crs=32634)
-    with pytest.raises(InputError, match=r"--assume-transform contradicts"):
+    with pytest.raises(InputError, match=r"`assume_transform` contradicts"):
         open_scene(path, assume_transform=(10, 0, 500_001, 0, -10, 5_000_000))
 
 
@@ -282,20 +282,20 @@ def test_assumptions_do_not_overrule_the_file(tmp_path: Path) -> None:
     "text", ["1,2,3", "a,b,c,d,e,f", "0,0,0,0,0,0", "10,1,0,0,-10,0", "-10,0,0,0,-10,0", "nan,0,0,0,-1,0", ""]
 )
 def test_transforms_that_cannot_be_assumed(coordinate_image: Path, text: str) -> None:
-    with pytest.raises(UsageError, match=r"--assume-transform"):
+    with pytest.raises(UsageError, match=r"`assume_transform`"):
         open_scene(coordinate_image, assume_transform=text)
 
 
 @pytest.mark.parametrize("crs", ["EPSG:999999", "nonsense", object(), 'LOCAL_CS["site",UNIT["metre",1]]'])
 def test_crs_that_cannot_be_assumed(coordinate_image: Path, crs: Any) -> None:
-    with pytest.raises(UsageError, match=r"--assume-crs"):
+    with pytest.raises(UsageError, match=r"`assume_crs="):
         open_scene(coordinate_image, assume_crs=crs)
 
 
 def test_engineering_crs(tmp_path: Path) -> None:
     site = 'LOCAL_CS["building site",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]'
     path = write(tmp_path / "a.tif", np.ones((4, 6), np.uint8), crs=rasterio.CRS.from_wkt(site))
-    with pytest.raises(InputError, match=r"not earth-referenced.*--assume-crs"):
+    with pytest.raises(InputError, match=r"not earth-referenced.*`assume_crs=EPSG"):
         open_scene(path)
     assert open_scene(path, assume_crs=32633).grid.crs.to_epsg() == 32633
 
@@ -329,7 +329,7 @@ def test_notes_for_odd_pixels_and_collars(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(1, 200, (300, 300)).astype(np.uint8)
     pixels[:, :70] = 255
     collar = write(tmp_path / "c.tif", pixels)
-    assert any("only 255" in n and "--nodata 255" in n for n in open_scene(collar).notes)
+    assert any("only 255" in n and "`nodata=255`" in n for n in open_scene(collar).notes)
     assert open_scene(collar, nodata=255).notes == ()
     pixels[:, :70] = pixels[:, 70:140]
     assert open_scene(write(tmp_path / "d.tif", pixels)).notes == ()

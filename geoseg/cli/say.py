@@ -1,0 +1,67 @@
+"""What reaches the terminal: options as flags, and no character of a name that the terminal would obey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geoseg.errors import say_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# C0 and C1 controls but tab and newline, what turns the direction of writing, and lone surrogates
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PASSWORD = re.compile(r"(?<=://)[^\s/@]+(?=@)|(?<=[ :]password=)[^\s'\"]+", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?i)(?<=[?&])([\w.-]*(?:signature|token|secret|credential|password|key|sig|sas|auth)[\w.-]*=)[^\s&'\"]+"
+)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print one text in the words of the command that runs."""
+    context = click.get_current_context(silent=True)
+    click.echo(in_flags(text, None if context is None else context.command), err=err)
+
+
+def in_flags(text: str, command: click.Command | None) -> str:
+    """`text` made safe, its options as `command` takes them: flags, or keys of its job file."""
+    parameters = {p.name: p for p in command.params if p.name} if command else {}
+    return safe(say_options(text, partial(_flag, parameters)))
+
+
+def safe(text: str) -> str:
+    """`text` with characters that a terminal obeys written out, and without the secrets of an address."""
+    shown = _OBEYED.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    return _SECRET.sub(r"\1***", _PASSWORD.sub("***", shown))
+
+
+def screen(*, err: bool = False) -> Console:
+    """Console for tables and lines; a name in them is never read as markup or obeyed."""
+    from rich.console import Console
+
+    class Screen(Console):
+        def render_str(self, text: str, **options: Any) -> Any:
+            return super().render_str(safe(text), **options)
+
+    return Screen(stderr=err, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_notes(notes: Iterable[str]) -> None:
+    """Print what the user should know, one line each, on standard error."""
+    for note in notes:
+        say(f"note: {note}", err=True)
+
+
+def _flag(parameters: Mapping[str, click.Parameter], name: str, value: str | None) -> str:
+    parameter = parameters.get(name)
+    if isinstance(parameter, click.Argument):
+        return name.upper() if value is None else value
+    if parameter is None and parameters:
+        return name if value is None else f"{name}: {value}"
+    flag = max(parameter.opts, key=len) if parameter else f"--{name.replace('_', '-')}"
+    return flag if value is None else f"{flag} {value}"

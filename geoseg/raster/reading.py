@@ -1,0 +1,101 @@
+"""Reading: what holds of a raster that its file does not say; a part of every job that opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast
+
+from pydantic import Field, model_serializer, model_validator
+
+from geoseg.errors import GeosegError, renamed
+from geoseg.job import Job
+
+if TYPE_CHECKING:
+    from affine import Affine
+
+OWN_NAMES: Mapping[str, str] = MappingProxyType({})
+"""Names of a job's fields for its first raster: those of `Reading` itself."""
+
+PixelSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ReadingOptions(TypedDict, total=False):
+    """Keyword arguments of `open_scene` and `open_class_map`; see `Reading`."""
+
+    nodata: float | None
+    assume_crs: Any
+    assume_transform: str | Sequence[float] | Affine | None
+    pixel_size: float | None
+    allow_vrt: bool
+
+
+class Reading(Job):
+    """What holds of a raster that its file does not say.
+
+    Attributes
+    ----------
+    nodata
+        Value that means no data, instead of the file's own tag.
+    assume_crs
+        CRS where the file has none, like EPSG:32720.
+    assume_transform
+        Transform where the file has none: ``a,b,c,d,e,f``, from pixel corners to the map.
+    pixel_size
+        Metres of a pixel's side in a picture that lies nowhere, such as a photograph. It is put on a flat
+        plane of its own, where areas and lengths are right and only the place is not.
+    allow_vrt
+        Read VRT files; they can name other files, so only on request.
+    """
+
+    nodata: float | None = None
+    assume_crs: str | None = None
+    assume_transform: str | None = None
+    pixel_size: PixelSize | None = None
+    allow_vrt: bool = False
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """Options with which the job's first raster is opened."""
+        return reading_of(self)
+
+    @model_validator(mode="after")
+    def _placed_once(self) -> Reading:
+        if self.pixel_size is not None and (self.assume_crs or self.assume_transform):
+            raise ValueError("pixel_size is for what lies nowhere; leave out assume_crs and assume_transform")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _said_last(self, handler: Any) -> dict[str, Any]:
+        """Fields of the job itself, then what was said about reading; nothing for what was not."""
+        values: dict[str, Any] = handler(self)
+        said = {key: values.pop(key) for key in Reading.model_fields if key in values}
+        return values | {k: v for k, v in said.items() if v is not None and v is not False}
+
+
+def reading_of(job: Job, names: Mapping[str, str] = OWN_NAMES) -> ReadingOptions:
+    """Options with which a raster of `job` is opened.
+
+    Parameters
+    ----------
+    job
+        Any job with the fields.
+    names
+        Field of `Reading` to the field of the job that says it for this raster; the same where not named.
+    """
+    return cast(ReadingOptions, {key: getattr(job, names.get(key, key)) for key in Reading.model_fields})
+
+
+@contextmanager
+def called(names: Mapping[str, str]) -> Iterator[None]:
+    """Errors from inside name options as the job does for this raster (see `reading_of`)."""
+    try:
+        yield
+    except GeosegError as error:
+        raise error.renamed(names) from None
+
+
+def called_notes(notes: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Notes that name options as the job does for this raster."""
+    return tuple(renamed(note, names) for note in notes)
