@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from geoseg.training.job import Augmentation
+from geoseg.training.light import Frame, Light
 
 _HAZE_CELLS = 4
 
@@ -21,7 +22,7 @@ def resize(pixels: Tensor, classes: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def augment(
-    x: Tensor, classes: Tensor, how: Augmentation, rng: np.random.Generator, *, zero: Tensor
+    x: Tensor, classes: Tensor, how: Augmentation, rng: np.random.Generator, *, frame: Frame
 ) -> tuple[Tensor, Tensor]:
     """Crop (B, S, S) of normalised values and its classes (S, S), changed at random.
 
@@ -33,28 +34,36 @@ def augment(
         Strengths.
     rng
         The only source of chance.
-    zero
-        (B, 1, 1) normalised value of a raw 0: a gain turns around it, as light does.
+    frame
+        The scene's level and range.
     """
     if how.flips:
         turns, mirror = int(rng.integers(4)), bool(rng.random() < 0.5)
         x, classes = torch.rot90(x, turns, (1, 2)), torch.rot90(classes, turns, (0, 1))
         if mirror:
             x, classes = x.flip(2), classes.flip(1)
-    dates = zip(x.chunk(how.dates), zero.chunk(how.dates), strict=True)
-    x = torch.cat([_light(one, how, rng, zero=dark) for one, dark in dates])
+    dates = zip(x.chunk(how.dates), frame.chunk(how.dates), strict=True)
+    x = torch.cat([_light(one, how, rng, own) for one, own in dates])
     return x.contiguous(), classes.contiguous()
 
 
-def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, *, zero: Tensor) -> Tensor:
+def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame) -> Tensor:
     """The bands of one date, with the values changed and the place left."""
     bands = x.shape[0]
-    if how.gain:
-        x = zero + (x - zero) * _both(rng, bands, how.gain).exp()
+    drawn = {
+        name: _both(rng, bands, strength, own).exp()
+        for name, strength, own in (
+            ("contrast", how.contrast, 0.2),
+            ("gamma", how.gamma, 0.2),
+            ("gain", how.gain, 0.4),
+        )
+        if strength
+    }
+    veil = {"haze": _veil(x, how.haze, rng)} if how.haze else {}
+    if drawn or veil:
+        x = Light(**drawn, **veil).over(x, frame)
     if how.offset:
-        x = x + _both(rng, bands, how.offset)
-    if how.haze:
-        x = _veil(x, how.haze, rng)
+        x = x + _both(rng, bands, how.offset, 0.4)
     if how.noise:
         sigma = float(rng.uniform(0, how.noise))
         x = x + sigma * torch.from_numpy(rng.standard_normal(tuple(x.shape), np.float32))
@@ -66,15 +75,14 @@ def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, *, zero: Tens
     return x
 
 
-def _both(rng: np.random.Generator, bands: int, strength: float) -> Tensor:
-    """One draw for all bands plus a smaller one for each, (B, 1, 1)."""
-    drawn = rng.uniform(-strength, strength) + rng.uniform(-0.4 * strength, 0.4 * strength, bands)
+def _both(rng: np.random.Generator, bands: int, strength: float, own: float) -> Tensor:
+    """One draw for all bands plus one for each, `own` times as strong, (B, 1, 1)."""
+    drawn = rng.uniform(-strength, strength) + rng.uniform(-own * strength, own * strength, bands)
     return torch.from_numpy(drawn.astype(np.float32)).view(-1, 1, 1)
 
 
 def _veil(x: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Mix with a bright, even light (two deviations above the mean) by a share that varies smoothly."""
+    """Share (1, h, w) of haze that varies smoothly over the crop."""
     cells = rng.random((1, 1, _HAZE_CELLS, _HAZE_CELLS), np.float32)
     share = torch.from_numpy(cells) * float(rng.uniform(0, strength))
-    share = interpolate(share, x.shape[1:], mode="bicubic", align_corners=False)[0].clamp(0, 1)
-    return x * (1 - share) + 2.0 * share
+    return interpolate(share, x.shape[1:], mode="bicubic", align_corners=False)[0].clamp(0, 1)

@@ -14,6 +14,7 @@ from torch import Tensor
 from geoseg.geometry import Window
 from geoseg.legend import NODATA
 from geoseg.training.augment import augment, resize
+from geoseg.training.light import Frame, Light
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.samples import Sampler, pad, positions_of
 
@@ -33,7 +34,7 @@ class Batches:
         )
         self._positions = positions_of(preparation.legend)
         mean, std = (np.array(v, np.float64) for v in (contract.mean, contract.std))
-        self._fill = (mean - contract.offset) / contract.scale  # the raw value that is normalised to 0
+        self._fill = np.array(contract.fill)
         self._gain = torch.tensor(contract.scale / std).float().view(-1, 1, 1)
         self._shift = torch.tensor((contract.offset - mean) / std).float().view(-1, 1, 1)
 
@@ -54,10 +55,11 @@ class Batches:
                 following = reader.submit(self.at, step + 1) if step + 1 < end else None
                 yield current
 
-    def core(self, core: Core) -> tuple[Tensor, NDArray[Any]]:
+    def core(self, core: Core, light: Light | None = None) -> tuple[Tensor, NDArray[Any]]:
         """Normalised pixels (1, B, S, S) around a validation core, and its classes (h, w); 255 not scored.
 
-        The core stands `margin` pixels inside; beyond the scene, pixels are mirrored.
+        The core stands `margin` pixels inside; beyond the scene, pixels are mirrored. In another `light`,
+        values are as a file of the model's data type would hold them.
         """
         preparation = self.preparation
         source, margin = preparation.sources[core.source], preparation.margin
@@ -69,8 +71,12 @@ class Batches:
         side = preparation.side
         rows = _mirrored(wide.row, side, inside.row, inside.height)
         cols = _mirrored(wide.col, side, inside.col, inside.width)
-        raw = torch.from_numpy(pixels[:, rows][:, :, cols])
-        return (raw * self._gain + self._shift)[None], classes
+        x = torch.from_numpy(pixels[:, rows][:, :, cols]) * self._gain + self._shift
+        if light is not None:
+            x = light.over(x, self._frame(core.source))
+            if np.dtype(preparation.contract.dtype).kind in "ui":
+                x = ((x - self._shift) / self._gain).round() * self._gain + self._shift
+        return x[None], classes
 
     def _item(self, step: int, number: int) -> tuple[Tensor, Tensor]:
         preparation = self.preparation
@@ -81,7 +87,14 @@ class Batches:
         raw, classes = pad(raw, classes, drawn.side)
         x, labels = resize(torch.from_numpy(raw), torch.from_numpy(classes), job.crop)
         x = x * self._gain + self._shift
-        return augment(x, labels, job.augment, rng, zero=self._shift)
+        return augment(x, labels, job.augment, rng, frame=self._frame(drawn.source))
+
+    def _frame(self, source: int) -> Frame:
+        preparation = self._preparation
+        contract, level = preparation.contract, preparation.levels[source]
+        low, high = (torch.tensor(v) * self._gain + self._shift for v in contract.value_range)
+        level = torch.from_numpy(level).float().view(-1, 1, 1) * self._gain + self._shift
+        return Frame(zero=self._shift, level=level, low=low, high=high)
 
     def _read(self, source: int, window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
         return self.preparation.sources[source].read(window, self._fill, self._positions)

@@ -110,8 +110,12 @@ class Augmentation(Job):
         The eight flips and right-angle turns, all equally likely.
     scale
         Factor of ground size, drawn between 1/(1+scale) and 1+scale.
+    contrast, gamma
+        Around the scene's own level, drawn for all bands and a little per band: the logarithm of the factor
+        by which differences from the level grow, and of the exponent.
     gain, offset
-        Radiometric, drawn for all bands and again per band: gain around 1; offset in standard deviations.
+        Drawn for all bands and again per band: the logarithm of a factor around raw zero; in standard
+        deviations.
     haze
         Largest share of a smooth bright veil.
     drop_band
@@ -125,6 +129,8 @@ class Augmentation(Job):
 
     flips: bool = True
     scale: Annotated[float, Field(ge=0, le=3)] = 0.25
+    contrast: Annotated[float, Field(ge=0, le=2)] = 0.0
+    gamma: _Share = 0.0
     gain: _Share = 0.1
     offset: _Share = 0.05
     haze: _Share = 0.0

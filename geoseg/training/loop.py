@@ -26,6 +26,7 @@ from geoseg.models.network import load_network
 from geoseg.training.batches import Batches
 from geoseg.training.checkpoint import Progress, restore, restore_best, store, store_best
 from geoseg.training.job import TrainJob
+from geoseg.training.light import Light
 from geoseg.training.losses import build_loss
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.schedule import average_into, rate_factor
@@ -225,15 +226,19 @@ def measure(
     device: torch.device,
     *,
     autocast: bool = False,
+    light: Light | None = None,
     sample: CalibrationSample | None = None,
     watch: Callable[[int, Tensor, NDArray[np.uint8], NDArray[np.uint8]], None] | None = None,
 ) -> NDArray[np.int64]:
-    """Confusion counts (K, K) over validation windows; logits go to `sample`, pictures to `watch`."""
+    """Confusion counts (K, K) over validation windows, in another light if asked for.
+
+    Logits go to `sample`, pictures to `watch`.
+    """
     preparation = batches.preparation
     total = np.zeros((len(preparation.legend),) * 2, np.int64)
     network.train(False)
     for number, core in enumerate(cores):
-        x, truth = batches.core(core)
+        x, truth = batches.core(core, light)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
         height, width = core.window.shape

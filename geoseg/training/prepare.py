@@ -26,7 +26,7 @@ from geoseg.training.job import LabelledScene, TrainJob
 from geoseg.training.labels import Labels, open_labels
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
 from geoseg.training.split import deal, region_of, share_ground
-from geoseg.training.statistics import BandStatistics, band_statistics
+from geoseg.training.statistics import BandStatistics, band_statistics, scene_levels
 from geoseg.version import __version__
 
 _DEFAULT = ("unet", "mobilenet_v2")
@@ -60,6 +60,8 @@ class Preparation:
         What the network sees at once in validation, and how much of it around the core is not scored.
     validation_pixels
         (K,) labelled pixels of each class in them.
+    levels
+        (sources, B) mean raw value of each scene.
     identity
         SHA-256 of the job, the data and the version.
     """
@@ -72,6 +74,7 @@ class Preparation:
     side: int
     margin: int
     validation_pixels: NDArray[np.int64]
+    levels: NDArray[np.float64]
     contract: InputContract
     architecture: Architecture
     start: Bundle | None
@@ -137,6 +140,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         side=side,
         margin=margin,
         validation_pixels=pixels,
+        levels=scene_levels(ordered, job.crop, np.array(contract.fill)),
         contract=contract,
         architecture=architecture,
         start=start,

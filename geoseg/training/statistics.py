@@ -12,6 +12,7 @@ from geoseg.errors import InputError
 from geoseg.training.samples import CellIndex, Source, crop_window
 
 _MOST_WINDOWS = 512
+_WINDOWS_A_SCENE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +65,22 @@ def band_statistics(sources: Sequence[Source], index: CellIndex) -> BandStatisti
             hint="leave it out with bands",
         )
     return BandStatistics(mean=mean, std=std, low=low, high=high)
+
+
+def scene_levels(sources: Sequence[Source], crop: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean raw value (S, B) of each scene's bands, over windows spread over it; `fill` where none is valid.
+
+    Windows of the validation part count too: a level is of the scene, whatever is known of its classes.
+    """
+    most = max(1, min(_WINDOWS_A_SCENE, _MOST_WINDOWS // len(sources)))
+    return np.stack([_level(source, crop, most, fill) for source in sources])
+
+
+def _level(source: Source, crop: int, most: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
+    windows = list(source.scene.grid.window.blocks(crop, crop))
+    total, number = np.zeros(len(fill)), 0
+    for at in np.unique(np.linspace(0, len(windows) - 1, most).round().astype(int)).tolist():
+        raw, valid = source.scene.read(windows[at])
+        total += raw[:, valid].sum(axis=1, dtype=np.float64)
+        number += int(valid.sum())
+    return total / number if number else fill.copy()
