@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,6 +65,8 @@ class Calibration:
         With the smallest negative log-likelihood over all sampled pixels (Guo et al. 2017).
     before, after
         Expected calibration error without it, and with one fitted on the other half of the windows.
+    other
+        The error of the other sample, with the same temperatures; NaN without one.
     confidence, accuracy, share
         (15,) per bin after calibration; NaN where a bin is empty.
     """
@@ -72,31 +74,71 @@ class Calibration:
     temperature: float
     before: float
     after: float
+    other: float
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     share: NDArray[np.float64]
 
 
-def calibrate(sample: CalibrationSample) -> Calibration:
-    """Calibration of a sample."""
-    logits, truth = np.concatenate(sample.logits), np.concatenate(sample.truth)
-    half = np.concatenate(sample.half)
-    before, *_ = reliability(*sureness(logits, truth))
-    scaled = logits.copy()
-    for own in (half, ~half):
-        if own.any() and (~own).any():
-            scaled[own] /= fit_temperature(logits[~own], truth[~own])
-    if not (half.any() and (~half).any()):  # one window only: nothing to fit on but itself
-        scaled = logits / np.float32(fit_temperature(logits, truth))
-    after, confidence, accuracy, share = reliability(*sureness(scaled, truth))
+def calibrate(sample: CalibrationSample, other: CalibrationSample | None = None) -> Calibration:
+    """Calibration of a sample.
+
+    Parameters
+    ----------
+    other
+        The same windows under other conditions, under which confidence is to be honest too: the temperature
+        is then that of both, with half the weight each.
+    """
+    own = _Pixels.of(sample)
+    both = own if other is None else own.beside(_Pixels.of(other))
+    temperature = fit_temperature(both.logits, both.truth)
+    halves = {False: temperature, True: temperature}  # one window only: nothing to fit on but itself
+    if both.half.any() and not both.half.all():
+        halves = {h: fit_temperature(both.logits[both.half != h], both.truth[both.half != h]) for h in halves}
+    after, confidence, accuracy, share = own.reliability(halves)
     return Calibration(
-        temperature=fit_temperature(logits, truth),
-        before=before,
+        temperature=temperature,
+        before=reliability(*sureness(own.logits, own.truth))[0],
         after=after,
+        other=float("nan") if other is None else _Pixels.of(other).reliability(halves)[0],
         confidence=confidence,
         accuracy=accuracy,
         share=share,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Pixels:
+    """Logits (n, K), truth and half (n,) of a sample."""
+
+    logits: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    half: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, sample: CalibrationSample) -> _Pixels:
+        return cls(
+            logits=np.concatenate(sample.logits),
+            truth=np.concatenate(sample.truth),
+            half=np.concatenate(sample.half),
+        )
+
+    def beside(self, other: _Pixels) -> _Pixels:
+        """Both, the larger one thinned to about the size of the smaller."""
+        fewest = min(len(self.truth), len(other.truth))
+        pairs = [(p, max(len(p.truth) // max(fewest, 1), 1)) for p in (self, other)]
+        return _Pixels(
+            logits=np.concatenate([p.logits[::step] for p, step in pairs]),
+            truth=np.concatenate([p.truth[::step] for p, step in pairs]),
+            half=np.concatenate([p.half[::step] for p, step in pairs]),
+        )
+
+    def reliability(
+        self, temperatures: Mapping[bool, float]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """`reliability` with the temperature of each half."""
+        divisor = np.where(self.half, temperatures[True], temperatures[False]).astype(np.float32)
+        return reliability(*sureness(self.logits / divisor[:, None], self.truth))
 
 
 def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> float:

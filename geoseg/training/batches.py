@@ -90,7 +90,7 @@ class Batches:
         return augment(x, labels, job.augment, rng, frame=self._frame(drawn.source))
 
     def _frame(self, source: int) -> Frame:
-        preparation = self._preparation
+        preparation = self.preparation
         contract, level = preparation.contract, preparation.levels[source]
         low, high = (torch.tensor(v) * self._gain + self._shift for v in contract.value_range)
         level = torch.from_numpy(level).float().view(-1, 1, 1) * self._gain + self._shift

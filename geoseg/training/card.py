@@ -10,7 +10,7 @@ import numpy as np
 
 from geoseg.accuracy import metrics
 from geoseg.accuracy.calibration import Calibration
-from geoseg.accuracy.card import bundle_scores, cell, class_table, confusion_table, overall_line
+from geoseg.accuracy.card import bundle_scores, cell, class_table, confusion_table, overall_line, rounded
 from geoseg.engines.views import VIEWS
 from geoseg.tables import markdown
 from geoseg.training.checkpoint import Progress
@@ -25,7 +25,24 @@ def score_table(preparation: Preparation, found: Examination, calibration: Calib
     """Scores of the bundle, in the form that every bundle has them."""
     kind = "cross-validated" if preparation.job.split.folds else "validation"
     data = f"{found.counts.sum()} {kind} pixels ({split_in_words(preparation)})"
-    return bundle_scores({"counts": found.counts, "calibration": calibration}, preparation.legend, data)
+    evidence = {"counts": found.counts, "calibration": calibration}
+    return {
+        **bundle_scores(evidence, preparation.legend, data),
+        "changed_light": {**_light_scores(found), "calibration_error": rounded(calibration.other)},
+    }
+
+
+def _light_scores(found: Examination) -> dict[str, Any]:
+    """Accuracy and mean IoU as it is, and mean and worst over the other lights."""
+    table: dict[str, Any] = {"lights": len(found.lights) - 1}
+    for measured in (metrics.overall_accuracy, metrics.mean_iou):
+        same, *other = (measured(counts) for counts in found.lights.values())
+        table[measured.__name__] = {
+            "as_it_is": rounded(same),
+            "mean": rounded(float(np.mean(other))),
+            "worst": rounded(min(other)),
+        }
+    return table
 
 
 def split_in_words(preparation: Preparation) -> str:
@@ -97,6 +114,7 @@ def write_card(
         scored=_SCORED_FOLDS if folds else _SCORED_LAST if job.keeps_last else _SCORED_BEST,
         scene_table=_scene_table(found, legend.names),
         views=_view_table(found, legend.names),
+        lights=_light_table(found, legend.names),
         limits="\n## Limits\n\n" + "\n".join(_wrapped(f"- {line}", indent="  ") for line in job.limits) + "\n"
         if job.limits
         else "",
@@ -106,6 +124,7 @@ def write_card(
         temperature=calibration.temperature,
         before=calibration.before,
         after=calibration.after,
+        other=calibration.other,
         minutes=progress.seconds / 60,
         steps=f"{job.steps} steps{stopped}",
         batch=job.batch,
@@ -159,6 +178,26 @@ def _view_table(found: Examination, names: tuple[str, ...]) -> str:
     return "\n".join(["", said, "", markdown(head, rows)]) + "\n"
 
 
+def _light_table(found: Examination, names: tuple[str, ...]) -> str:
+    """Table of the scores in every light of the check."""
+    rows = [
+        [*(f"{v:g}" for v in (light.contrast, light.gamma, light.gain, light.haze)), *_few(counts)]
+        for light, counts in found.lights.items()
+    ]
+    table = _light_scores(found)
+    said = [
+        f"{word} {own['as_it_is']:.4f} as it is, {own['mean']:.4f} in the mean, {own['worst']:.4f} at worst"
+        for word, own in (("Accuracy", table["overall_accuracy"]), ("mean IoU", table["mean_iou"]))
+    ]
+    text = (
+        f"**Accuracy under changed light**: the same pixels in {table['lights']} other lights. Contrast and "
+        "gamma turn around each scene's own mean, gain around raw zero, haze is a share of bright light over "
+        f"everything; values are rounded and cut off as in a file. {', '.join(said)}."
+    )
+    head = ["contrast", "gamma", "gain", "haze", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
+    return "\n".join(["", _wrapped(text), "", markdown(head, rows)]) + "\n"
+
+
 def _few(counts: metrics.Counts) -> list[str]:
     """IoU of each class, their mean and the overall accuracy, as text."""
     found = [*metrics.iou(counts), metrics.mean_iou(counts), metrics.overall_accuracy(counts)]
@@ -203,11 +242,12 @@ _CARD = """# {name}
 {overall}.
 
 {matrix}
-{scene_table}{views}
+{scene_table}{views}{lights}
 ![Confusion](confusion.png) ![Learning curve](curve.png)
 
-**Calibration.** Temperature {temperature} (smallest log-loss). Expected calibration error (15 bins)
-{before:.4f} without it; {after:.4f} where each half of the windows has its temperature from the other half.
+**Calibration.** Temperature {temperature} (smallest log-loss over pixels as they are and in other light, half
+the weight each). Expected calibration error (15 bins) {before:.4f} without it; {after:.4f}, and {other:.4f}
+in other light, where each half of the windows has its temperature from the other half.
 
 ![Reliability](reliability.png)
 {limits}

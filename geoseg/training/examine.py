@@ -15,9 +15,12 @@ from geoseg.accuracy.matrix import confusion
 from geoseg.engines.views import VIEWS, Tta, View
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
-from geoseg.training.loop import measure
+from geoseg.training.light import LIGHTS, Light
+from geoseg.training.loop import measure, spread
 from geoseg.training.pictures import Shown
-from geoseg.training.prepare import Core, Preparation
+from geoseg.training.prepare import Preparation
+
+_LIT_WINDOWS = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +33,19 @@ class Examination:
         Scene name to confusion counts (K, K), rows reference.
     views
         The same counts over all scenes by test-time augmentation; empty where none was asked for.
-    sample
-        Logits for calibration.
+    lights
+        The same counts by light, the first as it is, over at most 24 windows of each fold.
+    sample, lit
+        Logits for calibration: as it is, and in every other light.
     shown
         Windows for the picture.
     """
 
     scenes: Mapping[str, NDArray[np.int64]]
     views: Mapping[Tta, NDArray[np.int64]]
+    lights: Mapping[Light, NDArray[np.int64]]
     sample: CalibrationSample
+    lit: CalibrationSample
     shown: tuple[Shown, ...]
 
     @property
@@ -55,19 +62,23 @@ def examine(
     network = network.to(device)
     sample = CalibrationSample.for_pixels(int(preparation.validation_pixels.sum()))
     largest = max(c.window.area for c in cores)  # narrow windows at the scene's end make poor pictures
-    looked_at = _spread([c for c in cores if c.window.area == largest], 48)
-    rich = [(i, pictures.classes_in(batches.core(c)[1])) for i, c in enumerate(looked_at)]
-    chosen = {id(looked_at[i]) for i in pictures.pick(rich)}
+    looked_at = spread([c for c in cores if c.window.area == largest], 48)
+    chosen = set(pictures.pick([(c.number, pictures.classes_in(batches.core(c)[1])) for c in looked_at]))
     shown: list[Shown] = []
     scenes: dict[str, NDArray[np.int64]] = {}
 
     def watch(number: int, x: Tensor, truth: NDArray[np.uint8], guess: NDArray[np.uint8]) -> None:
         name = preparation.sources[cores[number].source].scene.paths[0].stem
         scenes[name] = scenes.get(name, 0) + confusion(truth, guess, len(preparation.legend))
-        if id(cores[number]) in chosen:
+        if number in chosen:
             shown.append((x.numpy(), truth, guess))
 
     total = measure(batches, network, cores, device, autocast=autocast, sample=sample, watch=watch)
+    few = spread(cores, _LIT_WINDOWS)
+    lit = CalibrationSample.for_pixels(len(LIGHTS) * sum(c.window.area for c in few))
+    lights = {Light(): measure(batches, network, few, device, autocast=autocast)}
+    for light in LIGHTS:
+        lights[light] = measure(batches, network, few, device, autocast=autocast, light=light, sample=lit)
     views: dict[Tta, NDArray[np.int64]] = {}
     if preparation.job.tta:
         views = {"none": total}
@@ -75,7 +86,7 @@ def examine(
         for name in names:
             averaged = _Averaged(network, VIEWS[name])
             views[name] = measure(batches, averaged, cores, device, autocast=autocast)
-    return Examination(scenes=scenes, views=views, sample=sample, shown=tuple(shown))
+    return Examination(scenes=scenes, views=views, lights=lights, sample=sample, lit=lit, shown=tuple(shown))
 
 
 def join(parts: Sequence[Examination]) -> Examination:
@@ -85,9 +96,11 @@ def join(parts: Sequence[Examination]) -> Examination:
         for name, counts in part.scenes.items():
             scenes[name] = scenes.get(name, 0) + counts
     views = {name: np.sum([p.views[name] for p in parts], axis=0) for name in parts[0].views}
+    lights = {light: np.sum([p.lights[light] for p in parts], axis=0) for light in parts[0].lights}
     sample = CalibrationSample.join([p.sample for p in parts])
+    lit = CalibrationSample.join([p.lit for p in parts])
     shown = [p.shown[i] for i in range(4) for p in parts if i < len(p.shown)][:4]
-    return Examination(scenes=scenes, views=views, sample=sample, shown=tuple(shown))
+    return Examination(scenes=scenes, views=views, lights=lights, sample=sample, lit=lit, shown=tuple(shown))
 
 
 class _Averaged(nn.Module):
@@ -108,7 +121,3 @@ class _Averaged(nn.Module):
         seen = (seen.mT if view.transpose else seen).contiguous(memory_format=torch.channels_last)
         answer: Tensor = self.network(seen).float().softmax(dim=1)
         return (answer.mT if view.transpose else answer).flip(reversed_axes)
-
-
-def _spread(cores: Sequence[Core], most: int) -> list[Core]:
-    return [cores[i] for i in np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).astype(int))]

@@ -209,13 +209,18 @@ def _validate(
     if not cores:
         return {"mean_iou": None, "iou": dict.fromkeys(preparation.legend.names)}
     most = preparation.job.validation_windows
-    chosen = np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).round().astype(int))
-    counts = measure(batches, network, [cores[i] for i in chosen], device, autocast=autocast)
+    counts = measure(batches, network, spread(cores, most), device, autocast=autocast)
     found = dict(zip(preparation.legend.names, metrics.iou(counts).tolist(), strict=True))
     return {
         "mean_iou": round(metrics.mean_iou(counts), 6),
         "iou": {name: None if np.isnan(v) else round(v, 6) for name, v in found.items()},
     }
+
+
+def spread(cores: Sequence[Core], most: int) -> list[Core]:
+    """At most so many of the cores, evenly spread."""
+    chosen = np.unique(np.linspace(0, len(cores) - 1, min(most, len(cores))).round().astype(int))
+    return [cores[i] for i in chosen]
 
 
 @torch.inference_mode()
@@ -237,7 +242,7 @@ def measure(
     preparation = batches.preparation
     total = np.zeros((len(preparation.legend),) * 2, np.int64)
     network.train(False)
-    for number, core in enumerate(cores):
+    for core in cores:
         x, truth = batches.core(core, light)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
@@ -247,7 +252,7 @@ def measure(
         guess = logits.argmax(dim=0).numpy().astype(np.uint8)
         total += confusion(truth, guess, len(total))
         if sample is not None:
-            sample.add(logits.numpy(), truth, window=number)
+            sample.add(logits.numpy(), truth, window=core.number)
         if watch is not None:
-            watch(number, x[0, :, margin : margin + height, margin : margin + width], truth, guess)
+            watch(core.number, x[0, :, margin : margin + height, margin : margin + width], truth, guess)
     return total

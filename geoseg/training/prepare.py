@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -37,8 +37,9 @@ _WORDS = {"out", "name", "description", "data", "credit", "licence", "limits", "
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """One validation window: its source, and the pixels scored in it."""
+    """One validation window: its number among all, its source, and the pixels scored in it."""
 
+    number: int
     source: int
     window: Window
 
@@ -136,7 +137,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         legend=legend,
         sources=tuple(ordered),
         index=index,
-        cores=tuple(Core(source=place[id(sources[c.source])], window=c.window) for c in cores),
+        cores=tuple(replace(c, source=place[id(sources[c.source])]) for c in cores),
         side=side,
         margin=margin,
         validation_pixels=pixels,
@@ -227,7 +228,8 @@ def _split(
 
 
 def _validation(sources: Sequence[Source], legend: Legend, side: int) -> tuple[list[Core], NDArray[np.int64]]:
-    table, pixels, cores = positions_of(legend), np.zeros(len(legend), np.int64), []
+    table, pixels = positions_of(legend), np.zeros(len(legend), np.int64)
+    cores: list[Core] = []
     for number, source in enumerate(sources):
         for window in source.region.windows(source.scene.grid, side):
             found = table[source.labels.read(window)]
@@ -235,7 +237,7 @@ def _validation(sources: Sequence[Source], legend: Legend, side: int) -> tuple[l
             counts = np.bincount(found.ravel(), minlength=256)[: len(legend)]
             if counts.any():
                 pixels += counts
-                cores.append(Core(source=number, window=window))
+                cores.append(Core(number=len(cores), source=number, window=window))
     return cores, pixels
 
 

@@ -219,7 +219,7 @@ def _publish(
     """Write the bundle with its card."""
     job, progress, legend = preparation.job, trained.progress, preparation.legend
     network = trained.network.cpu()
-    calibration = calibrate(found.sample)
+    calibration = calibrate(found.sample, found.lit)
     parameters = sum(p.numel() for p in network.parameters())
     card = write_card(preparation, progress, found, calibration, parameters=parameters)
     named = job.model_copy(update={"out": Path(job.out.name)})  # where it lay is nobody's business

@@ -52,6 +52,21 @@ def test_calibration_halves_see_each_other_only() -> None:
     assert found.share.sum() == pytest.approx(1)
 
 
+def test_a_temperature_of_two_conditions_lies_between_theirs() -> None:
+    """Boasting fourfold in one light and honest in the other: one temperature errs in both, and says it."""
+    samples = []
+    for number, (temperature, pixels) in enumerate(((1.0, 90_000), (4.0, 30_000))):
+        logits, truth = calibrated(pixels, temperature, seed=number)
+        samples.append(CalibrationSample.for_pixels(pixels))
+        for window, part in enumerate(np.array_split(np.arange(pixels), 10)):
+            samples[-1].add(logits[part].T.reshape(3, 30, -1), truth[part].reshape(30, -1), window=window)
+    found, alone = calibrate(*samples), calibrate(samples[0])
+    assert 1.2 < found.temperature < 3.8 and alone.temperature == pytest.approx(1.0, rel=0.05)
+    assert np.isnan(alone.other)
+    assert found.after > 0.02 > alone.after and found.other > 0.02
+    assert found.before == alone.before
+
+
 def test_honest_confidence_has_no_error_and_boasting_has() -> None:
     logits, truth = calibrated(40_000, 1.0)
     assert reliability(*sureness(logits, truth))[0] < 0.01

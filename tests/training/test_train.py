@@ -55,6 +55,13 @@ def test_raster_labels_become_a_bundle_that_predicts(tmp_path: Path) -> None:
     card = (tmp_path / "model" / "README.md").read_text()
     assert "synthetic blobs" in card and "CC0-1.0" in card and "geoseg train" in card
     assert "| validation pixels | IoU | F1 | precision | recall |" in card and "Mean IoU **" in card
+    light = result.bundle.scores["changed_light"]
+    accuracy = light["overall_accuracy"]
+    assert accuracy["as_it_is"] == result.bundle.scores["overall_accuracy"]
+    assert (
+        accuracy["worst"] <= accuracy["mean"] < 0.99
+    )  # thresholds between levels do not hold in other light
+    assert "**Accuracy under changed light**" in card and "| 0.6 | 0.8 | 0.7 | 0.15 |" in card
     for picture in ("curve", "confusion", "reliability", "samples"):
         assert (tmp_path / "model" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "model.training" / "metrics.csv").open() as file:
