@@ -19,6 +19,7 @@ from geoseg.job import Job
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.run import Report
 from geoseg.prediction.verb import run_predict
+from geoseg.results import as_json
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.vectorization.verb import run_vectorize
 
@@ -63,6 +64,10 @@ class PipelineResult:
 
     files: tuple[tuple[str, Path], ...]
     results: tuple[Any, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return as_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)

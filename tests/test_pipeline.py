@@ -40,6 +40,16 @@ def test_two_dates_from_scene_to_change(
     transitions = json.loads((tmp_path / "change" / "transitions.json").read_text())
     assert transitions
     assert {step for step, _ in made.files} == {"predict", "vectorize", "evaluate", "change"}
+    said = json.loads(json.dumps(made.to_json(), allow_nan=False))
+    assert [list(f) for f in said["files"]] == [[step, str(path)] for step, path in made.files]
+    predicted, _, vectorized, *_, scored, changed = said["results"]
+    assert predicted["pixels"] == dict(made.results[0].pixels) and predicted["classes"].endswith(
+        "classes.tif"
+    )
+    assert vectorized["polygons"] == sum(c["polygons"] for c in vectorized["classes"]) > 0
+    assert (
+        scored["overall"]["overall_accuracy"] == 1.0 and changed["transitions"] == transitions["transitions"]
+    )
 
 
 def test_the_run_file_of_a_prediction_runs_again(

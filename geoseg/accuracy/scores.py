@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from geoseg.accuracy import metrics
 from geoseg.accuracy.boundary import BoundaryCounts
 from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.legend import Legend
+from geoseg.results import json_ready
 from geoseg.tables import csv_text
 from geoseg.version import __version__
 
@@ -117,8 +117,8 @@ class Scores:
         m = self.matrix
         return {
             "geoseg": __version__,
-            "overall": {name: _number(v) for name, v in self.overall.items()},
-            "classes": [{k: _number(v) for k, v in record.items()} for record in self.per_class],
+            "overall": json_ready(self.overall),
+            "classes": json_ready(self.per_class),
             "absent_classes": list(self.absent),
             "confusion": {
                 "classes": list(self.legend.names),
@@ -156,7 +156,3 @@ class Scores:
         counts = np.column_stack([self.matrix.counts, self.matrix.unmapped]).tolist()
         header = ["reference / map", *names, "unmapped"]
         return csv_text([header, *([name, *row] for name, row in zip(names, counts, strict=True))])
-
-
-def _number(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value

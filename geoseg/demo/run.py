@@ -21,6 +21,7 @@ from geoseg.execution.manifest import write_durably
 from geoseg.prediction.folder import Prediction
 from geoseg.prediction.verb import predict
 from geoseg.report import figures
+from geoseg.results import as_json
 from geoseg.vectorization.verb import vectorize
 from geoseg.version import __version__
 
@@ -56,6 +57,10 @@ class Demo:
     true: Change
     files: tuple[tuple[str, Path], ...]
     seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return as_json(self)
 
     def lost(self, name: str = "forest") -> tuple[float, float]:
         """Hectares of a class that became another: (mapped, true)."""

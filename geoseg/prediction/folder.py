@@ -12,6 +12,7 @@ from typing import Any
 from geoseg.errors import OutputConflictError
 from geoseg.execution.ledger import differences
 from geoseg.execution.manifest import MANIFEST, read_manifest, verify_files
+from geoseg.results import as_json
 
 WORK = ".work"
 CLASSES_TIF, CONFIDENCE_TIF, STYLE = "classes.tif", "confidence.tif", "classes.qml"
@@ -47,6 +48,10 @@ class Prediction:
     seconds: float
     fresh: bool
     notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return as_json(self)
 
 
 def clear_partials(out: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from geoseg.prediction.job import PredictJob
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
+from geoseg.results import as_json
 
 _SAMPLE_SIDE, _SAMPLES = 64, 5
 
@@ -79,6 +80,20 @@ class Forecast:
     disk: int
     seconds: float | None
     engine: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready; of the preparation, what it says of the work."""
+        asked, tiling = self.preparation, self.preparation.tiling
+        preparation = {
+            "grid": asked.scene.grid,
+            "bands": asked.scene.band_names,
+            "models": [f"{b.name} {b.version}" for b in asked.ensemble.bundles],
+            "tiling": {**asdict(tiling), "tiles": tiling.forward_tiles, "chunks": tiling.chunks},
+            "batch": asked.batch,
+            "forward_pixels_per_pixel": asked.forward_ratio,
+            "notes": asked.notes,
+        }
+        return as_json(self, preparation=preparation)
 
 
 def prepare(job: PredictJob) -> Preparation:

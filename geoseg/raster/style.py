@@ -1,7 +1,7 @@
-"""Styles that carry a legend into QGIS and other viewers: raster QML, vector QML, vector SLD.
+"""Styles that carry a legend into QGIS and other viewers: raster QML and vector QML.
 
 QML is QGIS's own format: a file of the raster's name with the suffix ``.qml`` is applied when the raster is
-dropped on the map; a GeoPackage holds the same text in its table ``layer_styles``. SLD is the OGC's.
+dropped on the map; a GeoPackage holds the same text in its table ``layer_styles``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from geoseg.legend import LandClass, Legend
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 _VERSION = "3.34.0"
-_SLD = "http://www.opengis.net/sld"
-_OGC = "http://www.opengis.net/ogc"
 _EDGE = "#3C3C3C"
 
 
@@ -92,40 +90,6 @@ def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0)
     Xml.SubElement(root, "blendMode").text = "0"
     Xml.SubElement(root, "layerGeometryType").text = "2"
     return _text(root)
-
-
-def vector_sld(legend: Legend, field: str = "class_id", *, layer: str = "classes") -> str:
-    """SLD 1.0 text of a polygon layer: one rule per class number in `field`.
-
-    Parameters
-    ----------
-    legend
-        Classes, names and colours.
-    field
-        Attribute that holds the class number.
-    layer
-        Name of the layer.
-    """
-    root = Xml.Element("StyledLayerDescriptor", {"version": "1.0.0", "xmlns": _SLD, "xmlns:ogc": _OGC})
-    named = Xml.SubElement(root, "NamedLayer")
-    Xml.SubElement(named, "Name").text = _printable(layer)
-    style = Xml.SubElement(named, "UserStyle")
-    Xml.SubElement(style, "Name").text = _printable(layer)
-    rules = Xml.SubElement(style, "FeatureTypeStyle")
-    for c in legend.classes:
-        rule = Xml.SubElement(rules, "Rule")
-        Xml.SubElement(rule, "Name").text = f"class_{c.id}"
-        Xml.SubElement(rule, "Title").text = _printable(c.name)
-        equal = Xml.SubElement(Xml.SubElement(rule, "ogc:Filter"), "ogc:PropertyIsEqualTo")
-        Xml.SubElement(equal, "ogc:PropertyName").text = field
-        Xml.SubElement(equal, "ogc:Literal").text = str(c.id)
-        symbol = Xml.SubElement(rule, "PolygonSymbolizer")
-        fill = Xml.SubElement(symbol, "Fill")
-        Xml.SubElement(fill, "CssParameter", name="fill").text = c.color
-        stroke = Xml.SubElement(symbol, "Stroke")
-        Xml.SubElement(stroke, "CssParameter", name="stroke").text = _EDGE
-        Xml.SubElement(stroke, "CssParameter", name="stroke-width").text = "0.1"
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
 
 
 def _qgis(**attributes: str) -> Xml.Element:

@@ -17,6 +17,7 @@ from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
 from geoseg.models.bundle import Bundle, load_bundle, save_bundle
 from geoseg.models.description import ModelDescription
+from geoseg.results import as_json
 from geoseg.training import pictures
 from geoseg.training.card import score_table, write_card
 from geoseg.training.checkpoint import Progress
@@ -50,6 +51,10 @@ class Training:
     history: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
     fresh: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return as_json(self, path=None if self.bundle is None else self.bundle.path)
 
 
 def train(

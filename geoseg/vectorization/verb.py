@@ -21,6 +21,7 @@ from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
+from geoseg.results import as_json
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.version import __version__
 from geoseg.writers.formats import Layer, check_free, write_layer, writer_for
@@ -145,6 +146,10 @@ class Vectorization:
     def hectares(self) -> dict[str, float]:
         """Geodesic hectares by class name."""
         return {c.name: c.hectares for c in self.classes}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return as_json(self, polygons=self.polygons, pixels=self.pixels)
 
 
 def vectorize(

@@ -171,7 +171,9 @@ def test_the_command_takes_models_again_and_again_and_shows_what_it_costs(
     both = runner.invoke(cli, [*arguments, "--model", str(unet), "--tta", "d4"], catch_exceptions=False)
     assert "linear 1 + unet 1: forest, pasture, water" in both.output
     assert "64.000 forward-pixels per scene-pixel (4.000 x 2 models x 8 views)" in both.output
-    more = geoseg.plan(scene, model=[linear, unet], tta="d4", tile=128, probe=False).memory
+    plan = geoseg.plan(scene, model=[linear, unet], tta="d4", tile=128, probe=False)
+    more, said = plan.memory, json.loads(json.dumps(plan.to_json(), allow_nan=False))
+    assert said["memory"] == more and said["seconds"] is None and len(said["preparation"]["models"]) == 2
     assert more > geoseg.plan(scene, model=linear, tile=128, probe=False).memory
 
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from geoseg.legend import Legend
-from geoseg.raster.style import raster_qml, vector_qml, vector_sld
+from geoseg.raster.style import raster_qml, vector_qml
 
 NAMES = {0: "water", 3: '<script>alert("&")</script>', 7: "Wald\x00\x0b ü 林 'quoted'", 254: "]]> --> <!--"}
 LEGEND = Legend.of(NAMES, {0: "#0000FF", 3: "#00AA00", 7: "#010203", 254: "#FFFFFF"})
@@ -36,15 +36,6 @@ def test_vector_styles_colour_every_class_by_the_field(field: str) -> None:
     }
     colors = {c.get("value"): symbols[c.get("symbol")] for c in renderer.findall("categories/category")}
     assert colors == {"0": "0,0,255,255", "3": "0,170,0,255", "7": "1,2,3,255", "254": "255,255,255,255"}
-    sld = Xml.fromstring(vector_sld(LEGEND, field, layer="a & b"))
-    names = {"s": "http://www.opengis.net/sld", "o": "http://www.opengis.net/ogc"}
-    rules = sld.findall(".//s:Rule", names)
-    found = {
-        r.find(".//o:Literal", names).text: r.find(".//s:Fill/s:CssParameter", names).text for r in rules
-    }
-    assert found == {"0": "#0000FF", "3": "#00AA00", "7": "#010203", "254": "#FFFFFF"}
-    assert {r.find(".//o:PropertyName", names).text for r in rules} == {field}
-    assert sld.find("s:NamedLayer/s:Name", names).text == "a & b"
 
 
 def test_the_same_legend_gives_the_same_text() -> None:

@@ -52,6 +52,8 @@ def test_raster_labels_become_a_bundle_that_predicts(tmp_path: Path) -> None:
         mapped = file.read(1)
     assert (mapped == stripes(100, 130, seed=9)).mean() > 0.97
 
+    said = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert said["bundle"]["scores"] == result.bundle.scores and said["path"] == str(result.bundle.path)
     card = (tmp_path / "model" / "README.md").read_text()
     assert "synthetic blobs" in card and "CC0-1.0" in card and "geoseg train" in card
     assert "| validation pixels | IoU | F1 | precision | recall |" in card and "Mean IoU **" in card
