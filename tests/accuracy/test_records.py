@@ -44,7 +44,7 @@ def objects_found(pairs: tuple[int, int]) -> float:
 
 PLANTED = (
     Metric(
-        name="specificity",
+        name="true_negatives",
         heading="true negatives",
         function=specificity,
         rule="r1",
@@ -96,7 +96,7 @@ def test_in_the_terminal_every_number_stands_under_its_heading(planted, boundary
     lines = printed(scores).splitlines()
     evidence = scores.evidence
     found = scores.metrics(per_class=True)
-    assert [m.name for m in found][-1] == "specificity"
+    assert [m.name for m in found][-1] == "true_negatives"
     for metric in found:
         for i in range(len(LEGEND)):
             value = metric.of(evidence)[i]
@@ -119,12 +119,12 @@ def test_in_files_every_number_stands_under_its_name_and_has_its_rule(planted):
     frame = scores.to_table()
     for i, name in enumerate(LEGEND.names):
         expected = specificity(COUNTS)[i]
-        assert content["classes"][i]["specificity"] == expected
-        assert float(rows[i]["specificity"]) == expected
-        assert frame.loc[name, "specificity"] == expected
+        assert content["classes"][i]["true_negatives"] == expected
+        assert float(rows[i]["true_negatives"]) == expected
+        assert frame.loc[name, "true_negatives"] == expected
         assert int(rows[i]["reference"]) == content["classes"][i]["reference"] == COUNTS[i].sum()
     assert content["overall"]["most_common"] == most_common(COUNTS)
-    assert content["rules"]["specificity"] == "r1"
+    assert content["rules"]["true_negatives"] == "r1"
     for name in (*content["overall"], *(k for k in content["classes"][0] if k in {m.name for m in METRICS})):
         assert content["rules"][name]
 
@@ -136,15 +136,16 @@ def cells(table: str) -> list[list[str]]:
 def test_on_cards_every_number_stands_under_its_heading(planted):
     evidence = {"counts": COUNTS}
     head, rule, *rows = cells(class_table(evidence, LEGEND, {"pixels": [7, 8, 9]}))
-    assert head == ["class", "pixels", "IoU", "F1", "precision", "recall", "true negatives"]
+    columns = metrics.metrics_for(evidence, "card", per_class=True)
+    assert head == ["class", "pixels", *(m.heading for m in columns)] and head[-1] == "true negatives"
     assert len(rule) == len(head)
     stored = bundle_scores(evidence, LEGEND, "some pixels")
-    names = ["iou", "f1", "precision", "recall", "specificity"]
+    names = [m.name for m in columns]
     for i, (row, name) in enumerate(zip(rows, LEGEND.names, strict=True)):
         assert row[:2] == [name, str(7 + i)]
         assert list(stored["classes"][name]) == names
         assert row[2:] == [f"{stored['classes'][name][key]:.4f}" for key in names]
-    assert stored["classes"]["water"]["specificity"] == round(specificity(COUNTS)[2], 4)
+    assert stored["classes"]["water"]["true_negatives"] == round(specificity(COUNTS)[2], 4)
     assert stored["most_common"] == round(most_common(COUNTS), 4)
     assert f", most common **{most_common(COUNTS):.4f}**" in overall_line(evidence)
     assert cells(confusion_table(COUNTS, LEGEND, "a"))[3] == ["pasture", "4", "20", "1"]
@@ -169,8 +170,9 @@ def test_one_rule_for_empty_and_one_sided_classes_everywhere():
             found = record["dice" if key == "f1" else key]
             assert value == (None if found is None else round(found, 4))
         assert row[1:] == ["not there" if v is None else f"{v:.4f}" for v in card.values()]
-    assert stored["pasture"] == {"iou": 0, "f1": 0, "precision": 0, "recall": 0}
-    assert stored["water"] == dict.fromkeys(stored["pasture"])
+    usual = ("iou", "f1", "precision", "recall")
+    assert [stored["pasture"][key] for key in usual] == [0, 0, 0, 0]
+    assert [stored["water"][key] for key in usual] == [None] * 4
 
 
 def test_names_and_headings_are_used_once():
