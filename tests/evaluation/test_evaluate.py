@@ -191,3 +191,13 @@ def test_points_of_porto_velho(shared_data, make_map):
     assert scores.kind == "points"
     assert scores.matrix.total == 91
     assert scores.overall["overall_accuracy"] > 0.8
+
+
+def test_one_band_of_several(shared_data):
+    path = shared_data / "landcover_maps_large" / "above_annual_landcover_31yr.tif"
+    scores = evaluate(path, path, band=1, reference_band=31)
+    first, last = (open_class_map(path, band=b) for b in (1, 31))
+    one, other = first.read(first.grid.window), last.read(last.grid.window)
+    both = (one != 255) & (other != 255)
+    assert scores.matrix.scored == both.sum()
+    assert scores.overall["overall_accuracy"] == (one == other)[both].mean()
