@@ -90,8 +90,13 @@ def test_constraints_hold_names_and_versions_only() -> None:
 def test_plug_in_tables_point_at_functions() -> None:
     from geoseg.engines.opening import ENGINES
     from geoseg.models.architectures import ARCHITECTURES
-    from geoseg.writers.formats import _WRITERS
+    from geoseg.writers.formats import FORMATS
 
-    for target in (*ENGINES.values(), *ARCHITECTURES.values(), *_WRITERS.values()):
+    for target in (
+        *ENGINES.values(),
+        *ARCHITECTURES.values(),
+        *(f.writer for f in FORMATS),
+        *(f.keep for f in FORMATS if f.keep),
+    ):
         module, _, function = target.partition(":")
         assert callable(getattr(import_module(module), function))

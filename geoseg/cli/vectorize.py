@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.say import show_notes
+from geoseg.writers.formats import suffixes
 
 if TYPE_CHECKING:
     from geoseg.vectorization.verb import Vectorization, VectorizeProgress
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="File to write; the suffix is the format: .gpkg .shp .fgb .parquet .geojson .pmtiles",
+    help=f"File to write; the suffix is the format: {suffixes()}",
 )
 @click.option(
     "--confidence", type=click.Path(path_type=Path), help="Confidence raster. [confidence.tif beside CLASSES]"

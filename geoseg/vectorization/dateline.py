@@ -9,7 +9,7 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from geoseg.writers.formats import BOUNDS, GEOMETRY
+from geoseg.writers.layer import BOUNDS, GEOMETRY
 
 _HALF, _TURN = 180.0, 360.0
 _EARTH = (-180.0, -90.0, 180.0, 90.0)

@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 from geoseg.errors import InputError
 from geoseg.geometry import Window, pixel_index
 from geoseg.raster.classmap import ClassMap
-from geoseg.writers.formats import GEOMETRY
+from geoseg.writers.layer import GEOMETRY
 
 if TYPE_CHECKING:
     from exactextract.feature import FeatureSource

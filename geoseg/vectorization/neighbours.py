@@ -100,7 +100,12 @@ class Neighbours:
     def table(self) -> pa.Table:
         """Columns ``id_a``, ``id_b`` (int64, a < b) and ``border_m`` (metres), in order of both numbers."""
         self._match()
-        return pa.table({"id_a": self._pairs[:, 0], "id_b": self._pairs[:, 1], "border_m": self._metres})
+        columns = {"id_a": self._pairs[:, 0], "id_b": self._pairs[:, 1], "border_m": self._metres}
+        arrays = {name: pa.array(np.ascontiguousarray(values)) for name, values in columns.items()}
+        return pa.table(
+            list(arrays.values()),
+            schema=pa.schema([pa.field(name, a.type, nullable=False) for name, a in arrays.items()]),
+        )
 
     def _match(self) -> None:
         if not self._waiting:

@@ -14,7 +14,7 @@ from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, pixel_index, to_geographic
 from geoseg.outlines.seams import Rings
 from geoseg.vectorization.job import VectorizeJob
-from geoseg.writers.formats import GEOGRAPHIC
+from geoseg.writers.formats import format_of
 
 _STEP_PIXELS = 64
 _STEP_METRES = 20_000.0
@@ -30,7 +30,7 @@ def output_crs(job: VectorizeJob) -> CRS | None:
         A CRS that is not known, does not lie flat, or is not what the format holds.
     """
     wgs84 = CRS.from_epsg(4326)
-    is_fixed = job.out.suffix.lower() in GEOGRAPHIC
+    is_fixed = format_of(job.out).is_lonlat
     if job.crs is None:
         return wgs84 if is_fixed else None
     try:

@@ -19,7 +19,7 @@ from geoseg.outlines.seams import Rings
 from geoseg.outlines.stream import Shapes
 from geoseg.outlines.wkb import EncodedPolygons, encode
 from geoseg.vectorization.reproject import reprojected
-from geoseg.writers.formats import BOUNDS, GEOMETRY
+from geoseg.writers.layer import BOUNDS, GEOMETRY
 
 _BATCH_ROWS = 1 << 16
 _BATCH_CORNERS = 1 << 20

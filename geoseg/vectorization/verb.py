@@ -24,7 +24,7 @@ from geoseg.raster.scene import Scene
 from geoseg.results import as_json
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.version import __version__
-from geoseg.writers.formats import Layer, check_free, write_layer, writer_for
+from geoseg.writers.write import require_names, write_layer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from geoseg.vectorization.fractions import Fractions
     from geoseg.vectorization.neighbours import Neighbours
     from geoseg.vectorization.table import PolygonTable
+    from geoseg.writers.layer import Layer, SideTable
 
 T = TypeVar("T")
 
 CONFIDENCE_NAME = "confidence.tif"
+NEIGHBOURS = "neighbours"
 _BAND_PIXELS = 1 << 22
 _BLOCK = 512
 _FEWEST_ROWS = 128
@@ -201,8 +203,8 @@ def run_vectorize(
     started = time.monotonic()
     where = where or Where()
     out = job.out.absolute()
-    writer_for(out)
-    check_free(out, overwrite=overwrite)
+    tables = (NEIGHBOURS,) if job.neighbours else ()
+    notes = require_names(out, tables=tables, overwrite=overwrite)
     plan = _Plan.of(job)
     totals = _Totals(plan.simplified)
     count = _Count(plan, totals, progress)
@@ -217,7 +219,7 @@ def run_vectorize(
         paths=paths,
         classes=totals.by_class(plan.table),
         seconds=time.monotonic() - started,
-        notes=(*plan.notes, *totals.notes(job)),
+        notes=(*notes, *plan.notes, *totals.notes(job)),
         squared=totals.squared(),
     )
 
@@ -325,13 +327,14 @@ class _Plan:
 
     def layer(self, job: VectorizeJob, totals: _Totals) -> Layer:
         from geoseg.raster.style import vector_qml
+        from geoseg.writers.layer import Layer
 
         return Layer(
             name=job.layer,
             crs_wkt=self.crs_wkt,
             schema=self.schema,
-            neighbours=None if self.neighbours is None else self.neighbours.table,
-            pixel_metres=max(self.classes.grid.ground_size),
+            tables={NEIGHBOURS: self._neighbours()},
+            detail=max(self.classes.grid.ground_size),
             style=lambda: vector_qml(self.legend(totals)),
             metadata={
                 "description": f"Polygons of {self.classes.path.name}: 4-connected areas of one class. "
@@ -339,6 +342,15 @@ class _Plan:
                 "software": f"geoseg {__version__}",
                 **({} if self.table.run_id is None else {"run_id": self.table.run_id}),
             },
+        )
+
+    def _neighbours(self) -> SideTable | None:
+        from geoseg.writers.layer import SideTable
+
+        if self.neighbours is None:
+            return None
+        return SideTable(
+            description="Polygons with a common border, by region_id", rows=self.neighbours.table
         )
 
     def legend(self, totals: _Totals) -> Legend:

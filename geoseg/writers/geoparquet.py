@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyproj import CRS
 
-from geoseg.writers.formats import BOUNDS, GEOMETRY, Batches, Layer, without
+from geoseg.writers.layer import BOUNDS, GEOMETRY, Batches, Layer, without
 
 _BBOX = "bbox"
 
 
-def write_geoparquet(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
+def write_geoparquet(path: Path, batches: Batches, layer: Layer) -> list[Path]:
     """GeoParquet file; readers skip row groups by the statistics of the bbox column."""
-    names = [name for name in layer.schema.names if name not in BOUNDS]
+    names = [*layer.attributes, GEOMETRY]
     bbox = pa.field(_BBOX, pa.struct([pa.field(name, pa.float64(), nullable=False) for name in BOUNDS]))
     schema = pa.schema([*(layer.schema.field(name) for name in names), bbox])
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
@@ -37,15 +37,15 @@ def write_geoparquet(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
                 **{f"geoseg:{k}": v for k, v in layer.metadata.items()},
             }
         )
-    return [(path, path.name)]
+    return [path]
 
 
 def _geo(layer: Layer, bbox: list[float]) -> dict[str, object]:
     column: dict[str, object] = {
         "encoding": "WKB",
-        "geometry_types": ["MultiPolygon"],
+        "geometry_types": [layer.geometry_type],
         "crs": CRS.from_wkt(layer.crs_wkt).to_json_dict(),
-        "orientation": "counterclockwise",
+        **({"orientation": "counterclockwise"} if "Polygon" in layer.geometry_type else {}),
         "edges": "planar",
         "covering": {"bbox": {name: [_BBOX, name] for name in BOUNDS}},
     }

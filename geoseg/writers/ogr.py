@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyogrio
 
 from geoseg.errors import GeosegError, ResourceError
-from geoseg.writers.formats import BOUNDS, GEOMETRY, Batches, Layer, without
+from geoseg.writers.layer import BOUNDS, GEOMETRY, Batches, Layer, without
 
 _GEOJSON_END = b"]\n}\n"
 _LONGEST = 300
 _ROWS = 4096
 
 
-def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
-    """FlatGeobuf with its packed Hilbert R-tree, in whose order GDAL writes the polygons."""
+def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[Path]:
+    """FlatGeobuf with its packed Hilbert R-tree, in whose order GDAL writes the features."""
     values = write_ogr(
         path,
         batches,
@@ -28,10 +28,10 @@ def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[tuple[P
         layer_options={"SPATIAL_INDEX": "YES", "TEMPORARY_DIR": str(path.parent), **description(layer)},
     )
     check_values(path, values)
-    return [(path, path.name)]
+    return [path]
 
 
-def write_geojson(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
+def write_geojson(path: Path, batches: Batches, layer: Layer) -> list[Path]:
     """GeoJSON after RFC 7946 with 7 decimals (1 cm), of batches in longitude and latitude."""
     write_ogr(
         path, batches, layer, driver="GeoJSON", layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": "7"}
@@ -40,7 +40,7 @@ def write_geojson(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
         file.seek(max(path.stat().st_size - len(_GEOJSON_END), 0))
         if file.read() != _GEOJSON_END:
             raise not_whole(path, "its end is missing")
-    return [(path, path.name)]
+    return [path]
 
 
 def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **options: Any) -> int:
@@ -63,7 +63,7 @@ def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **opti
                 layer=layer.name,
                 driver=driver,
                 geometry_name=GEOMETRY,
-                geometry_type="MultiPolygon" if driver != "ESRI Shapefile" else "Polygon",
+                geometry_type=layer.geometry_type if driver != "ESRI Shapefile" else _shape_type(layer),
                 crs=layer.crs_wkt,
                 **options,
             )
@@ -78,6 +78,12 @@ def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **opti
     if sent.failure is not None:
         raise sent.failure
     return sent.values
+
+
+def _shape_type(layer: Layer) -> str:
+    """Type by which GDAL calls a Shapefile's geometries: its lines and polygons are of many parts anyway."""
+    kind = layer.geometry_type
+    return kind if kind == "MultiPoint" else kind.removeprefix("Multi")
 
 
 def check_values(path: Path, expected: int) -> None:
@@ -148,5 +154,6 @@ class _Sent:
 
 
 def description(layer: Layer) -> dict[str, str]:
-    """Layer option that says what the polygons are."""
-    return {"DESCRIPTION": layer.metadata["description"]}
+    """Layer option that says what the layer is, where that is known."""
+    text = layer.metadata.get("description")
+    return {"DESCRIPTION": text} if text else {}

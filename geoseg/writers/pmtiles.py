@@ -11,8 +11,8 @@ from pathlib import Path
 import pyogrio
 
 from geoseg.errors import UsageError
-from geoseg.writers.formats import Batches, Layer
-from geoseg.writers.ogr import not_whole, write_ogr
+from geoseg.writers.layer import Batches, Layer
+from geoseg.writers.ogr import description, not_whole, write_ogr
 
 _EQUATOR = 40_075_016.7
 _TILE_UNITS = 4096
@@ -23,16 +23,16 @@ _MOST_BYTES = 500_000
 """Largest tile; web maps load several of them for each view."""
 
 
-def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
-    """PMTiles 3 of vector tiles in web Mercator, from a zoom where the map fills a screen to its own detail.
+def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[Path]:
+    """PMTiles 3 of vector tiles in web Mercator, from coarse zooms to the layer's own detail.
 
-    Coarser zooms drop polygons that are too small to be seen there, as tiles must stay small: it is a picture
+    Coarser zooms drop features that are too small to be seen there, as tiles must stay small: it is a picture
     to look at, not the data.
 
     Raises
     ------
     UsageError
-        This GDAL was built without the driver, or there is no polygon to draw.
+        This GDAL was built without the driver, or there is nothing to draw.
     """
     if "w" not in (pyogrio.list_drivers().get("PMTiles") or ""):
         raise UsageError(
@@ -45,12 +45,12 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
     first = next(filled, None)
     if first is None:
         raise UsageError(
-            "no polygon to draw in tiles",
+            "nothing to draw in tiles",
             where=path.name,
             why="GDAL makes no empty PMTiles",
             hint=".gpkg or .fgb",
         )
-    finest = finest_zoom(layer.pixel_metres)
+    finest = finest_zoom(layer.detail)
     with warnings.catch_warnings():
         # GDAL tells of each tile that it thinned out to stay small
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -61,7 +61,7 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
             driver="PMTiles",
             dataset_options={
                 "NAME": layer.name,
-                "DESCRIPTION": layer.metadata["description"],
+                **description(layer),
                 "MINZOOM": str(max(finest - _LEVELS, 0)),
                 "MAXZOOM": str(finest),
                 "EXTENT": str(_TILE_UNITS),
@@ -69,7 +69,7 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path
             },
         )
     _check_size(path)
-    return [(path, path.name)]
+    return [path]
 
 
 def _check_size(path: Path) -> None:
@@ -80,9 +80,9 @@ def _check_size(path: Path) -> None:
         raise not_whole(path, "its end is missing")
 
 
-def finest_zoom(pixel_metres: float) -> int:
-    """First zoom level whose tile units (1/4096 of a tile) are no larger than a quarter of a pixel."""
-    if not pixel_metres > 0:
+def finest_zoom(detail: float) -> int:
+    """First zoom level whose tile units (1/4096 of a tile) are at most a quarter of these metres."""
+    if not detail > 0:
         return _DEFAULT_FINEST
-    zoom = math.ceil(math.log2(_EQUATOR / (_TILE_UNITS * pixel_metres / 4)))
+    zoom = math.ceil(math.log2(_EQUATOR / (_TILE_UNITS * detail / 4)))
     return min(max(zoom, 0), _FINEST)

@@ -8,30 +8,46 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from geoseg.errors import InputError
-from geoseg.writers.formats import GEOMETRY, Batches, Layer
+from geoseg.errors import InputError, UsageError
+from geoseg.writers.layer import GEOMETRY, Batches, Layer
 from geoseg.writers.ogr import check_values, write_ogr
 
 PART_BYTES = 2**31 - 2**24
 """Size at which .shp or .dbf starts a new part; readers use signed 32-bit offsets."""
 
 _TEXT_BYTES = 254
-_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qml", ".shp")
-_NO_CONFIDENCE = -1.0
+_NAME_LENGTH = 10
+_COMPANIONS = (".shx", ".dbf", ".prj", ".cpg")
+_MISSING = -1
+_OTHER_FORMAT = "another format: .gpkg .fgb .parquet .geojson"
 _NUMBER_WIDTH = 24
 
 
-def write_shapefile(path: Path, batches: Batches, layer: Layer) -> list[tuple[Path, str]]:
+def write_shapefile(path: Path, batches: Batches, layer: Layer) -> list[Path]:
     """Shapefile, or several named ``NAME_2.shp`` and so on where one would pass 2 GB.
 
-    The format knows no nulls: a region without confidence has conf_mean -1. Raises InputError for a class
-    name of more than 254 bytes.
+    The format knows no nulls: a missing number is -1.
+
+    Raises
+    ------
+    UsageError
+        A field whose name has more than 10 characters.
+    InputError
+        A text of more than 254 bytes.
     """
-    written: list[tuple[Path, str]] = []
+    if long := [name for name in layer.attributes if len(name) > _NAME_LENGTH]:
+        raise UsageError(
+            f"field name {long[0]!r} has more than {_NAME_LENGTH} characters",
+            why="a Shapefile cannot hold it",
+            hint=_OTHER_FORMAT,
+        )
+    written: list[Path] = []
     parts = _Parts(batches)
+    number = 0
     while parts.has_more():
-        number = len(written) // len(_SUFFIXES) + 1
-        part = path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")
+        number += 1
+        # GDAL knows the driver's suffix in small letters only
+        part = path.with_name(f"{path.stem}.shp" if number == 1 else f"{path.stem}_{number}.shp")
         values = write_ogr(
             part,
             parts.take_part(),
@@ -40,10 +56,9 @@ def write_shapefile(path: Path, batches: Batches, layer: Layer) -> list[tuple[Pa
             layer_options={"ENCODING": "UTF-8", "2GB_LIMIT": "YES", "SPATIAL_INDEX": "NO"},
         )
         check_values(part, values)
-        part.with_suffix(".qml").write_text(layer.style(), encoding="utf-8")
-        files = [(part.with_suffix(suffix), part.with_suffix(suffix).name) for suffix in _SUFFIXES]
-        written = [*files, *written]
-    return [(file, name) for file, name in written if file.exists()]
+        files = [part.with_suffix(suffix) for suffix in _COMPANIONS]
+        written = [*(f for f in files if f.exists()), part.rename(part.with_suffix(path.suffix)), *written]
+    return written
 
 
 class _Parts:
@@ -94,7 +109,8 @@ def _without_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
             raise InputError(
                 f"a text of field {name} has more than {_TEXT_BYTES} bytes",
                 why="a Shapefile cannot hold it",
-                hint="another format: .gpkg .fgb .parquet .geojson",
+                hint=_OTHER_FORMAT,
             )
-        columns.append(pc.fill_null(column, _NO_CONFIDENCE) if pa.types.is_floating(column.type) else column)
+        is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+        columns.append(pc.fill_null(column, _MISSING) if is_number and column.null_count else column)
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

@@ -115,16 +115,17 @@ def test_a_file_beside_other_formats(tmp_path: Path) -> None:
     path = write(tmp_path / "m.tif", busy(), nodata=255)
     (tmp_path / "out").mkdir()
     result = geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True)
-    assert [p.name for p in result.paths] == ["p.fgb", "p.fgb_neighbours.csv"]
+    assert [p.name for p in result.paths] == ["p.fgb", "p.fgb_neighbours.csv", "p.qml"]
     pairs = pd.read_csv(tmp_path / "out" / "p.fgb_neighbours.csv")
     frame = gpd.read_file(tmp_path / "out" / "p.fgb")
     np.testing.assert_allclose(pairs.border_m, in_metres(frame, pairs) / 0.9996, rtol=1e-4)
     with pytest.raises(OutputConflictError):
         geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True)
-    (tmp_path / "out" / "p.fgb").unlink()
+    for name in ("p.fgb", "p.qml"):
+        (tmp_path / "out" / name).unlink()
     with pytest.raises(OutputConflictError, match="fgb_neighbours"):
         geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True)
     geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", neighbours=True, overwrite=True)
     # numbers of an older layer would be taken for those of the new one
     geoseg.vectorize(path, out=tmp_path / "out" / "p.fgb", overwrite=True)
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["p.fgb"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["p.fgb", "p.qml"]

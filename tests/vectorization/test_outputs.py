@@ -237,7 +237,7 @@ def test_pmtiles(tmp_path: Path) -> None:
 
 def test_pmtiles_of_nothing_are_refused_in_words(tmp_path: Path) -> None:
     path = write(tmp_path / "map.tif", np.full((40, 40), 255, np.uint8), nodata=255)
-    with pytest.raises(UsageError, match="no polygon to draw"):
+    with pytest.raises(UsageError, match="nothing to draw"):
         geoseg.vectorize(path, out=tmp_path / "p.pmtiles")
     assert [p.name for p in tmp_path.iterdir()] == ["map.tif"]
 

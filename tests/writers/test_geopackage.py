@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geoseg
-from geoseg.writers import formats, geopackage, ogr
+from geoseg.writers import geopackage, ogr
+from geoseg.writers.layer import Batches, Layer
 from geoseg.writers.sqlite import rtree
 from geoseg.writers.sqlite.pages import TablePages, page_file, root_pages
 from geoseg.writers.sqlite.record_format import BLOB, Column, records
@@ -167,11 +168,19 @@ def class_map(tmp_path: Path) -> Path:
     return write(tmp_path / "classes.tif", a, nodata=255, tags=tags)
 
 
-def by_gdal(path: Path, batches: formats.Batches, layer: formats.Layer) -> list[tuple[Path, str]]:
+def by_gdal(path: Path, batches: Batches, layer: Layer) -> list[Path]:
     options = {"SPATIAL_INDEX": "YES", "GEOMETRY_NAME": "geom", "FID": "fid", **ogr.description(layer)}
     metadata = dict(layer.metadata)
-    ogr.write_ogr(path, batches, layer, driver="GPKG", layer_options=options, layer_metadata=metadata)
-    return [(path, path.name)]
+    ogr.write_ogr(
+        path,
+        batches,
+        layer,
+        driver="GPKG",
+        dataset_options={"VERSION": "1.3"},
+        layer_options=options,
+        layer_metadata=metadata,
+    )
+    return [path]
 
 
 @pytest.mark.parametrize("options", [{}, {"crs": "EPSG:4326"}, {"conf_min": True, "neighbours": True}])
