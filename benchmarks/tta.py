@@ -32,7 +32,7 @@ from geoseg.legend import NODATA
 from geoseg.raster.opening import open_scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LabelledScene, TrainJob
-from geoseg.training.labels import open_labels
+from geoseg.training.prepare import open_labels
 
 _MARGIN = 32
 
@@ -45,7 +45,7 @@ def read_pairs(
     scenes: list[LabelledScene],
     ensemble: Ensemble,
     only: set[str],
-    crosswalk: Mapping[Any, Any] | None = None,
+    crosswalk: Path | Mapping[Any, Any] | None = None,
 ) -> Pairs:
     """Pixels (B, h, w) and class ids (h, w) of each scene, or of squares of it."""
     root = Path(os.environ.get("GEOSEG_DATA", "../shared/data"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -128,8 +129,14 @@ class Legend:
         )
 
 
+def is_ignored(target: Any) -> bool:
+    """Whether a crosswalk's target says that a value is no class: nothing, ``ignore`` or ``nodata``."""
+    return target is None or str(target).strip().casefold() in {"ignore", "nodata"}
+
+
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+    """Name as it is compared: without case, outer spaces, ``_`` and ``-``, and in one Unicode form."""
+    return re.sub(r"[\s_\-]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,7 @@ class Crosswalk:
             key: str | int = (
                 source if isinstance(source, int) and not isinstance(source, bool) else str(source)
             )
-            if target is None or str(target).casefold() in {"ignore", "nodata"}:
+            if is_ignored(target):
                 mapping[key] = None
             else:
                 mapping[key] = legend.find(target).id

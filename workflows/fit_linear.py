@@ -20,15 +20,16 @@ from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 import geoseg
-from geoseg.errors import GeosegError, InputError
+from geoseg.errors import GeosegError
 from geoseg.geometry import Grid, Window
 from geoseg.job import Job
-from geoseg.legend import NODATA, Crosswalk, Legend
+from geoseg.legend import NODATA, Legend
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
-from geoseg.raster.burn import burn, read_vector, to_pixel_coordinates
+from geoseg.truth.layer import Truth, TruthFile
+from geoseg.truth.open import open_truth
 
 _BLOCK, _PER_CLASS = 1024, 20_000
 
@@ -41,7 +42,7 @@ class FitLinear(Job):
     scene, bands, options
         As in `geoseg.open_scene`.
     labels, field
-        Class raster on the scene's grid, or a layer of polygons or points with a class field.
+        Class raster, or a layer of polygons or points with a class field.
     classes
         Class id to name.
     crosswalk
@@ -66,12 +67,12 @@ def fit(job: FitLinear) -> Bundle:
     """Saved bundle of the fitted classifier."""
     scene = geoseg.open_scene(job.scene, bands=job.bands, **job.options)
     legend = Legend.of(job.classes)
-    labels_of = _labels(job, scene.grid, legend)
+    truth = _labels(job, scene.grid, legend)
     first, last = (round(share * scene.grid.width) for share in job.fit_columns)
     pixels, labels = [], []
     for window in Window(0, first, scene.grid.height, last - first).blocks(_BLOCK, _BLOCK):
         values, valid = scene.read(window)
-        classes = labels_of(window)
+        classes = truth.read(window)
         known = valid & (classes != NODATA)
         pixels.append(values[:, known].T)
         labels.append(classes[known])
@@ -81,19 +82,12 @@ def fit(job: FitLinear) -> Bundle:
     return _save(job, scene, legend, model, (x, mean, std))
 
 
-def _labels(job: FitLinear, grid: Grid, legend: Legend) -> Any:
-    """Function from a window to its class ids (h, w), 255 where nothing is known."""
-    crosswalk = Crosswalk.parse(job.crosswalk, legend) if job.crosswalk else Crosswalk.identity(legend)
-    if job.labels.suffix.lower() in {".tif", ".tiff"}:
-        raster = geoseg.open_class_map(job.labels)
-        if difference := raster.grid.difference(grid):
-            raise InputError("labels lie on another grid", where=job.labels, why=difference)
-        table = crosswalk.table(v for v in raster.values() if v != NODATA)
-        return lambda window: table[raster.read(window)]
-    layer = to_pixel_coordinates(read_vector(job.labels, points=True), grid)
-    targets = [crosswalk.target(value) for value in layer[job.field]]
-    shapes = [(g, t) for g, t in zip(layer.geometry, targets, strict=True) if t is not None]
-    return lambda window: burn(shapes, window, fill=NODATA, dtype="uint8")
+def _labels(job: FitLinear, grid: Grid, legend: Legend) -> Truth:
+    """Class ids under the scene's pixels."""
+    file = TruthFile(
+        path=job.labels, field=job.field, crosswalk=job.crosswalk, overlap="file", ground="scene"
+    )
+    return open_truth(file, grid, legend)
 
 
 def _balanced(x: NDArray[np.float64], y: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

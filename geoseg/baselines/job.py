@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from geoseg.baselines.indices import INDICES, ROLES
 from geoseg.raster.reading import Reading
+from geoseg.truth.layer import Overlap
 
 Method = Literal["ndvi", "ndwi", "mndwi", "ndbi", "nbr", "evi", "kmeans", "forest", "model"]
 
@@ -47,7 +48,11 @@ class FitJob(Reading):
     labels, field, layer
         Layer of polygons or points, and its field that holds the class; for a forest.
     crosswalk
-        Value of the field to class name or number, or ``ignore``.
+        YAML file or mapping of field value to class name or number, or ``ignore``, as in `evaluate`.
+    overlap, repair
+        As in `evaluate`; where polygons of different classes overlap, the later feature in the file wins.
+    all_touched
+        Pixels that a polygon touches are its own, not only those whose centre it covers.
     trees, depth, leaf
         Of a forest: number of trees, their greatest depth, and the fewest pixels in a leaf.
     folds
@@ -74,7 +79,10 @@ class FitJob(Reading):
     labels: Path | None = None
     field: str | None = None
     layer: str | None = None
-    crosswalk: dict[str | int, str | int | None] | None = None
+    crosswalk: Path | dict[Any, Any] | None = None
+    overlap: Overlap = "file"
+    repair: bool = False
+    all_touched: bool = False
     trees: Annotated[int, Field(ge=1, le=1000)] = 100
     depth: Annotated[int, Field(ge=1, le=64)] = 16
     leaf: Annotated[int, Field(ge=1)] = 5

@@ -35,10 +35,10 @@ from geoseg.cli.say import show_notes
 )
 @click.option(
     "--overlap",
-    type=click.Choice(["refuse", "first", "last"]),
+    type=click.Choice(["refuse", "first", "last", "file"]),
     default="refuse",
     show_default=True,
-    help="Overlapping polygons: the class first or last in the crosswalk wins.",
+    help="Overlapping polygons: the class first or last in the crosswalk wins, or the later in the file.",
 )
 @click.option("--boundary", type=int, metavar="PIXELS", help="Also boundary IoU, in bands this wide.")
 @click.option("--repair", is_flag=True, help="Repair invalid polygons instead of refusing them.")

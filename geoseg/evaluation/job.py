@@ -11,6 +11,7 @@ from pydantic import Field
 
 from geoseg.job import Job
 from geoseg.raster.reading import PixelSize, Reading, ReadingOptions, reading_of
+from geoseg.truth.layer import Overlap
 
 REFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -30,7 +31,7 @@ class ReferenceJob(Job):
     Attributes
     ----------
     reference
-        Raster of class numbers, or polygons or points with a class field.
+        Raster of class numbers or colours, or polygons or points with a class field.
     field
         Field that holds the class; may be left out where only one can.
     layer
@@ -39,7 +40,8 @@ class ReferenceJob(Job):
         Band of a reference raster with several, by number from 1 or by name.
     crosswalk
         YAML file or mapping ``{value: class name, id, or "ignore"}``; ``"*"`` stands for all other values,
-        ``null`` for features without a value. Without it, values are the map's own class names or ids.
+        null for features without a value, which are left out otherwise. Without it, values are the map's own
+        class names or ids.
     single_class
         The class of all features of a vector reference without a class field.
     background
@@ -55,8 +57,8 @@ class ReferenceJob(Job):
     allow_vrt
         Read VRT files; they can name other files, so only on request.
     overlap
-        What polygons of different classes that overlap mean: refuse, or the class that stands first or last
-        in the crosswalk (without one: in the legend) wins.
+        What polygons of different classes that overlap mean: ``refuse``; the class that stands ``first`` or
+        ``last`` in the crosswalk (without one: in the legend) wins; or the later feature in the ``file``.
     repair
         Repair invalid polygons instead of refusing them.
     """
@@ -72,7 +74,7 @@ class ReferenceJob(Job):
     reference_crs: str | None = None
     reference_transform: str | None = None
     reference_pixel_size: PixelSize | None = None
-    overlap: Literal["refuse", "first", "last"] = "refuse"
+    overlap: Overlap = "refuse"
     repair: bool = False
     allow_vrt: bool = False
 

@@ -13,7 +13,7 @@ from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.scores import Scores
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.evaluation.job import REFERENCE_NAMES, EvaluateJob
-from geoseg.evaluation.reference import Reference, is_vector, open_reference, score_chunk
+from geoseg.evaluation.reference import open_reference, pairs, score_chunk
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import sha256_file, write_durably
 from geoseg.execution.where import available_cores
@@ -22,6 +22,8 @@ from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.reading import called
+from geoseg.raster.vectors import is_vector
+from geoseg.truth.layer import Truth
 
 
 def evaluate(
@@ -95,12 +97,12 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
 
 
 def _score_window(
-    class_map: ClassMap, reference: Reference, legend: Legend, boundary: int | None, window: Window
+    class_map: ClassMap, reference: Truth, legend: Legend, boundary: int | None, window: Window
 ) -> tuple[ConfusionMatrix, BoundaryCounts | None]:
     if boundary is None:
         return score_chunk(reference, window, class_map.read(window), legend), None
     around = window.grow(boundary).clip(*class_map.grid.shape)
-    truth, mapped = reference.pairs(around, class_map.read(around))
+    truth, mapped = pairs(reference, around, class_map.read(around))
     core = window.slices_in(around)
     outlines = count_boundaries(truth, mapped, core, legend, boundary)
     return count(truth[core], mapped[core], legend), outlines
@@ -146,29 +148,20 @@ def _remarks(matrix: ConfusionMatrix, job: EvaluateJob, kind: str) -> list[str]:
     return notes
 
 
-def _provenance(job: EvaluateJob, class_map: ClassMap, reference: Reference) -> dict[str, Any]:
-    files = _vector_files(job.reference) if is_vector(job.reference) else [job.reference]
+def _provenance(job: EvaluateJob, class_map: ClassMap, reference: Truth) -> dict[str, Any]:
     return {
         "map": {"path": str(job.classes), "files": class_map.scene.fingerprint()["files"]},
         "reference": {
             "path": str(job.reference),
             "files": [
                 {"name": f.name, "size": f.stat().st_size, "sha256": sha256_file(f)}
-                for f in files
+                for f in reference.files
                 if f.is_file()
             ],
         },
         "grid": class_map.grid.to_json(),
         "job": job.model_dump(mode="json", exclude_none=True),
     }
-
-
-def _vector_files(path: Path) -> list[Path]:
-    """The file, and what belongs to a shapefile."""
-    if path.suffix.casefold() != ".shp":
-        return [path]
-    parts = {".shp", ".shx", ".dbf", ".prj", ".cpg"}
-    return sorted(p for p in path.parent.glob(f"{path.stem}.*") if p.suffix.casefold() in parts)
 
 
 def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:

@@ -72,6 +72,7 @@ _OTHER_FORMATS = {
     b"\x1f\x8b": "a gzip archive",
     b"NITF": "NITF",
 }
+_ALSO_VECTORS = {"a zip archive", "SQLite or GeoPackage", "PDF", "a gzip archive"}
 _ITEM_BYTES = {"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "float32": 4}
 _CONVERT = "convert it: gdal_translate -of COG INPUT OUTPUT.tif"
 
@@ -149,6 +150,15 @@ def driver_of(path: Path, *, allow_vrt: bool = False) -> str:
         why=f"content is {found}, expected GeoTIFF, COG, JPEG 2000, PNG or JPEG",
         hint=None if found in {"text", "PDF"} else _CONVERT,
     )
+
+
+def looks_like_raster(path: Path) -> bool:
+    """Whether a file's first bytes are those of a raster, let in or not."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    rasters = [signature for signature, _ in _SIGNATURES]
+    rasters += [magic for magic, name in _OTHER_FORMATS.items() if name not in _ALSO_VECTORS]
+    return head.startswith(tuple(rasters)) or b"<VRTDataset" in head or b"<GDAL_WMS" in head
 
 
 def vrt_sources(path: Path) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import struct
 from collections.abc import Sequence
 from os import PathLike
@@ -12,7 +13,7 @@ import numpy as np
 
 from geoseg.errors import InputError, UsageError
 from geoseg.raster.georeference import parse_crs
-from geoseg.raster.open import local_file
+from geoseg.raster.open import local_file, looks_like_raster
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -80,6 +81,20 @@ def read_vector(
             )
         frame = frame.set_crs(parse_crs(assume_crs))
     return frame
+
+
+def is_vector(path: str | PathLike[str]) -> bool:
+    """Whether a local file is to be read as a vector, by its content: everything that is no raster."""
+    return not looks_like_raster(local_file(path))
+
+
+def files_of(path: str | PathLike[str]) -> tuple[Path, ...]:
+    """The file of a vector, and what belongs to it if it is a Shapefile."""
+    file = Path(path)
+    if file.suffix.casefold() != ".shp":
+        return (file,)
+    parts = {".shp", ".shx", ".dbf", ".prj", ".cpg"}
+    return tuple(sorted(p for p in file.parent.glob(f"{file.stem}.*") if p.suffix.casefold() in parts))
 
 
 def layers_of(path: str | PathLike[str]) -> list[str]:
@@ -186,7 +201,7 @@ def _read_parquet(file: Path, columns: Sequence[str] | None) -> GeoDataFrame:
 
     try:
         if columns is not None:
-            _check_fields(file, columns, parquet.read_schema(file).names)
+            _check_fields(file, columns, [n for n in parquet.read_schema(file).names if n != "geometry"])
         frame: GeoDataFrame = geopandas.read_parquet(file)
     except (ValueError, OSError, pyarrow.ArrowException) as error:
         raise _damaged(file, error) from None
@@ -197,7 +212,13 @@ def _check_fields(file: Path, wanted: Sequence[str], found: Sequence[Any]) -> No
     names = [str(f) for f in found]
     missing = next((w for w in wanted if w not in names), None)
     if missing is not None:
-        raise UsageError(f"no field {missing!r}", where=file, why=f"fields are {', '.join(names) or 'none'}")
+        near = difflib.get_close_matches(missing, names, n=1, cutoff=0.5)
+        raise UsageError(
+            f"no field {missing!r}",
+            where=file,
+            why=f"fields are {', '.join(names) or 'none'}",
+            hint=f"`field={near[0]}`" if near else None,
+        )
 
 
 def _with_geometry(frame: Any, file: Path, kind: str) -> GeoDataFrame:

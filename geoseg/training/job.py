@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from geoseg.job import Job
 from geoseg.legend import Legend
 from geoseg.raster.reading import Reading
+from geoseg.truth.layer import Overlap
 
 LossName = Literal["cross_entropy", "dice", "jaccard", "focal", "tversky", "lovasz"]
 Span = tuple[int | str, int | str]
@@ -31,14 +32,18 @@ class LabelledScene(Reading):
         Path, list of paths, folder or pattern, as `predict` takes them. A name in braces stands for the part
         in which many scenes differ: ``images/{id}.tif`` with labels ``masks/{id}.png``.
     labels
-        Raster of class numbers or of colours, on the scene's grid or another, or polygons. A raster without
-        georeference lies on the image pixel by pixel.
+        Raster of class numbers or of colours, on the scene's grid or another, or polygons or points. A raster
+        without georeference lies on the image pixel by pixel.
     field
-        Field of the polygons that holds the class.
+        Field of the polygons or points that holds the class; may be left out where only one can.
     layer
-        Layer of the polygons' file, where it has several.
+        Layer of the vector file, where it has several.
     background
         Class of pixels outside all polygons; without it they are not learnt from.
+    overlap, repair
+        As in `evaluate`; where polygons of different classes overlap, the later feature in the file wins.
+    all_touched
+        Pixels that a polygon touches are its own, not only those whose centre it covers.
     use
         For a split by file: what this scene is for.
     """
@@ -48,6 +53,9 @@ class LabelledScene(Reading):
     field: str | None = None
     layer: str | None = None
     background: str | int | None = None
+    overlap: Overlap = "file"
+    repair: bool = False
+    all_touched: bool = False
     use: Literal["training", "validation"] | None = None
 
 
@@ -151,7 +159,8 @@ class TrainJob(Job):
     classes, colors
         Class number to name, and to ``#RRGGBB``.
     crosswalk
-        Label value to class (name or number) or ``ignore``; without it, labels hold class names or numbers.
+        YAML file or mapping of label value to class (name or number) or ``ignore``, as in `evaluate`; without
+        it, labels hold class names or numbers.
     bands
         Bands of the images, by number or name; all by default.
     band_names
@@ -201,7 +210,7 @@ class TrainJob(Job):
     out: Path
     classes: dict[Annotated[int, Field(ge=0, le=254)], str]
     colors: dict[int, str] | None = None
-    crosswalk: dict[str | int, str | int | None] | None = None
+    crosswalk: Path | dict[Any, Any] | None = None
     bands: list[int | str] | None = None
     band_names: list[str] | None = None
     split: Split = Split()

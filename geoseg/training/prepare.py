@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
-from geoseg.geometry import Window
+from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.models.architectures import Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
@@ -23,10 +23,11 @@ from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LabelledScene, TrainJob
-from geoseg.training.labels import Labels, open_labels
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
 from geoseg.training.split import deal, region_of, share_ground
 from geoseg.training.statistics import BandStatistics, band_statistics, scene_levels
+from geoseg.truth.layer import Truth, TruthFile
+from geoseg.truth.open import open_truth
 from geoseg.version import __version__
 
 _DEFAULT = ("unet", "mobilenet_v2")
@@ -146,7 +147,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         architecture=architecture,
         start=start,
         identity=_identity(job, opened, start, fold),
-        notes=tuple(dict.fromkeys([*(n for s in scenes for n in s.notes), *notes])),
+        notes=tuple(dict.fromkeys([*(n for pair in opened for part in pair for n in part.notes), *notes])),
     )
 
 
@@ -164,7 +165,7 @@ def _validation_side(crop: int, scenes: Sequence[Scene]) -> tuple[int, int]:
 def _uses(
     job: TrainJob,
     entries: Sequence[LabelledScene],
-    opened: Sequence[tuple[Scene, Labels]],
+    opened: Sequence[tuple[Scene, Truth]],
     fold: int | None,
 ) -> list[str | None]:
     """What each scene is for, where whole scenes are split."""
@@ -182,7 +183,7 @@ def _uses(
     return ["validation" if own == fold else "training" for own in folds.tolist()]
 
 
-def _share_of_first(scene: Scene, labels: Labels, legend: Legend) -> float:
+def _share_of_first(scene: Scene, labels: Truth, legend: Legend) -> float:
     """Share of the first class among a scene's labelled pixels; what evenly dealt folds are sorted by."""
     counts = np.zeros(256, np.int64)
     for window in scene.grid.window.blocks(_BLOCK, _BLOCK):
@@ -190,9 +191,29 @@ def _share_of_first(scene: Scene, labels: Labels, legend: Legend) -> float:
     return float(counts[legend.ids[0]] / max(counts[:NODATA].sum(), 1))
 
 
-def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, Labels]:
+def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, Truth]:
     image = open_scene(scene.image, bands=job.bands, **scene.reading)
     return image, open_labels(scene, image.grid, legend, job.crosswalk)
+
+
+def open_labels(
+    scene: LabelledScene, grid: Grid, legend: Legend, crosswalk: Path | Mapping[Any, Any] | None
+) -> Truth:
+    """Labels of a scene, on its grid; errors as in `open_truth`."""
+    file = TruthFile(
+        path=scene.labels,
+        field=scene.field,
+        layer=scene.layer,
+        crosswalk=crosswalk,
+        background=scene.background,
+        reading={"assume_crs": scene.assume_crs, "allow_vrt": scene.allow_vrt},
+        overlap=scene.overlap,
+        repair=scene.repair,
+        all_touched=scene.all_touched,
+        role="label layer",
+        ground="image",
+    )
+    return open_truth(file, grid, legend)
 
 
 def _check_alike(scenes: Sequence[Scene]) -> None:
@@ -209,7 +230,7 @@ def _check_alike(scenes: Sequence[Scene]) -> None:
 
 def _split(
     job: TrainJob,
-    opened: Sequence[tuple[Scene, Labels]],
+    opened: Sequence[tuple[Scene, Truth]],
     uses: Sequence[str | None],
     fold: int | None,
 ) -> list[Source]:
@@ -321,7 +342,7 @@ def _architecture(job: TrainJob, start: Bundle | None) -> Architecture:
 
 
 def _identity(
-    job: TrainJob, opened: Sequence[tuple[Scene, Labels]], start: Bundle | None, fold: int | None
+    job: TrainJob, opened: Sequence[tuple[Scene, Truth]], start: Bundle | None, fold: int | None
 ) -> str:
     content: dict[str, Any] = {
         # without defaults, so that a field added later does not make another training of an old job

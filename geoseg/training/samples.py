@@ -18,8 +18,8 @@ from geoseg.errors import InputError
 from geoseg.geometry import Window
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.scene import Scene
-from geoseg.training.labels import Labels
 from geoseg.training.split import Region
+from geoseg.truth.layer import Truth
 
 Pixels = NDArray[np.float32]
 Classes = NDArray[np.uint8]
@@ -34,7 +34,7 @@ class Source:
     """One scene with its labels and its validation region."""
 
     scene: Scene
-    labels: Labels
+    labels: Truth
     region: Region
 
     def read(self, window: Window, fill: NDArray[np.float64], positions: Classes) -> tuple[Pixels, Classes]:
@@ -93,7 +93,7 @@ class CellIndex:
         return np.asarray(weights / weights.sum())
 
 
-def occupied(labels: Labels, height: int, width: int, side: int) -> NDArray[np.bool_]:
+def occupied(labels: Truth, height: int, width: int, side: int) -> NDArray[np.bool_]:
     """Squares (rows, columns) of `side` pixels that hold a label."""
     found = np.zeros((-(-height // side), -(-width // side)), np.bool_)
     for window in Window(0, 0, height, width).blocks(side, side):

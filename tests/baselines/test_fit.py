@@ -314,7 +314,7 @@ def test_a_role_of_two_bands_is_left_to_neither():
         ("forest", {}, UsageError, "needs labels, and the field"),
         ("forest", {"labels": "labels.gpkg", "field": "klass"}, UsageError, "no field 'klass'.*are kind"),
         ("forest", {"labels": "labels.gpkg", "field": "kind", "crosswalk": {"water": "w", "field": "f"}},
-         InputError, "value without a class.*'forest'"),
+         InputError, "values without a class.*'forest'"),
         ("model", {"model": "demo-frontier"}, UsageError, "needs a model, and regions"),
         ("kmeans", {"regions": "slic", "region_parameters": {"k": 3}}, UsageError, "no parameter 'k'"),
     ],

@@ -16,7 +16,7 @@ from geoseg.legend import Legend
 from geoseg.raster.opening import open_scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LabelledScene
-from geoseg.training.labels import open_labels
+from geoseg.training.prepare import open_labels
 from tests.training.makers import CLASSES, image_of, stripes, write
 
 LEGEND = Legend.of(CLASSES)
@@ -107,7 +107,7 @@ def test_labels_without_georeference_lie_on_the_image(tmp_path: Path) -> None:
 
     png(tmp_path / "wide.png", stripes(50, 73))
     wide = own.model_copy(update={"labels": tmp_path / "wide.png"})
-    with pytest.raises(InputError, match="have to be of the image's size") as error:
+    with pytest.raises(InputError, match="has to be of the image's size") as error:
         open_labels(wide, scene.grid, LEGEND, None)
     assert "73 columns and 50 rows" in str(error.value.why)
 

@@ -1,4 +1,9 @@
-"""What the values of a reference mean in the map's classes: crosswalk, identity, and the values left over."""
+"""What the values of a layer mean in the classes of a legend: crosswalk, identity, and the values left over.
+
+A value without anything in it (null, NaN, blank text) is no class: its feature is left out, unless the
+crosswalk has a key null. Text is compared without regard to case, outer spaces, ``_`` and ``-``, in one
+Unicode form; 3, 3.0 and "3" are one code.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +21,21 @@ from geoseg.legend import Crosswalk, Legend
 REST = "*"
 """Crosswalk key for every value that has no key of its own."""
 
-_NULLS = {"null", "none", "~", ""}
 _MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Which class of the map each value of a reference stands for.
+    """Which class of a legend each value of a layer stands for.
 
     Attributes
     ----------
     legend
-        The map's classes.
+        The classes.
     crosswalk
-        Value to class id; None (ignore) where the value is not to be scored.
+        Value to class id; None (ignore) where the value is no class.
     given
-        Whether the user gave it; otherwise values are the map's own class names or ids.
+        Whether the user gave it; otherwise values are class names or ids.
     has_rest, rest
         What the key ``*`` says about values without a key.
     has_null, null
@@ -53,21 +57,14 @@ class Rules:
         Raises
         ------
         InputError
-            A file that cannot be read, or a target that is no class of the map.
+            A file that cannot be read, or a target that is no class of the legend.
         UsageError
-            A key that YAML turned into true or false.
+            A key that is a truth value.
         """
-        if raw is None:
+        mapping = read_crosswalk(raw)
+        if mapping is None:
             return cls(legend=legend, crosswalk=Crosswalk.identity(legend))
-        mapping = dict(raw) if isinstance(raw, Mapping) else read_yaml(raw)
-        for key in mapping:
-            if isinstance(key, bool):
-                raise UsageError(
-                    f"crosswalk key {str(key).lower()} is a truth value",
-                    why="YAML reads a bare yes, no, on or off as true or false",
-                    hint="put it in quotes",
-                )
-        nulls = [k for k in mapping if k is None or str(k).strip().casefold() in _NULLS]
+        nulls = [k for k in mapping if is_null(k)]
         null = Crosswalk.parse({"null": mapping.pop(nulls[0])}, legend).mapping["null"] if nulls else None
         has_rest = REST in mapping
         rest = Crosswalk.parse({REST: mapping.pop(REST)}, legend).mapping[REST] if has_rest else None
@@ -88,9 +85,7 @@ class Rules:
 
     def knows(self, value: Any) -> bool:
         """Whether a value has a class or is ignored."""
-        if is_null(value):
-            return self.has_null
-        return self.has_rest or self._has_key(value)
+        return is_null(value) or self.has_rest or self._has_key(value)
 
     def target(self, value: Any) -> int | None:
         """Class id of one known value; None for ignore."""
@@ -107,12 +102,6 @@ class Rules:
             Values without a class, all of them listed with how often they occur and the nearest class.
         """
         counted = Counter(None if is_null(v) else v for v in values)
-        if None in counted and not self.has_null:
-            raise InputError(
-                f"{counted[None]} of {counted.total()} {what} have no value",
-                where=where,
-                hint="'null: ignore' in the `crosswalk` file",
-            )
         unknown = [v for v in counted if not self.knows(v)]
         if unknown:
             raise self._unknown({v: counted[v] for v in unknown}, where, what)
@@ -142,15 +131,30 @@ class Rules:
         known = [str(k) for k in self.crosswalk.mapping if not self.given or isinstance(k, str | int)]
         near = difflib.get_close_matches(str(next(iter(unknown))), known, n=1)
         classes = ", ".join(f"{c.id} {c.name}" for c in self.legend.classes)
-        hint = "add them to the `crosswalk` file, with a class of the map or 'ignore'"
+        hint = "add them to `crosswalk`, with a class or 'ignore'"
         if near:
             hint += f"; {next(iter(unknown))!r} looks like {near[0]!r}"
         return InputError(
             f"values without a class: {', '.join(named)}{more}",
             where=where,
-            why=f"classes of the map are {classes}",
+            why=f"classes are {classes}",
             hint=hint,
         )
+
+
+def read_crosswalk(raw: Mapping[Any, Any] | str | Path | None) -> dict[Any, Any] | None:
+    """Crosswalk as a mapping from source to target, from a file or as it is; UsageError for truth values."""
+    if raw is None:
+        return None
+    mapping = dict(raw) if isinstance(raw, Mapping) else read_yaml(raw)
+    for text in (*mapping, *mapping.values()):
+        if isinstance(text, bool):
+            raise UsageError(
+                f"{str(text).lower()} in the crosswalk is a truth value",
+                where=None if isinstance(raw, Mapping) else raw,
+                hint="put it in quotes",
+            )
+    return mapping
 
 
 def is_null(value: Any) -> bool:
@@ -164,6 +168,6 @@ def is_null(value: Any) -> bool:
 
 
 def _plain_value(value: Any) -> Any:
-    """Value as Python's own number or text, the only things a crosswalk compares."""
+    """Value as Python's own number or text, the only things that a crosswalk compares."""
     plain = value.item() if hasattr(value, "item") else value
     return plain if isinstance(plain, str | int | float) else str(plain)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from geoseg.errors import InputError, UsageError
-from geoseg.evaluation.rules import Rules, is_null
 from geoseg.legend import Legend
+from geoseg.truth.rules import Rules, is_null
 
 LEGEND = Legend.of({1: "forest", 2: "pasture", 7: "open water"})
 
@@ -36,16 +36,14 @@ def test_every_value_without_a_class_is_listed_with_its_count_and_the_nearest():
 
 def test_a_star_stands_for_all_other_values_but_not_for_nulls():
     assert assign({"Wald": "forest", "*": "pasture"}, ["Wald", "x", 5]) == {"Wald": 1, "x": 2, 5: 2}
-    with pytest.raises(InputError, match="1 of 2 features have no value"):
-        assign({"*": "pasture"}, ["x", None])
+    assert assign({"*": "pasture"}, ["x", None]) == {"x": 2, None: None}
 
 
 @pytest.mark.parametrize("null", [None, float("nan"), pd.NA, pd.NaT, np.nan, "", "  "])
-def test_nulls_are_refused_unless_the_crosswalk_names_them(null):
+def test_nulls_are_left_out_unless_the_crosswalk_names_them(null):
     assert is_null(null)
-    with pytest.raises(InputError, match="no value"):
-        assign(None, [null, 1])
-    assert assign({"null": "ignore", 1: "forest"}, [null, 1]) == {None: None, 1: 1}
+    assert assign(None, [null, 1]) == {None: None, 1: 1}
+    assert assign({None: "ignore", 1: "forest"}, [null, 1]) == {None: None, 1: 1}
     assert assign({None: "pasture", 1: "forest"}, [null, 1]) == {None: 2, 1: 1}
 
 
@@ -54,11 +52,11 @@ def test_an_unknown_target_names_the_nearest_class():
         assign({"Wald": "forrest"}, ["Wald"])
 
 
-def test_a_bare_no_in_yaml_is_explained(tmp_path):
+def test_a_truth_value_in_yaml_is_explained(tmp_path):
     path = tmp_path / "map.yaml"
-    path.write_text("no: forest\n")
+    path.write_text("true: forest\n")
     with pytest.raises(UsageError, match="put it in quotes"):
-        assign(path, ["no"])
+        assign(path, ["true"])
 
 
 def test_rank_follows_the_crosswalk_or_the_legend():

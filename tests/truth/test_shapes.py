@@ -17,9 +17,9 @@ from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.job import ReferenceJob
 from geoseg.evaluation.reference import open_reference, score_chunk
-from geoseg.evaluation.vector_reference import PointReference, PolygonReference
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
+from geoseg.truth.shapes import PointTruth, PolygonTruth
 
 LEGEND = Legend.of({1: "forest", 2: "pasture", 3: "water"})
 GRID = Grid(
@@ -40,8 +40,11 @@ layers = st.lists(st.tuples(triangles, st.sampled_from([1, 2, 3, 255])), min_siz
 
 
 def polygons(layer):
-    return PolygonReference(
-        shapes=np.array([p for p, _ in layer], object), classes=np.array([c for _, c in layer], np.uint8)
+    return PolygonTruth(
+        shapes=np.array([p for p, _ in layer], object),
+        classes=np.array([c for _, c in layer], np.uint8),
+        features=np.arange(len(layer)),
+        legend=LEGEND,
     )
 
 
@@ -50,15 +53,15 @@ def test_burned_by_chunks_equals_burned_whole(layer, height, width):
     reference = polygons(layer)
     pieces = np.zeros(GRID.shape, np.uint8)
     for window in GRID.window.blocks(height, width):
-        pieces[window.slices_in(GRID.window)] = reference.burn(window)
-    assert np.array_equal(pieces, reference.burn(GRID.window))
+        pieces[window.slices_in(GRID.window)] = reference.read(window)
+    assert np.array_equal(pieces, reference.read(GRID.window))
 
 
 @given(layers)
 def test_burned_whole_equals_rasterio(layer):
     snapped = [(shapely.transform(p, lambda xy: np.round(xy * 65536) / 65536), c) for p, c in layer]
     expected = rasterio.features.rasterize(snapped, out_shape=GRID.shape, fill=255, dtype="uint8")
-    assert np.array_equal(polygons(layer).burn(GRID.window), expected)
+    assert np.array_equal(polygons(layer).read(GRID.window), expected)
 
 
 @given(layers, st.integers(9, 30), st.integers(0, 2**32 - 1))
@@ -81,7 +84,9 @@ def test_every_point_counts_once_whatever_the_chunks(points, side):
     rows, cols, classes = (
         (np.array(a, np.int64) for a in zip(*points, strict=True)) if points else (np.zeros(0, np.int64),) * 3
     )
-    reference = PointReference(rows=rows, cols=cols, classes=classes.astype(np.uint8))
+    reference = PointTruth(
+        rows=rows, cols=cols, classes=classes.astype(np.uint8), features=np.arange(len(rows)), legend=LEGEND
+    )
     labels = np.random.default_rng(0).choice(np.array([1, 2, 3, 255], np.uint8), GRID.shape)
     parts = [
         score_chunk(reference, w, labels[w.slices_in(GRID.window)], LEGEND)
@@ -104,7 +109,7 @@ SQUARES = [box(0, 0, 10, 10), box(20, 5, 30, 25)]
 def test_field_is_found_when_only_one_can_be_it(make_vector):
     path = make_vector(SQUARES, {"cover": ["Forest", "water"], "owner": ["Ana", "Rui"], "id": [10, 11]})
     reference = opened(path)
-    burned = reference.burn(GRID.window)
+    burned = reference.read(GRID.window)
     assert (burned[:10, :10] == 1).all() and (burned[5:25, 20:30] == 3).all()
     assert (burned != 255).sum() == 300
     assert "'cover'" in reference.notes[0]
@@ -120,13 +125,13 @@ def test_field_has_to_be_named_when_several_or_none_can_be_it(make_vector):
         opened(path, field="twoo")
     with pytest.raises(InputError, match=r"'a' \(1 features\), 'b' \(1 features\)"):
         opened(path, field="name")
-    assert (opened(path, field="two").burn(GRID.window) == 3).sum() == 300
+    assert (opened(path, field="two").read(GRID.window) == 3).sum() == 300
 
 
 def test_all_features_of_one_class_on_a_background(make_vector):
     path = make_vector(SQUARES, {"id": [10, 11]})
     for options in ({"single_class": "water"}, {"crosswalk": {"*": "water"}}):
-        burned = opened(path, background="pasture", **options).burn(GRID.window)
+        burned = opened(path, background="pasture", **options).read(GRID.window)
         assert (burned == 3).sum() == 300
         assert (burned == 2).sum() == burned.size - 300
 
@@ -136,13 +141,13 @@ def test_other_crs_burns_the_same_pixels(make_vector):
     here = opened(make_vector(SQUARES, columns, "here.gpkg"))
     there = opened(make_vector(SQUARES, columns, "there.gpkg", crs="EPSG:4326"))
     # corners lie on pixel corners, half a pixel from any centre: reprojection's rounding cannot matter
-    assert np.array_equal(here.burn(GRID.window), there.burn(GRID.window))
+    assert np.array_equal(here.read(GRID.window), there.read(GRID.window))
     assert any("WGS 84" in note for note in there.notes)
 
 
 def test_ignored_polygons_hide_the_background(make_vector):
     path = make_vector(SQUARES, {"cover": ["forest", "cloud"]})
-    burned = opened(path, crosswalk={"forest": "forest", "cloud": "ignore"}, background=2).burn(GRID.window)
+    burned = opened(path, crosswalk={"forest": "forest", "cloud": "ignore"}, background=2).read(GRID.window)
     assert (burned[5:25, 20:30] == 255).all()
     assert (burned == 2).sum() == burned.size - 300
 
@@ -156,16 +161,16 @@ def test_overlap_of_different_classes_is_refused_with_hectares_or_settled(make_v
     crosswalk = {"water": "water", "forest": "forest"}
     last = opened(path, overlap="last", crosswalk=crosswalk)
     first = opened(path, overlap="first", crosswalk=crosswalk)
-    assert (last.burn(GRID.window)[0, 5:10] == 1).all()
-    assert (first.burn(GRID.window)[0, 5:10] == 3).all()
+    assert (last.read(GRID.window)[0, 5:10] == 1).all()
+    assert (first.read(GRID.window)[0, 5:10] == 3).all()
     by_legend = opened(path, overlap="last")
-    assert (by_legend.burn(GRID.window)[0, 5:10] == 3).all()
+    assert (by_legend.read(GRID.window)[0, 5:10] == 3).all()
     assert any("50 pixels" in note for note in last.notes)
 
 
 def test_slivers_without_a_pixel_centre_are_no_overlap(make_vector):
     path = make_vector([box(0, 0, 10.2, 10), box(9.9, 0, 20, 10)], {"cover": ["water", "forest"]})
-    assert (opened(path).burn(Window(0, 0, 10, 20)) == np.repeat([[3, 1]], 10, axis=1)).all()
+    assert (opened(path).read(Window(0, 0, 10, 20)) == np.repeat([[3, 1]], 10, axis=1)).all()
 
 
 def test_invalid_polygons_are_counted_and_repaired_only_on_request(make_vector):
@@ -173,7 +178,7 @@ def test_invalid_polygons_are_counted_and_repaired_only_on_request(make_vector):
     path = make_vector([box(20, 20, 30, 30), bow_tie], {"cover": ["forest", "water"]})
     with pytest.raises(InputError, match=r"1 of 2 polygons are invalid.*2: Self-intersection.*`repair`"):
         opened(path)
-    burned = opened(path, repair=True).burn(GRID.window)
+    burned = opened(path, repair=True).read(GRID.window)
     assert (burned == 3).sum() == pytest.approx(50, abs=10)
 
 
@@ -181,7 +186,7 @@ def test_lines_are_refused_and_features_without_geometry_left_out(make_vector):
     with pytest.raises(InputError, match=r"polygons or points required.*LineString"):
         opened(make_vector([LineString([(0, 0), (5, 5)])], {"cover": ["forest"]}, "lines.gpkg"))
     path = make_vector([*SQUARES, None], {"cover": ["forest", "water", "nonsense"]}, "hollow.gpkg")
-    assert (opened(path).burn(GRID.window) != 255).sum() == 300
+    assert (opened(path).read(GRID.window) != 255).sum() == 300
 
 
 def test_points_are_sampled_where_they_fall(make_vector):
@@ -202,7 +207,7 @@ def test_no_crs_no_overlap_and_exchanged_axes(make_vector, tmp_path):
     lost = make_vector(SQUARES, columns, "lost.gpkg", crs=None)
     with pytest.raises(InputError, match=r"no coordinate reference system.*`reference_crs"):
         opened(lost)
-    assert (opened(lost, reference_crs="EPSG:32720").burn(GRID.window) != 255).sum() == 300
+    assert (opened(lost, reference_crs="EPSG:32720").read(GRID.window) != 255).sum() == 300
     with pytest.raises(InputError, match=r"does not lie on the map. reference x .*, map x .*km apart"):
         opened(make_vector([box(9000, 0, 9001, 9)], {"cover": ["forest"]}, "far.gpkg"))
     frame = gpd.read_file(make_vector(SQUARES, columns, "m.gpkg", crs="EPSG:4326"))
@@ -242,7 +247,7 @@ def test_real_buildings_burned_by_chunks_equal_rasterio_burning_the_whole(shared
         reference = open_reference(job, grid, legend)
         pieces = np.zeros(grid.shape, np.uint8)
         for window in grid.window.blocks(side, side):
-            pieces[window.slices_in(grid.window)] = reference.burn(window)
+            pieces[window.slices_in(grid.window)] = reference.read(window)
         return pieces
 
     whole = burned(path, 4096)

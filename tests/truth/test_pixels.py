@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.job import ReferenceJob
-from geoseg.evaluation.reference import open_reference
+from geoseg.evaluation.reference import open_reference, pairs
 from geoseg.evaluation.verb import evaluate
 from geoseg.legend import Legend
 from geoseg.raster.classmap import open_class_map
@@ -27,7 +27,7 @@ def read(map_path, reference_path, **options):
     job = ReferenceJob.parse({"reference": reference_path, **options})
     reference = open_reference(job, class_map.grid, class_map.declared or LEGEND)
     window = class_map.grid.window
-    return reference, reference.pairs(window, class_map.read(window))[0]
+    return reference, pairs(reference, window, class_map.read(window))[0]
 
 
 def test_on_the_same_grid_pixels_are_taken_as_they_are(make_map):
@@ -100,5 +100,5 @@ def test_far_away_and_unfit_options(make_map):
     far = make_map(labels_like((10, 10)), "far.tif", transform=Affine(30, 0, 700_000, 0, -30, 9_000_000))
     with pytest.raises(InputError, match=r"does not lie on the map.*300 km apart"):
         evaluate(here, far)
-    with pytest.raises(UsageError, match="`field` needs a vector reference"):
+    with pytest.raises(UsageError, match="`field` needs polygons or points"):
         evaluate(here, here, field="class")

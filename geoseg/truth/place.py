@@ -1,4 +1,4 @@
-"""Whether a reference lies on the map at all, and what to say when it does not."""
+"""Whether a layer lies on a grid at all, and what to say when it does not."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from pyproj.exceptions import ProjError
 
 from geoseg.errors import InputError
 from geoseg.geometry import Grid, geod_of, to_geographic
+from geoseg.truth.layer import TruthFile
 
 Bounds = tuple[float, float, float, float]
 
 
-def require_overlap(bounds: Bounds, crs: CRS, grid: Grid, where: object) -> None:
-    """Refuse a reference whose bounding box does not meet the map's.
+def require_overlap(bounds: Bounds, crs: CRS, grid: Grid, file: TruthFile) -> None:
+    """Refuse a layer whose bounding box does not meet the grid's.
 
     Parameters
     ----------
     bounds
-        (min x, min y, max x, max y) of the reference in `crs`.
+        (min x, min y, max x, max y) of the layer in `crs`.
 
     Raises
     ------
     InputError
-        Both boxes in the map's CRS, how far apart they are, and whether exchanged axes would explain it.
+        Both boxes in the grid's CRS, how far apart they are, and whether exchanged axes would explain it.
     """
     box = _transformed(bounds, crs, grid.crs)
     if box is not None and _meet(box, grid.bounds):
@@ -33,12 +34,13 @@ def require_overlap(bounds: Bounds, crs: CRS, grid: Grid, where: object) -> None
     exchanged = swapped is not None and _meet(swapped, grid.bounds)
     apart = "" if box is None else f", {_distance(box, grid.bounds, grid.crs):,.0f} km apart"
     raise InputError(
-        "the reference does not lie on the map",
-        where=where,
-        why=f"reference {_words(box or bounds)}, map {_words(grid.bounds)} in {grid.crs.name}{apart}",
+        f"the {file.role} does not lie on the {file.ground}",
+        where=file.path,
+        why=f"{file.role} {_words(box or bounds)}, {file.ground} {_words(grid.bounds)} "
+        f"in {grid.crs.name}{apart}",
         hint="its x and y are exchanged: write it again with the axes in the other order"
         if exchanged
-        else "another reference, or `reference_crs` if its CRS is wrong",
+        else f"another {file.role}, or `assume_crs` if its CRS is wrong",
     )
 
 

@@ -1,0 +1,42 @@
+"""Classes made of what a layer says, where nobody named them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from geoseg.errors import InputError
+from geoseg.legend import NODATA, Legend, is_ignored
+from geoseg.truth.layer import TruthFile
+from geoseg.truth.rules import is_null, read_crosswalk
+
+
+def legend_of(values: Sequence[Any], file: TruthFile) -> Legend:
+    """Legend of the crosswalk's targets, else of the values that occur.
+
+    Whole numbers from 0 to 254 keep their number; other values are counted from 1 in order.
+
+    Raises
+    ------
+    InputError
+        More classes than a map can hold.
+    """
+    crosswalk = read_crosswalk(file.crosswalk)
+    if crosswalk is not None:
+        names = list(dict.fromkeys(str(t).strip() for t in crosswalk.values() if not is_ignored(t)))
+        return _numbered(names, file)
+    present = {v for v in values if not is_null(v)}
+    if all(isinstance(v, (int, float)) and float(v).is_integer() and 0 <= v < NODATA for v in present):
+        return Legend.of({int(v): f"class {int(v)}" for v in present})
+    return _numbered(sorted(map(str, present)), file)
+
+
+def _numbered(names: Sequence[str], file: TruthFile) -> Legend:
+    if len(names) >= NODATA:
+        raise InputError(
+            f"{len(names)} classes are too many",
+            where=file.path,
+            why=f"a map holds {NODATA - 1}",
+            hint="another field, or a crosswalk that merges them",
+        )
+    return Legend.of(dict(enumerate(names, start=1)))
