@@ -11,6 +11,7 @@ from geoseg.errors import InputError
 from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture
 from geoseg.models.contract import InputContract
+from geoseg.models.experience import Experience
 from geoseg.models.region_rule import RegionRule
 
 REQUIRED = ("name", "version", "architecture", "input", "legend", "licence")
@@ -45,6 +46,8 @@ class ModelDescription:
         Scores with the ``data`` they were measured on.
     description
         One or two sentences.
+    experience
+        What the scenes looked like that it learnt from; None where nobody noted it.
     regions
         How a tile is cut into regions that get one class each; None where every pixel has its own.
     """
@@ -59,6 +62,7 @@ class ModelDescription:
     size_multiple: int = 32
     temperature: float = 1.0
     description: str = ""
+    experience: Experience | None = None
     regions: RegionRule | None = None
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -73,6 +77,11 @@ class ModelDescription:
             )
         if not 0 < self.temperature < 1000:
             raise InputError("temperature is not positive", why=f"found {self.temperature}")
+        if self.experience is not None and len(self.experience.center) != 2 * len(self.contract.bands):
+            raise InputError(
+                "what the model has seen does not fit the bands",
+                why=f"{len(self.experience.center)} numbers for {len(self.contract.bands)} bands",
+            )
         if self.regions is not None and len(self.regions.mean) != len(self.contract.bands):
             raise InputError(
                 "regions do not fit the bands",
@@ -91,6 +100,7 @@ class ModelDescription:
             "margin": self.margin,
             "size_multiple": self.size_multiple,
             "temperature": self.temperature,
+            **({} if self.experience is None else {"experience": self.experience.to_json()}),
             **({} if self.regions is None else {"regions": self.regions.to_json()}),
             "licence": self.licence,
             "provenance": dict(self.provenance),
@@ -119,6 +129,7 @@ class ModelDescription:
             size_multiple=int(raw.get("size_multiple", 32)),
             temperature=float(raw.get("temperature", 1.0)),
             description=str(raw.get("description", "")),
+            experience=None if raw.get("experience") is None else Experience.from_json(raw["experience"]),
             regions=None if raw.get("regions") is None else RegionRule.from_json(raw["regions"]),
             provenance=MappingProxyType(dict(raw.get("provenance", {}))),
             scores=MappingProxyType(dict(raw.get("scores", {}))),

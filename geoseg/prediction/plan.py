@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from geoseg.engines.ensemble import Ensemble
 from geoseg.errors import InputError, ResourceError
 from geoseg.execution.where import Where
 from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
+from geoseg.models.contract import InputContract
+from geoseg.models.experience import Experience, look
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.opening import open_scene
@@ -141,25 +145,36 @@ def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tup
                 raise
             what = f"{error.what} for the model {bundle.name}"
             raise InputError(what, where=error.where, why=error.why, hint=error.hint) from None
+        if bundle.experience is not None and (remark := _remark(bundle.experience, bundle.contract, scene)):
+            found = (*found, remark)
         notes += [f"{bundle.name}: {note}" if several else note for note in found]
     return tuple(dict.fromkeys(notes))
 
 
+def _remark(experience: Experience, contract: InputContract, scene: Scene) -> str | None:
+    """How far the scene is from what a model has seen."""
+    looks = [look(pixels, valid, contract) for pixels, valid in _lattice(scene, experience.side)]
+    return experience.remark(np.stack(looks)) if looks else None
+
+
 def sample_values(scene: Scene) -> NDArray[Any] | None:
     """Raw valid values from a lattice of small windows over the scene; None where none is valid."""
+    found = [pixels[:, valid].ravel() for pixels, valid in _lattice(scene, _SAMPLE_SIDE)]
+    return np.concatenate(found) if any(part.size for part in found) else None
+
+
+def _lattice(scene: Scene, side: int) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """Raw pixels (B, h, w) and their validity (h, w) in at most 25 windows evenly spread over the scene."""
     height, width = scene.grid.shape
-    rows = np.linspace(0, max(height - _SAMPLE_SIDE, 0), _SAMPLES).astype(int)
-    cols = np.linspace(0, max(width - _SAMPLE_SIDE, 0), _SAMPLES).astype(int)
-    found = []
-    for row, col in {(int(r), int(c)) for r in rows for c in cols}:
-        window = Window(row, col, _SAMPLE_SIDE, _SAMPLE_SIDE).clip(height, width)
+    rows, cols = (
+        np.unique(np.linspace(0, max(size - side, 0), _SAMPLES).astype(int)).tolist()
+        for size in (height, width)
+    )
+    for row, col in itertools.product(rows, cols):
         try:
-            pixels, valid = scene.read(window)
+            yield scene.read(Window(row, col, side, side).clip(height, width))
         except InputError:
             continue  # a corrupt block is reported by the chunk that needs it
-        found.append(pixels[:, valid].ravel())
-    values = np.concatenate(found)
-    return values if values.size else None
 
 
 def forecast(preparation: Preparation, where: Where, *, probe: bool = True) -> Forecast:

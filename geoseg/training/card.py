@@ -11,6 +11,7 @@ import numpy as np
 from geoseg.accuracy import metrics
 from geoseg.accuracy.calibration import Calibration
 from geoseg.accuracy.card import bundle_scores, cell, class_table, confusion_table, overall_line, rounded
+from geoseg.accuracy.ranking import auroc
 from geoseg.engines.views import VIEWS
 from geoseg.tables import markdown
 from geoseg.training.checkpoint import Progress
@@ -19,6 +20,7 @@ from geoseg.training.job import TrainJob
 from geoseg.training.prepare import Preparation
 
 _MOST_SCENES = 40
+_FAILS = 0.2
 
 
 def score_table(preparation: Preparation, found: Examination, calibration: Calibration) -> dict[str, Any]:
@@ -29,6 +31,7 @@ def score_table(preparation: Preparation, found: Examination, calibration: Calib
     return {
         **bundle_scores(evidence, preparation.legend, data),
         "changed_light": {**_light_scores(found), "calibration_error": rounded(calibration.other)},
+        "novelty_auroc": rounded(_trust(found)),
     }
 
 
@@ -43,6 +46,12 @@ def _light_scores(found: Examination) -> dict[str, Any]:
             "worst": rounded(min(other)),
         }
     return table
+
+
+def _trust(found: Examination) -> float:
+    """How well novelty ranks the worst windows above the others, as the area under the ROC curve."""
+    accuracy, strangeness = found.trust.T
+    return auroc(strangeness, accuracy <= np.quantile(accuracy, _FAILS))
 
 
 def split_in_words(preparation: Preparation) -> str:
@@ -115,6 +124,8 @@ def write_card(
         scene_table=_scene_table(found, legend.names),
         views=_view_table(found, legend.names),
         lights=_light_table(found, legend.names),
+        fails=_FAILS,
+        trust=_trust(found),
         limits="\n## Limits\n\n" + "\n".join(_wrapped(f"- {line}", indent="  ") for line in job.limits) + "\n"
         if job.limits
         else "",
@@ -248,6 +259,9 @@ _CARD = """# {name}
 **Calibration.** Temperature {temperature} (smallest log-loss over pixels as they are and in other light, half
 the weight each). Expected calibration error (15 bins) {before:.4f} without it; {after:.4f}, and {other:.4f}
 in other light, where each half of the windows has its temperature from the other half.
+
+**Novelty.** How unlike the training a window looks (level and contrast of each band) ranks the {fails:.0%}
+of windows and lights that are mapped worst above the others with an AUROC of {trust:.3f} (0.5 is chance).
 
 ![Reliability](reliability.png)
 {limits}

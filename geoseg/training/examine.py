@@ -13,12 +13,16 @@ from torch import Tensor, nn
 from geoseg.accuracy.calibration import CalibrationSample
 from geoseg.accuracy.matrix import confusion
 from geoseg.engines.views import VIEWS, Tta, View
+from geoseg.geometry import Window
+from geoseg.legend import NODATA
+from geoseg.models.experience import Experience, look_of
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
 from geoseg.training.light import LIGHTS, Light
 from geoseg.training.loop import measure, spread
 from geoseg.training.pictures import Shown
 from geoseg.training.prepare import Preparation
+from geoseg.training.statistics import experience_of
 
 _LIT_WINDOWS = 24
 
@@ -35,6 +39,8 @@ class Examination:
         The same counts over all scenes by test-time augmentation; empty where none was asked for.
     lights
         The same counts by light, the first as it is, over at most 24 windows of each fold.
+    trust
+        (N, 2) of every window in every light: its accuracy, and how unlike the training windows it looks.
     sample, lit
         Logits for calibration: as it is, and in every other light.
     shown
@@ -44,6 +50,7 @@ class Examination:
     scenes: Mapping[str, NDArray[np.int64]]
     views: Mapping[Tta, NDArray[np.int64]]
     lights: Mapping[Light, NDArray[np.int64]]
+    trust: NDArray[np.float64]
     sample: CalibrationSample
     lit: CalibrationSample
     shown: tuple[Shown, ...]
@@ -76,9 +83,18 @@ def examine(
     total = measure(batches, network, cores, device, autocast=autocast, sample=sample, watch=watch)
     few = spread(cores, _LIT_WINDOWS)
     lit = CalibrationSample.for_pixels(len(LIGHTS) * sum(c.window.area for c in few))
-    lights = {Light(): measure(batches, network, few, device, autocast=autocast)}
+    experience = experience_of(preparation.sources, preparation.index, preparation.contract)
+    trust: list[tuple[float, float]] = []
+
+    def judge(_number: int, x: Tensor, truth: NDArray[np.uint8], guess: NDArray[np.uint8]) -> None:
+        known = truth != NODATA
+        trust.append((float((truth == guess)[known].mean()), _strangeness(x.numpy(), experience)))
+
+    lights = {Light(): measure(batches, network, few, device, autocast=autocast, watch=judge)}
     for light in LIGHTS:
-        lights[light] = measure(batches, network, few, device, autocast=autocast, light=light, sample=lit)
+        lights[light] = measure(
+            batches, network, few, device, autocast=autocast, light=light, sample=lit, watch=judge
+        )
     views: dict[Tta, NDArray[np.int64]] = {}
     if preparation.job.tta:
         views = {"none": total}
@@ -86,7 +102,15 @@ def examine(
         for name in names:
             averaged = _Averaged(network, VIEWS[name])
             views[name] = measure(batches, averaged, cores, device, autocast=autocast)
-    return Examination(scenes=scenes, views=views, lights=lights, sample=sample, lit=lit, shown=tuple(shown))
+    return Examination(
+        scenes=scenes,
+        views=views,
+        lights=lights,
+        trust=np.array(trust),
+        sample=sample,
+        lit=lit,
+        shown=tuple(shown),
+    )
 
 
 def join(parts: Sequence[Examination]) -> Examination:
@@ -100,7 +124,19 @@ def join(parts: Sequence[Examination]) -> Examination:
     sample = CalibrationSample.join([p.sample for p in parts])
     lit = CalibrationSample.join([p.lit for p in parts])
     shown = [p.shown[i] for i in range(4) for p in parts if i < len(p.shown)][:4]
-    return Examination(scenes=scenes, views=views, lights=lights, sample=sample, lit=lit, shown=tuple(shown))
+    trust = np.concatenate([p.trust for p in parts])
+    return Examination(
+        scenes=scenes, views=views, lights=lights, trust=trust, sample=sample, lit=lit, shown=tuple(shown)
+    )
+
+
+def _strangeness(x: NDArray[np.float32], experience: Experience) -> float:
+    """Median distance of a window's squares from what was seen; `x` (B, h, w) is normalised."""
+    height, width = x.shape[1:]
+    side = min(experience.side, height, width)  # what remains at the edge is too small to compare
+    squares = Window(0, 0, height // side * side, width // side * side).blocks(side, side)
+    looks = [look_of(x[:, w.row : w.row_end, w.col : w.col_end].reshape(len(x), -1)) for w in squares]
+    return float(np.median(experience.distance(np.stack(looks))))
 
 
 class _Averaged(nn.Module):

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
+from geoseg.models.contract import InputContract
+from geoseg.models.experience import Experience, look
 from geoseg.training.samples import CellIndex, Source, crop_window
 
 _MOST_WINDOWS = 512
@@ -65,6 +67,18 @@ def band_statistics(sources: Sequence[Source], index: CellIndex) -> BandStatisti
             hint="leave it out with bands",
         )
     return BandStatistics(mean=mean, std=std, low=low, high=high)
+
+
+def experience_of(sources: Sequence[Source], index: CellIndex, contract: InputContract) -> Experience:
+    """What at most 512 training windows look like."""
+    chosen = np.unique(np.linspace(0, len(index.row) - 1, _MOST_WINDOWS).round().astype(int))
+    looks = []
+    for at in chosen.tolist():
+        scene = sources[int(index.source[at])].scene
+        row, col = index.home[at].tolist()
+        pixels, valid = scene.read(crop_window(row, col, index.crop, scene.grid.shape))
+        looks.append(look(pixels, valid, contract))
+    return Experience.of(np.stack(looks), index.crop)
 
 
 def scene_levels(sources: Sequence[Source], crop: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from geoseg.training.job import TrainJob
 from geoseg.training.log import Log
 from geoseg.training.loop import Trained, fit
 from geoseg.training.prepare import Preparation, prepare
+from geoseg.training.statistics import experience_of
 from geoseg.training.team import Team, join_team
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -244,6 +245,7 @@ def _publish(
             "job": named.model_dump(mode="json", exclude_none=True),
             "identity": preparation.identity,
         },
+        experience=experience_of(preparation.sources, preparation.index, preparation.contract),
         scores=score_table(preparation, found, calibration),
     )
     return save_bundle(

@@ -51,6 +51,10 @@ def test_raster_labels_become_a_bundle_that_predicts(tmp_path: Path) -> None:
     with rasterio.open(out.classes) as file:
         mapped = file.read(1)
     assert (mapped == stripes(100, 130, seed=9)).mean() > 0.97
+    assert any("the scene looks like what the model has seen" in note for note in out.notes)
+    night = write(tmp_path / "night.tif", image_of(stripes(100, 130, seed=9), seed=8) // 3)
+    plan = geoseg.plan(night, model=result.bundle.path, probe=False)
+    assert any("darker than all" in note for note in plan.preparation.notes)
 
     said = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert said["bundle"]["scores"] == result.bundle.scores and said["path"] == str(result.bundle.path)
@@ -63,6 +67,7 @@ def test_raster_labels_become_a_bundle_that_predicts(tmp_path: Path) -> None:
     assert (
         accuracy["worst"] <= accuracy["mean"] < 0.99
     )  # thresholds between levels do not hold in other light
+    assert 0 <= result.bundle.scores["novelty_auroc"] <= 1 and "**Novelty.**" in card
     assert "**Accuracy under changed light**" in card and "| 0.6 | 0.8 | 0.7 | 0.15 |" in card
     for picture in ("curve", "confusion", "reliability", "samples"):
         assert (tmp_path / "model" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
