@@ -70,10 +70,10 @@ Arrays = tuple[NDArray[np.int64], list[bytes]]
 
 def our_arrays(classes: NDArray[np.uint8], threads: int) -> Arrays:
     """(class numbers, well-known binary) of all polygons of an array, as the verb makes them."""
+    from geoseg.cleaning.cleaned import chunk_shape
     from geoseg.outlines.shapes import shapes_of
     from geoseg.outlines.stream import stream_shapes
     from geoseg.outlines.wkb import encode
-    from geoseg.vectorization.verb import chunk_shape
 
     height, width = classes.shape
     rows, columns = chunk_shape(height, width)

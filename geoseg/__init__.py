@@ -18,6 +18,7 @@ from geoseg.version import __version__
 if TYPE_CHECKING:
     from geoseg.baselines.verb import fit
     from geoseg.changes.verb import change
+    from geoseg.cleaning.verb import clean
     from geoseg.errors import GeosegError
     from geoseg.evaluation.verb import evaluate
     from geoseg.legend import Crosswalk, LandClass, Legend
@@ -45,6 +46,7 @@ _EXPORTS = {
     "run": "geoseg.pipeline",
     "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
+    "clean": "geoseg.cleaning.verb",
 }
 
 __all__ = [

@@ -115,18 +115,55 @@ class Legend:
 
     def find(self, name_or_id: str | int) -> LandClass:
         """Class of that id or name (case and spaces forgiven); InputError suggests the nearest name."""
-        for c in self.classes:
-            if c.id == name_or_id or str(c.id) == str(name_or_id).strip():
-                return c
+        found = self._known(name_or_id)
+        if found is not None:
+            return found
         wanted = _plain(str(name_or_id))
-        for c in self.classes:
-            if _plain(c.name) == wanted:
-                return c
         near = difflib.get_close_matches(wanted, [_plain(n) for n in self.names], n=1)
         hint = next((f"{c.name!r}" for c in self.classes if near and _plain(c.name) == near[0]), None)
         raise InputError(
             f"no class {name_or_id!r} in the legend", why=f"classes are {', '.join(self.names)}", hint=hint
         )
+
+    def find_all(self, text: str | int) -> tuple[LandClass, ...]:
+        """Classes that a text like ``forest,water`` names; a name that has commas itself comes first.
+
+        InputError as in `find`.
+        """
+        parts, found = str(text).split(","), []
+        while parts:
+            for count in range(len(parts), 0, -1):
+                known = self._known(",".join(parts[:count]))
+                if known is not None or count == 1:
+                    break
+            if known is not None or parts[0].strip():
+                found.append(known or self.find(parts[0].strip()))
+            parts = parts[count:]
+        return tuple(found)
+
+    def _known(self, name_or_id: str | int) -> LandClass | None:
+        """Class of exactly that id, else of that name with case and spaces forgiven."""
+        wanted = _plain(str(name_or_id))
+        for c in self.classes:
+            if c.id == name_or_id or str(c.id) == str(name_or_id).strip():
+                return c
+        return next((c for c in self.classes if _plain(c.name) == wanted), None)
+
+
+def class_numbers(values: Sequence[int | str], legend: Legend | None, *, where: object) -> tuple[int, ...]:
+    """Class numbers, ascending, of an option that names classes by number or name.
+
+    Without a legend only numbers will do; UsageError says so.
+    """
+    if legend is not None:
+        return tuple(sorted({c.id for value in values for c in legend.find_all(value)}))
+    parts = [part.strip() for value in values for part in str(value).split(",") if part.strip()]
+    for part in parts:
+        if not part.isdecimal():
+            raise UsageError(
+                f"class {part!r} is a name, and the map has none", where=where, hint="its number"
+            )
+    return tuple(sorted({int(part) for part in parts}))
 
 
 def is_ignored(target: Any) -> bool:

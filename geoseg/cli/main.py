@@ -19,6 +19,7 @@ _MOMENT = 0.05  # seconds
 _COMMANDS = {
     "plan": "Tiles, memory and cost of a prediction, without running it.",
     "predict": "Class map and confidence of a scene.",
+    "clean": "A class map made calmer: small areas, narrow parts and holes removed.",
     "vectorize": "Polygons of a class map.",
     "evaluate": "Scores of a class map against a reference.",
     "change": "Transitions between two class maps.",

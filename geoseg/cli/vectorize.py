@@ -14,7 +14,7 @@ from geoseg.cli.say import show_notes
 from geoseg.writers.formats import suffixes
 
 if TYPE_CHECKING:
-    from geoseg.vectorization.verb import Vectorization, VectorizeProgress
+    from geoseg.vectorization.result import Vectorization, VectorizeProgress
 
 
 @click.command(name="vectorize")

@@ -1,4 +1,4 @@
-"""What one worker does to one chunk: read it with its neighbours' edge pixels, label, measure, trace."""
+"""What one worker does to one chunk: read it cleaned with its neighbours' edge pixels, measure, trace."""
 
 from __future__ import annotations
 
@@ -7,34 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.cleaning.cleaned import CleanedMap, SievedChunk
 from geoseg.errors import InputError
 from geoseg.geometry import Window
-from geoseg.geometry.integer_areas import integer_areas
 from geoseg.legend import NODATA
 from geoseg.outlines.coverage import Generalization
 from geoseg.outlines.shapes import ChunkShapes, shapes_of
-from geoseg.raster.classmap import ClassMap
 from geoseg.raster.scene import Scene
-from geoseg.regions.clean import Cleaning
-from geoseg.regions.sieve import Patch, Seams, Sieve, Sifted, Undecided
-
-_AS_IT_IS = Cleaning()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One chunk, as a task gets it.
-
-    Attributes
-    ----------
-    window
-        Its pixels.
-    patches
-        What became of the regions that it could not decide itself, for the sieves that are through.
-    """
-
-    window: Window
-    patches: tuple[Patch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,31 +22,25 @@ class ChunkSource:
 
     Attributes
     ----------
-    classes
-        The class map.
+    cleaned
+        The class map, with what is done to its pixels before.
     confidence
         Raster of confidence on the same grid, or None.
-    area_unit
-        Square metres of a unit of area.
     only
         Class numbers to keep, or None for all; the others count as nodata.
-    cleaning
-        What is done to the pixels before.
     generalization
         How borders are simplified; windows are then made of whole cells.
     """
 
-    classes: ClassMap
+    cleaned: CleanedMap
     confidence: Scene | None
-    area_unit: float
     only: tuple[int, ...] | None
-    cleaning: Cleaning = _AS_IT_IS
     generalization: Generalization | None = None
 
-    def shapes(self, part: Part) -> ChunkShapes:
+    def shapes(self, chunk: SievedChunk) -> ChunkShapes:
         """Regions of a chunk, when all sieves are through."""
-        window = part.window
-        classes = self._cleaned(part)
+        window = chunk.window
+        classes = self.cleaned.read(chunk)
         if self.only is not None:
             table = np.full(256, NODATA, np.uint8)
             table[list(self.only)] = self.only
@@ -76,42 +49,10 @@ class ChunkSource:
             classes,
             row=window.row,
             col=window.col,
-            scene_width=self.classes.grid.width,
-            areas=integer_areas(self.classes.grid, window, self.area_unit),
+            scene_width=self.cleaned.classes.grid.width,
+            areas=self.cleaned.areas(window),
             confidence=None if self.confidence is None else percent(self.confidence, window),
             generalization=self.generalization,
-        )
-
-    def undecided(self, part: Part) -> Undecided:
-        """What a chunk leaves to its neighbours of the sieve after those that are through."""
-        sieve = self.cleaning.sieves[len(part.patches)]
-        return self._sifted(sieve, self._cleaned(part), part.window).undecided(self._seams(part.window))
-
-    def _cleaned(self, part: Part) -> NDArray[np.uint8]:
-        """(h + 2, w + 2): filtered classes with one pixel around, after the sieves that are through."""
-        grid, inner = self.classes.grid, part.window.grow(1).clip(*self.classes.grid.shape)
-        around = inner.grow(self.cleaning.reach).clip(*grid.shape)
-        classes = self.cleaning.filtered(self.classes.read(around))[inner.slices_in(around)]
-        rims = (
-            (inner.row - part.window.row + 1, part.window.row_end + 1 - inner.row_end),
-            (inner.col - part.window.col + 1, part.window.col_end + 1 - inner.col_end),
-        )
-        classes = np.pad(classes, rims, constant_values=NODATA)
-        for sieve, patch in zip(self.cleaning.sieves, part.patches, strict=False):
-            classes = self._sifted(sieve, classes, part.window).painted(patch)
-        return classes
-
-    def _sifted(self, sieve: Sieve, classes: NDArray[np.uint8], window: Window) -> Sifted:
-        areas = integer_areas(self.classes.grid, window, self.area_unit) if sieve.by_area else None
-        return sieve.sift(classes, self._seams(window), areas)
-
-    def _seams(self, window: Window) -> Seams:
-        height, width = self.classes.grid.shape
-        return Seams(
-            top=window.row > 0,
-            bottom=window.row_end < height,
-            left=window.col > 0,
-            right=window.col_end < width,
         )
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from geoseg.cleaning.job import Cleaning
 from geoseg.outlines import Method
 from geoseg.raster.reading import Reading
 
-Small = Literal["merge", "drop"]
-Side = Annotated[int, Field(ge=1, le=31)]
-Sizes = tuple[tuple[int | str | None, Side], ...]
-"""Sides of windows by class, None for all of them."""
 
-
-class VectorizeJob(Reading):
+class VectorizeJob(Reading, Cleaning):
     """Polygons of one class map.
 
     Attributes
@@ -38,17 +33,6 @@ class VectorizeJob(Reading):
         GeoPackage, beside other formats a CSV file.
     only
         Classes to write, by number or name; all by default.
-    majority
-        Side of the majority filter's window (`geoseg.regions.clean.Cleaning`).
-    opening, closing
-        Sides of windows: parts of a class narrower than its window are taken from it, or those of others
-        between its parts given to it (`geoseg.regions.morphology`). One number is for all classes, which
-        closing cannot have; else classes with their own: ``{"road": 3}`` or ``"road=3,building=5"``.
-    fill_holes, min_pixels, small
-        Nodata areas of fewer pixels are filled; regions of fewer pixels are small, and what becomes of them
-        (`geoseg.regions.sieve.Sieve`).
-    min_area
-        Hectares, in the place of `min_pixels`.
     simplify
         Tolerance in metres within which shared borders are simplified. Chunks then are whole numbers of 2048
         pixels; `chunk` is rounded up.
@@ -80,13 +64,6 @@ class VectorizeJob(Reading):
     fractions: Path | None = None
     neighbours: bool = False
     only: tuple[int | str, ...] = ()
-    majority: Side = 1
-    opening: Sizes = ()
-    closing: Sizes = ()
-    fill_holes: Annotated[int, Field(ge=0)] = 0
-    min_pixels: Annotated[int, Field(ge=0)] = 0
-    min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    small: Small = "merge"
     simplify: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     method: Method = "visvalingam"
     smooth: Annotated[int, Field(ge=0, le=3)] = 0
@@ -97,50 +74,6 @@ class VectorizeJob(Reading):
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
     band: int | str | None = None
 
-    @field_validator("majority")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError("expected an odd number: the window has a pixel in its middle")
-        return value
-
-    @field_validator("opening", "closing", mode="before")
-    @classmethod
-    def _sizes(cls, value: object) -> object:
-        """Pairs from ``5``, ``road=3,building=5``, or a mapping."""
-        if isinstance(value, (int, str)) and str(value).strip().isdecimal():
-            return ((None, int(value)),)
-        if isinstance(value, str):
-            pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
-            if not all(name.strip() and side.strip().isdecimal() for name, _, side in pairs):
-                raise ValueError("expected a number, or classes with one each: road=3,building=5")
-            value = {name.strip(): int(side) for name, _, side in pairs}
-        if isinstance(value, Mapping):
-            value = value.items()
-        if isinstance(value, Iterable):
-            return tuple((int(c) if isinstance(c, str) and c.isdecimal() else c, side) for c, side in value)
-        return value
-
-    @field_validator("opening", "closing")
-    @classmethod
-    def _odd_sizes(cls, value: Sizes) -> Sizes:
-        for _, side in value:
-            cls._odd(side)
-        return value
-
-    @field_validator("closing")
-    @classmethod
-    def _closing_names(cls, value: Sizes) -> Sizes:
-        if any(name is None for name, _ in value):
-            raise ValueError("closing needs its classes, the others give way: road=3")
-        return value
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> VectorizeJob:
-        if self.min_pixels and self.min_area:
-            raise ValueError("min_pixels and min_area exclude each other")
-        return self
-
     @model_validator(mode="after")
     def _thinned_first(self) -> VectorizeJob:
         if self.square and self.simplify is None:
@@ -149,10 +82,10 @@ class VectorizeJob(Reading):
 
     @field_validator("only", "square", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        """Classes given as one text, ``forest,water``."""
+    def _as_texts(cls, value: object) -> object:
+        """One text may name several classes, ``forest,water``: the legend knows which commas are its own."""
         if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = [value] if value.strip(" ,") else []
         if isinstance(value, (list, tuple)):
             return tuple(int(v) if isinstance(v, str) and v.isdecimal() else v for v in value)
         return value

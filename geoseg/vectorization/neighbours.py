@@ -53,6 +53,9 @@ is_left, is_new
     On which side of the line the polygon lies; whether it has been matched against the older ones.
 """
 
+NEIGHBOURS = "neighbours"
+"""Name of the side table with pairs of polygons and their common border."""
+
 
 class Lengths(Protocol):
     """What measures polygons in pixel corners."""

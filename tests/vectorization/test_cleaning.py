@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import geoseg
+from geoseg.cleaning.steps import Steps
 from geoseg.errors import UsageError
-from geoseg.regions.clean import Cleaning
 from geoseg.regions.sieve import Seams, Sieve
 from tests.outlines.maps import geometry_set, whole_raster_answer
 from tests.raster.makers import TRANSFORM, write
@@ -50,7 +50,7 @@ def test_every_chunk_gives_the_polygons_of_the_map_cleaned_whole(
 ) -> None:
     a = noisy()
     path = write(tmp_path / "m.tif", a, nodata=255)
-    whole = np.pad(Cleaning(**filters).filtered(a), 1, constant_values=255)
+    whole = np.pad(Steps(**filters).filtered(a), 1, constant_values=255)
     for sieve in sieves:
         whole = sieve.sift(whole, Seams()).painted()
     expected = whole_raster_answer(whole[1:-1, 1:-1], TRANSFORM)

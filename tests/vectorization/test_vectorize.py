@@ -18,8 +18,8 @@ from affine import Affine
 from rasterio.features import rasterize
 
 import geoseg
+from geoseg.cleaning.cleaned import chunk_shape
 from geoseg.errors import InputError, OutputConflictError, UsageError
-from geoseg.vectorization.verb import chunk_shape
 from tests.outlines.maps import frames, geometry_set, whole_raster_answer
 from tests.raster.makers import TRANSFORM, UTM, write
 

@@ -1,4 +1,4 @@
-"""Cleaning against plain definitions, and the same for every cut into chunks."""
+"""Steps against plain definitions, and the same for every cut into chunks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.ndimage import label as scipy_label
 
-from geoseg.regions.clean import Cleaning
+from geoseg.cleaning.steps import Steps
 from geoseg.regions.sieve import Seams, Sieve, SieveJoin
 from tests.outlines.maps import class_maps
 
@@ -119,7 +119,7 @@ def test_majority_against_the_definition(a: np.ndarray, side: int) -> None:
         part = a[max(r - k, 0) : r + k + 1, max(c - k, 0) : c + k + 1]
         votes = np.bincount(part[part != 255], minlength=255)
         expected[r, c] = a[r, c] if votes[a[r, c]] == votes.max() else votes.argmax()
-    assert np.array_equal(Cleaning(majority=side).filtered(a), expected)
+    assert np.array_equal(Steps(majority=side).filtered(a), expected)
 
 
 @settings(max_examples=150)
@@ -165,7 +165,7 @@ def test_opening_against_scipy(a: np.ndarray, sides: dict[int, int]) -> None:
     for r, c in np.argwhere(taken):
         best = most_frequent(a, ~taken & (a != 255) & (a != a[r, c]), r, c, sides[a[r, c]])
         expected[r, c] = a[r, c] if best is None else best
-    assert np.array_equal(Cleaning(opening=tuple(sides.items())).filtered(a), expected)
+    assert np.array_equal(Steps(opening=tuple(sides.items())).filtered(a), expected)
 
 
 @settings(max_examples=200)
@@ -180,20 +180,20 @@ def test_closing_against_scipy(a: np.ndarray, sides: dict[int, int]) -> None:
     for r, c in np.argwhere(np.any([*claims.values(), np.zeros(a.shape, bool)], axis=0)):
         claimants = [v for v, claim in claims.items() if claim[r, c]]
         expected[r, c] = most_frequent(a, np.isin(a, claimants), r, c, max(sides.values()))
-    assert np.array_equal(Cleaning(closing=tuple(sides.items())).filtered(a), expected)
+    assert np.array_equal(Steps(closing=tuple(sides.items())).filtered(a), expected)
 
 
 def test_what_opening_and_closing_are_for() -> None:
     a = np.zeros((9, 12), np.uint8)
     a[2:7, 2:7] = 1  # a building
     a[4, 7:11] = 1  # with a spur
-    made = Cleaning(opening=((1, 3),)).filtered(a)
+    made = Steps(opening=((1, 3),)).filtered(a)
     assert made.sum() == 25
     assert not made[4, 7:11].any()
     road = np.zeros((9, 12), np.uint8)
     road[4] = 2
     road[4, 5] = 0
-    assert (Cleaning(closing=((2, 3),)).filtered(road)[4] == 2).all()
+    assert (Steps(closing=((2, 3),)).filtered(road)[4] == 2).all()
 
 
 @settings(max_examples=150)
@@ -202,14 +202,14 @@ def test_what_opening_and_closing_are_for() -> None:
     corner=st.tuples(st.integers(0, 12), st.integers(0, 12)),
     size=st.tuples(st.integers(1, 8), st.integers(1, 8)),
     cleaning=st.builds(
-        Cleaning,
+        Steps,
         majority=st.sampled_from([1, 3]),
         opening=st.sampled_from([(), ((0, 3),), ((0, 3), (1, 3), (2, 5))]),
         closing=st.sampled_from([(), ((1, 3),), ((0, 3), (2, 3))]),
     ),
 )
 def test_a_window_with_its_reach_gives_what_the_whole_raster_gives(
-    a: np.ndarray, corner: tuple[int, int], size: tuple[int, int], cleaning: Cleaning
+    a: np.ndarray, corner: tuple[int, int], size: tuple[int, int], cleaning: Steps
 ) -> None:
     height, width = a.shape
     r0, c0 = min(corner[0], height - 1), min(corner[1], width - 1)

@@ -1,8 +1,8 @@
 """A class map made calmer in raster space: majority filter, opening and closing, small regions removed.
 
 The first three are filters: a pixel depends on those within their reach, and a window that is read with that
-much around it gives what the whole raster gives. Regions have no such reach; `sieve.py` decides them over all
-chunks.
+much around it gives what the whole raster gives. Regions have no such reach;
+`geoseg.regions.sieve` decides them over all chunks.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.cleaning.morphology import Sides, closed, opened
 from geoseg.legend import NODATA
-from geoseg.regions.morphology import Sides, closed, opened
 from geoseg.regions.sieve import Sieve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaning:
+class Steps:
     """Steps to apply, in this order; the default does nothing.
 
     Attributes
@@ -29,7 +29,7 @@ class Cleaning:
         pixel's own class where that is among the most frequent, else the lowest class number wins. Nodata
         neither votes nor changes.
     opening, closing
-        See `geoseg.regions.morphology`.
+        See `geoseg.cleaning.morphology`.
     sieves
         What becomes of small holes and regions, one after the other.
     """
