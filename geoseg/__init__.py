@@ -36,6 +36,7 @@ _EXPORTS = {
     "LandClass": "geoseg.legend",
     "Legend": "geoseg.legend",
     "change": "geoseg.changes.verb",
+    "clean": "geoseg.cleaning.verb",
     "evaluate": "geoseg.evaluation.verb",
     "fit": "geoseg.baselines.verb",
     "load_bundle": "geoseg.models.bundle",
@@ -46,7 +47,6 @@ _EXPORTS = {
     "run": "geoseg.pipeline",
     "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
-    "clean": "geoseg.cleaning.verb",
 }
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "Legend",
     "__version__",
     "change",
+    "clean",
     "evaluate",
     "fit",
     "load_bundle",

@@ -12,6 +12,8 @@ from pyproj import CRS, Geod, Transformer
 
 from geoseg.geometry.window import Window
 
+_OFF_PIXELS = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
@@ -77,6 +79,21 @@ class Grid:
         geod = geod_of(self.crs)
         _, _, d = geod.inv([lon[0], lon[0]], [lat[0], lat[0]], [lon[1], lon[2]], [lat[1], lat[2]])
         return float(d[0]) / step, float(d[1]) / step
+
+    def off_earth(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Whether pixel corners lie where the CRS has no place on earth, as beside the globe's outline.
+
+        Shape of `rows` and `cols`, bool. Such a corner has no longitude, or does not come back from it. On
+        cylinders a map may run on beyond a whole turn, though: there it is in its place again.
+        """
+        x, y = self.corner(rows.astype(np.float64), cols.astype(np.float64))
+        transformer = to_geographic(self.crs)
+        lon, lat = transformer.transform(x, y, errcheck=False)
+        back_x, back_y = transformer.transform(lon, lat, direction="INVERSE", errcheck=False)
+        other_x, _ = transformer.transform(lon, lat - np.sign(lat + 0.5), direction="INVERSE", errcheck=False)
+        across, down = _OFF_PIXELS * abs(self.transform.a), _OFF_PIXELS * abs(self.transform.e)
+        comes_back = (abs(back_x - x) <= across) | (abs(other_x - back_x) <= across)
+        return np.asarray(~(comes_back & (abs(back_y - y) <= down)))
 
     def to_json(self) -> dict[str, Any]:
         """CRS (authority and code, else WKT), affine numbers and size, for manifests and reports."""

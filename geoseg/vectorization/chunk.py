@@ -30,12 +30,15 @@ class ChunkSource:
         Class numbers to keep, or None for all; the others count as nodata.
     generalization
         How borders are simplified; windows are then made of whole cells.
+    on_earth
+        Whether pixels that have a corner off the earth count as nodata.
     """
 
     cleaned: CleanedMap
     confidence: Scene | None
     only: tuple[int, ...] | None
     generalization: Generalization | None = None
+    on_earth: bool = False
 
     def shapes(self, chunk: SievedChunk) -> ChunkShapes:
         """Regions of a chunk, when all sieves are through."""
@@ -45,6 +48,8 @@ class ChunkSource:
             table = np.full(256, NODATA, np.uint8)
             table[list(self.only)] = self.only
             classes = table[classes]
+        if self.on_earth:
+            classes = self._on_earth(classes, window)
         return shapes_of(
             classes,
             row=window.row,
@@ -54,6 +59,13 @@ class ChunkSource:
             confidence=None if self.confidence is None else percent(self.confidence, window),
             generalization=self.generalization,
         )
+
+    def _on_earth(self, classes: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
+        """The classes (h + 2, w + 2) without those of pixels that lie off the earth."""
+        rows, cols = np.mgrid[window.row - 1 : window.row_end + 2, window.col - 1 : window.col_end + 2]
+        off = self.cleaned.classes.grid.off_earth(rows, cols)
+        off = off[:-1, :-1] | off[1:, :-1] | off[:-1, 1:] | off[1:, 1:]
+        return np.where(off, np.uint8(NODATA), classes)
 
 
 def percent(confidence: Scene, window: Window) -> NDArray[np.uint8]:

@@ -46,6 +46,7 @@ def _replaced(batch: pa.RecordBatch, rows: NDArray[np.intp], continuous: bool) -
             parts = _at_home(shape)
         else:
             parts = [part for polygon in shape.geoms for part in _without_jumps(polygon)]
+        parts = _joined(parts)
         geometries[row] = shapely.to_wkb(shapely.MultiPolygon(parts), byte_order=1)
         for column, value in zip(corners, shapely.total_bounds(parts), strict=True):
             column[row] = value
@@ -54,6 +55,13 @@ def _replaced(batch: pa.RecordBatch, rows: NDArray[np.intp], continuous: bool) -
         [pa.array(new[f.name], f.type) if f.name in new else batch[f.name] for f in batch.schema],
         schema=batch.schema,
     )
+
+
+def _joined(parts: list[shapely.Polygon]) -> list[shapely.Polygon]:
+    """The parts, those merged that meet where the map itself begins and ends (one from 0 to 360 degrees)."""
+    if len(parts) == 1 or shapely.MultiPolygon(parts).is_valid:
+        return parts
+    return _polygons(shapely.union_all(parts))
 
 
 def _without_jumps(polygon: shapely.Polygon) -> list[shapely.Polygon]:

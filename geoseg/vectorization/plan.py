@@ -25,7 +25,7 @@ from geoseg.vectorization.dateline import cut_at_antimeridian
 from geoseg.vectorization.fractions import Fractions
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.vectorization.neighbours import NEIGHBOURS, Neighbours, numbered, with_number
-from geoseg.vectorization.reproject import output_crs
+from geoseg.vectorization.reproject import Reach, output_crs, whole
 from geoseg.vectorization.table import PolygonTable
 from geoseg.vectorization.totals import Totals
 from geoseg.version import __version__
@@ -46,6 +46,7 @@ class Plan:
     fractions: Fractions | None
     neighbours: Neighbours | None
     cut: bool
+    is_wide: bool
     windows: tuple[Window, ...]
     across: int
     crs_wkt: str
@@ -63,6 +64,9 @@ class Plan:
         # a longitude can pass 180 only where it was asked for: a map's own coordinates stay as they are
         cut = wanted is not None and wanted.is_geographic
         crs = None if wanted is None or wanted.equals(grid.crs, ignore_axis_order=True) else wanted
+        reach = None if crs is None else Reach.of(grid, crs)
+        if reach is not None and reach.off_earth:
+            notes.append(f"parts of {classes.path.name} lie off the earth; what it holds there was left out")
         generalization = Generalization.of(
             grid,
             job.simplify,
@@ -84,6 +88,7 @@ class Plan:
                 confidence=confidence,
                 only=class_numbers(job.only, classes.declared, where=job.classes) if job.only else None,
                 generalization=generalization,
+                on_earth=reach is not None and reach.off_earth,
             ),
             table=PolygonTable(
                 grid=grid,
@@ -95,11 +100,13 @@ class Plan:
                 run_id=_run_id(classes),
                 crs=crs,
                 scale=1 if generalization is None else generalization.scale,
+                watched=reach is not None and reach.beyond,
             ),
             simplified=generalization is not None,
             neighbours=Neighbours(lengths) if job.neighbours else None,
             fractions=_fractions(job, grid.crs if crs is None else crs),
             cut=cut,
+            is_wide=reach is not None and (reach.is_wide or reach.off_earth),
             windows=tuple(grid.window.blocks(height, width)),
             across=-(-grid.width // width),
             crs_wkt=classes.crs_wkt if crs is None else crs.to_wkt(),
@@ -118,6 +125,8 @@ class Plan:
         """Rows of the table as they are written: cut at the antimeridian, numbered, with class fractions."""
         if self.cut:
             rows = cut_at_antimeridian(rows, continuous=self.classes.grid.crs.is_geographic)
+        if self.is_wide and self.table.crs is not None:
+            rows = whole(rows, self.table.crs)
         if self.neighbours is not None:
             rows = numbered(rows)
         return rows if self.fractions is None else self.fractions.added(rows)

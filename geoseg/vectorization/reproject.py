@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import shapely
 from numba import njit
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
@@ -15,10 +19,15 @@ from geoseg.geometry import Grid, pixel_index, to_geographic
 from geoseg.outlines.seams import Rings
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.writers.formats import format_of
+from geoseg.writers.layer import GEOMETRY
 
 _STEP_PIXELS = 64
 _STEP_METRES = 20_000.0
 _NEAR = 16
+_NODES = 128
+_HALF, _TURN = 180.0, 360.0
+_WIDE = 90.0
+_LEAST_MARGIN = 20.0  # all of Norway is mapped in one zone of 6 degrees
 
 
 def output_crs(job: VectorizeJob) -> CRS | None:
@@ -48,17 +57,86 @@ def output_crs(job: VectorizeJob) -> CRS | None:
     return crs
 
 
-def reprojected(rings: Rings, grid: Grid, crs: CRS) -> tuple[NDArray[np.float64], Rings]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How far a map reaches beyond what a CRS is good for, seen on a lattice over the map.
+
+    Attributes
+    ----------
+    off_earth
+        Some of it has no place on earth.
+    beyond
+        Some of it lies beyond the CRS's area of use, and by more than that is wide on either side.
+    is_wide
+        It spans more than 90 degrees, so that a CRS may tear its polygons.
+    """
+
+    off_earth: bool
+    beyond: bool
+    is_wide: bool
+
+    @classmethod
+    def of(cls, grid: Grid, crs: CRS) -> Reach:
+        """The one of a map that is moved to `crs`."""
+        rows, cols = (np.linspace(0, n, min(n, _NODES) + 1) for n in grid.shape)
+        c, r = np.meshgrid(cols, rows)
+        off = grid.off_earth(r, c)
+        lon, lat = lonlat(grid, r[~off], c[~off])
+        width = float(np.ptp(np.unwrap(np.sort(lon), period=_TURN))) if len(lon) else 0.0
+        return cls(
+            off_earth=bool(off.any()), beyond=bool(_beyond(crs, lon, lat).any()), is_wide=width > _WIDE
+        )
+
+
+def lonlat(grid: Grid, row: NDArray[np.float64], col: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """(longitude, latitude) in degrees of pixel corners."""
+    lon, lat = to_geographic(grid.crs).transform(*grid.corner(row, col), errcheck=False)
+    return np.asarray(lon), np.asarray(lat)
+
+
+def _beyond(crs: CRS, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether places lie farther from a CRS's area of use than this is wide and high."""
+    area = crs.area_of_use
+    if area is None or crs.is_geographic:
+        return np.zeros(np.shape(lon), np.bool_)
+    width = (area.east - area.west) % _TURN or _TURN
+    # longitudes are compared modulo 360, from the middle of the area
+    away = abs((lon - (area.west + width / 2) + _HALF) % _TURN - _HALF) - width / 2
+    over = np.maximum(area.south - lat, lat - area.north)
+    return np.asarray(
+        (away > max(width, _LEAST_MARGIN)) | (over > max(area.north - area.south, _LEAST_MARGIN))
+    )
+
+
+def whole(batches: Iterable[pa.RecordBatch], crs: CRS) -> Iterator[pa.RecordBatch]:
+    """Batches whose polygons are all valid; InputError for one that the CRS tore."""
+    for batch in batches:
+        shapes = shapely.from_wkb(batch[GEOMETRY].to_numpy(zero_copy_only=False))
+        torn = np.flatnonzero(~shapely.is_valid(shapes))
+        if len(torn):
+            raise InputError(
+                f"polygons of this map are torn in {crs.name}",
+                why=f"one would be no valid polygon: {shapely.is_valid_reason(shapes[torn[0]])}",
+                hint="a `crs` that holds all of the map, or none: the map's own",
+            )
+        yield batch
+
+
+def reprojected(
+    rings: Rings, grid: Grid, crs: CRS, *, watched: bool = False
+) -> tuple[NDArray[np.float64], Rings]:
     """((n, 2) float64 of (y, x) in `crs`, rings): the polygons with corners added where edges are long.
 
     Without them an edge of 100 km would miss its true place by some 200 m, and neighbours whose corners lie
     along it would come apart. x is always the easting or longitude, whatever order the CRS's definition has:
     GeoPackage, GeoParquet, FlatGeobuf, Shapefile and GeoJSON all store it first.
 
+    `watched` also looks where the points lie, for a map that reaches beyond the CRS's area of use.
+
     Raises
     ------
     InputError
-        A point of the map that has no place in `crs`.
+        A point of the map that has no place in `crs`, or one far beyond its area of use.
     """
     if grid.crs.equals(crs, ignore_axis_order=True):
         dense = rings
@@ -73,6 +151,17 @@ def reprojected(rings: Rings, grid: Grid, crs: CRS) -> tuple[NDArray[np.float64]
             why=f"the map is in {grid.crs.name}",
             hint="another `crs`, or none: the map's own",
         )
+    if watched:
+        lon, lat = lonlat(grid, *dense.points.T.astype(np.float64))
+        outside = np.flatnonzero(_beyond(crs, lon, lat))
+        if len(outside):
+            k = int(outside[0])
+            area = crs.area_of_use
+            raise InputError(
+                f"longitude {lon[k]:.4f}, latitude {lat[k]:.4f} lies far beyond where {crs.name} is used",
+                why=f"that is {area.west:g} to {area.east:g}, {area.south:g} to {area.north:g}",
+                hint="another `crs`, or none: the map's own",
+            )
     return moved[:, ::-1], dense
 
 

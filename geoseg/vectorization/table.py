@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,8 @@ class PolygonTable:
         Of the output, where it is not the grid's.
     scale
         Units of the polygons' points per pixel, a power of two.
+    watched
+        Whether points are checked to lie where `crs` is used.
     """
 
     grid: Grid
@@ -56,6 +59,7 @@ class PolygonTable:
     run_id: str | None
     crs: CRS | None
     scale: int = 1
+    watched: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -98,7 +102,7 @@ class PolygonTable:
         values: dict[str, Any] = {
             "class_id": ids.astype(np.int32),
             "class_name": pa.DictionaryArray.from_arrays(pa.array(ids), pa.array(names)).cast(pa.string()),
-            "area_ha": regions["area"] * (self.area_unit / HECTARE),
+            "area_ha": np.round(regions["area"] * (self.area_unit / HECTARE), self._decimals),
             "perim_m": self.lengths.perimeters(rings),
             "conf_mean": _mean_confidence(regions),
             "conf_min": pa.array(regions["least"] / 100.0, mask=regions["least"] == 255),
@@ -111,6 +115,12 @@ class PolygonTable:
             [pa.array(values[f.name]).cast(f.type) for f in self.schema], schema=self.schema
         )
 
+    @property
+    def _decimals(self) -> int:
+        """Decimals of hectares: four (a square metre), or as many as tell a thousandth of a pixel."""
+        width, height = self.grid.ground_size
+        return max(4, 3 - math.floor(math.log10(max(width * height, 1e-9) / HECTARE)))
+
     def _encoded(self, rings: Rings) -> EncodedPolygons:
         t, s = self.grid.transform, self.scale
         t = Affine(t.a / s, t.b / s, t.c, t.d / s, t.e / s, t.f)
@@ -118,7 +128,7 @@ class PolygonTable:
             return encode(rings.points, rings, transform=t, reverse=t.a * t.e > 0)
         if self.scale != 1:
             rings = in_pixels(rings, self.scale)
-        points, rings = reprojected(rings, self.grid, self.crs)
+        points, rings = reprojected(rings, self.grid, self.crs, watched=self.watched)
         # (y, x) under the identity, so that one function writes corners and coordinates
         return encode(points, rings, transform=Affine.identity(), reverse=t.a * t.e > 0)
 

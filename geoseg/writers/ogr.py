@@ -32,10 +32,12 @@ def write_flatgeobuf(path: Path, batches: Batches, layer: Layer) -> list[Path]:
 
 
 def write_geojson(path: Path, batches: Batches, layer: Layer) -> list[Path]:
-    """GeoJSON after RFC 7946 with 7 decimals (1 cm), of batches in longitude and latitude."""
-    write_ogr(
-        path, batches, layer, driver="GeoJSON", layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": "7"}
-    )
+    """GeoJSON after RFC 7946 with 7 decimals (1 cm), of batches in longitude and latitude.
+
+    Geometries that cross the antimeridian come cut: GDAL would guess, and cut wide ones that do not cross it.
+    """
+    options = {"RFC7946": "YES", "COORDINATE_PRECISION": "7", "WRAPDATELINE": "NO"}
+    write_ogr(path, batches, layer, driver="GeoJSON", layer_options=options)
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - len(_GEOJSON_END), 0))
         if file.read() != _GEOJSON_END:
