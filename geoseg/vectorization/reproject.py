@@ -151,12 +151,11 @@ def reprojected(
             why=f"the map is in {grid.crs.name}",
             hint="another `crs`, or none: the map's own",
         )
-    if watched:
+    if watched and (area := crs.area_of_use) is not None:
         lon, lat = lonlat(grid, *dense.points.T.astype(np.float64))
         outside = np.flatnonzero(_beyond(crs, lon, lat))
         if len(outside):
             k = int(outside[0])
-            area = crs.area_of_use
             raise InputError(
                 f"longitude {lon[k]:.4f}, latitude {lat[k]:.4f} lies far beyond where {crs.name} is used",
                 why=f"that is {area.west:g} to {area.east:g}, {area.south:g} to {area.north:g}",
