@@ -25,6 +25,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from geoseg.accuracy import metrics
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.opening import open_engine
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
@@ -153,7 +154,7 @@ def figures(bundle: Bundle, tiles: int) -> dict[str, Any]:
 
 def speed_of(bundle: Bundle, precision: str, tiles: int) -> float:
     """Million pixels per CPU second of one thread, tiles of 512 px; the first one warms up."""
-    engine = open_engine(bundle, device="cpu", precision=precision, threads=1)
+    engine = open_engine(bundle, EngineChoice(device="cpu", precision=precision, threads=1))
     low, high = bundle.contract.value_range
     rng = np.random.default_rng(0)
     shape = (1, len(bundle.contract.bands), TILE, TILE)

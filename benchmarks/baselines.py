@@ -19,6 +19,7 @@ import numpy as np
 import rasterio
 
 import geoseg
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.opening import open_engine
 from geoseg.models.bundle import load_bundle
 
@@ -152,7 +153,9 @@ def speed(work: Path) -> None:
         pixels = file.read()[:, :_SIDE, :_SIDE]
     print("| model | Mpx per CPU s |\n|---|---|")
     for name, bands in (("ndvi", [2, 3]), ("kmeans", slice(None)), ("forest", slice(None))):
-        engine = open_engine(load_bundle(work / name), device="cpu", precision="fp32", threads=1)
+        engine = open_engine(
+            load_bundle(work / name), EngineChoice(device="cpu", precision="fp32", threads=1)
+        )
         tile = np.ascontiguousarray(pixels[bands])[None]
         engine.classify(tile)
         started, runs = time.process_time(), 0

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from geoseg.accuracy.calibration import reliability
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.metrics import iou, mean_iou, overall_accuracy
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.views import Tta
 from geoseg.legend import NODATA
@@ -65,7 +66,7 @@ def read_pairs(
 
 def measure(ensemble: Ensemble, pairs: Pairs, precision: Any) -> dict[str, Any]:
     """Scores of an ensemble on all pairs, and its pixels per CPU second."""
-    engine = ensemble.open(device="cpu", precision=precision, threads=1)
+    engine = ensemble.open(EngineChoice(device="cpu", precision=precision, threads=1))
     multiple = ensemble.size_multiple
     matrices, confidences, hits, seconds, pixels = [], [], [], 0.0, 0
     for raw, truth in pairs:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import Engine, decide
+from geoseg.engines.engine import Engine
+from geoseg.engines.pixels import PROBABILITY_SCALE, decide
 from geoseg.engines.views import VIEWS, Tta
 from geoseg.errors import UsageError
 
@@ -44,7 +45,8 @@ class AverageEngine:
         The label is the class with the largest of the averaged `probabilities`, the legend's first among
         equals; confidence is its share, rounded.
         """
-        return decide(self.probabilities(raw, valid), self.legend, valid)
+        shares = np.moveaxis(self.probabilities(raw, valid), 1, 0)
+        return decide(shares, PROBABILITY_SCALE, self.legend, valid)
 
     def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
         """Averaged ``round(p * 65535)`` (N, K, T, T) uint16 of raw tiles (N, C, T, T)."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import UsageError
-from geoseg.legend import NODATA, Legend
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-PROBABILITY_SCALE = 65535
-"""Probabilities leave an engine as ``round(p * 65535)`` in uint16."""
+from geoseg.legend import Legend
 
 
 class Engine(Protocol):
-    """Runs a network on raw tiles.
+    """What answers for every pixel of raw tiles.
 
     On a CPU a tile's answer is the same, bit for bit, at every position in a batch and for every batch size,
     at equal precision and threads. A GPU may pick another kernel for another batch size, so there the
@@ -31,7 +26,7 @@ class Engine(Protocol):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the bits of the answer: engine, versions, device, precision, threads, bundle."""
+        """What decides the bits of the answer: all there is to say of the engine but what cannot matter."""
         ...
 
     def classify(
@@ -40,7 +35,8 @@ class Engine(Protocol):
         """Labels and confidence in percent, both (N, T, T) uint8, of raw tiles (N, C, T, T).
 
         Where `valid` (N, T, T) is False the network sees the contract's fill value, and both are 255.
-        Confidence is ``round(100 * probability of the label)``.
+        The label is the likeliest class, the legend's first among equals; confidence is its quantised
+        probability as a percent, rounded in integers, halves up.
         """
         ...
 
@@ -50,24 +46,6 @@ class Engine(Protocol):
         Invalid pixels are filled as in `classify` and keep the probabilities that the network gives them.
         """
         ...
-
-
-def decide(
-    probabilities: NDArray[np.uint16], legend: Legend, valid: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Labels and confidence in percent, both (N, T, T) uint8, of quantised probabilities (N, K, T, T).
-
-    The legend's first class wins among equals; the percent is rounded in integers, halves up; both are 255
-    where `valid` is False.
-    """
-    best = probabilities.argmax(axis=1)
-    share = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0].astype(np.uint32)
-    labels = np.asarray(legend.ids, np.uint8)[best]
-    confidence = ((share * 100 + PROBABILITY_SCALE // 2) // PROBABILITY_SCALE).astype(np.uint8)
-    if valid is not None:
-        labels[~valid] = NODATA
-        confidence[~valid] = NODATA
-    return labels, confidence
 
 
 def check_tiles(raw: NDArray[Any], valid: NDArray[np.bool_] | None, *, bands: int, multiple: int) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from geoseg.engines.average import AverageEngine
-from geoseg.engines.engine import Engine, Precision
+from geoseg.engines.choice import EngineChoice
+from geoseg.engines.engine import Engine
 from geoseg.engines.opening import open_engine
 from geoseg.engines.views import VIEWS, Tta
 from geoseg.errors import UsageError
@@ -77,14 +78,12 @@ class Ensemble:
         largest = max(b.margin for b in self.bundles)
         return -(-largest // self.size_multiple) * self.size_multiple
 
-    def open(
-        self, *, device: str = "auto", precision: Precision = "auto", threads: int | None = None
-    ) -> Engine:
+    def open(self, choice: EngineChoice | None = None) -> Engine:
         """Engine that gives the averaged answer; with one bundle and one view, that bundle's own.
 
         Parameters and errors are those of `geoseg.engines.opening.open_engine`.
         """
-        members = [open_engine(b, device=device, precision=precision, threads=threads) for b in self.bundles]
+        members = [open_engine(bundle, choice) for bundle in self.bundles]
         return members[0] if self.forwards == 1 else AverageEngine(members, tta=self.tta)
 
 

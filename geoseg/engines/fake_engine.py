@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import PROBABILITY_SCALE, check_tiles
-from geoseg.legend import NODATA, Legend
+from geoseg.engines.engine import check_tiles
+from geoseg.engines.pixels import PROBABILITY_SCALE, finish
+from geoseg.legend import Legend
 
 
 class FakeEngine:
@@ -32,12 +33,8 @@ class FakeEngine:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Labels and a confidence of 100, both (N, T, T) uint8; 255 where not valid."""
         check_tiles(raw, valid, bands=self._bands, multiple=self._multiple)
-        labels = np.asarray(self.legend.ids, np.uint8)[self._positions(raw)]
-        confidence = np.full_like(labels, 100)
-        if valid is not None:
-            labels[~valid] = NODATA
-            confidence[~valid] = NODATA
-        return labels, confidence
+        positions = self._positions(raw).astype(np.uint8)
+        return finish(positions, np.ones(positions.shape, np.int64), 1, self.legend, valid)
 
     def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
         """65535 for the label's class and 0 for the others, (N, K, T, T) uint16."""

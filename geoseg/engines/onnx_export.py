@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoseg.errors import OutputConflictError, ResourceError, UsageError
+from geoseg.files import whole
 from geoseg.models.bundle import Bundle
 from geoseg.models.contract import InputContract
 from geoseg.models.network import load_network
@@ -128,9 +129,8 @@ class RawNetwork(nn.Module):
     def __init__(self, network: nn.Module, contract: InputContract, temperature: float) -> None:
         super().__init__()
         self.network, self._temperature = network, temperature
-        mean, std = (torch.tensor(v, dtype=torch.float64) for v in (contract.mean, contract.std))
-        self.register_buffer("gain", (contract.scale / std).float().view(1, -1, 1, 1))
-        self.register_buffer("shift", ((contract.offset - mean) / std).float().view(1, -1, 1, 1))
+        self.register_buffer("gain", torch.from_numpy(contract.gain)[None])
+        self.register_buffer("shift", torch.from_numpy(contract.shift)[None])
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, K, T, T) of raw values (N, C, T, T), both float32."""
@@ -148,22 +148,41 @@ def _require_packages() -> None:
         )
 
 
+def write_network(bundle: Bundle, path: Path, height: int, width: int) -> None:
+    """Write the bare network for one normalised tile: float32 ``x`` (1, C, height, width) to ``logits``.
+
+    Whole or not at all; several processes may write the same file at once.
+    """
+    example = torch.zeros(1, len(bundle.contract.bands), height, width)
+    program = _program(load_network(bundle), bundle, example, "x", None)
+    with whole(path) as partial:
+        program.save(partial, external_data=False)
+
+
 def _write(network: RawNetwork, bundle: Bundle, path: Path, tile: int) -> None:
     example = torch.zeros(2, len(bundle.contract.bands), tile, tile)
+    program = _program(network, bundle, example, "pixels", ({0: torch.export.Dim("tiles")},))
+    program.model.producer_name, program.model.producer_version = "geoseg", __version__
+    program.model.metadata_props.update(_metadata(bundle))
+    program.save(path, external_data=False)
+
+
+def _program(network: nn.Module, bundle: Bundle, example: Tensor, name: str, dynamic: Any) -> Any:
+    """The network in ONNX, its input called `name`; ResourceError where ONNX lacks an operation."""
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's, about its own libraries
-            program = torch.onnx.export(
+            return torch.onnx.export(
                 network,
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=["pixels"],
+                input_names=[name],
                 output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("tiles")},),
+                dynamic_shapes=dynamic,
                 external_data=False,
                 verbose=False,
             )
@@ -174,10 +193,6 @@ def _write(network: RawNetwork, bundle: Bundle, path: Path, tile: int) -> None:
         ) from error
     finally:
         quiet.setLevel(level)
-    assert program is not None
-    program.model.producer_name, program.model.producer_version = "geoseg", __version__
-    program.model.metadata_props.update(_metadata(bundle))
-    program.save(path, external_data=False)
 
 
 def _metadata(bundle: Bundle) -> dict[str, str]:

@@ -3,57 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 
-from geoseg.engines.engine import Engine, Precision
+from geoseg.engines.choice import EngineChoice
+from geoseg.engines.engine import Engine
+from geoseg.engines.network_engine import Network, NetworkEngine
 from geoseg.engines.region_engine import RegionEngine
 from geoseg.errors import UsageError
 from geoseg.models.bundle import Bundle
 
-ENGINES: dict[str, str] = {"torch": "geoseg.engines.torch_engine:open_torch_engine"}
-"""Known engines; each is called as ``factory(bundle, device=..., precision=..., threads=...)``."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEntry:
+    """A known engine.
+
+    Attributes
+    ----------
+    network
+        ``module:function``, called as ``function(bundle, choice)``; it gives the bundle's `Network`.
+    precisions
+        What it can compute in; the first is meant by ``auto``, except on a GPU.
+    devices
+        ``cpu``, ``cuda``.
+    """
+
+    network: str
+    precisions: tuple[str, ...] = ("fp32",)
+    devices: tuple[str, ...] = ("cpu",)
 
 
-def open_engine(
-    bundle: Bundle,
-    *,
-    device: str = "auto",
-    precision: Precision = "auto",
-    threads: int | None = None,
-    engine: str = "torch",
-) -> Engine:
+ENGINES: dict[str, EngineEntry] = {
+    "torch": EngineEntry(
+        network="geoseg.engines.torch_engine:TorchNetwork",
+        precisions=("fp32", "bf16", "fp16"),
+        devices=("cpu", "cuda"),
+    ),
+    "onnx": EngineEntry(network="geoseg.engines.onnx_engine:OnnxNetwork"),
+    "openvino": EngineEntry(
+        network="geoseg.engines.openvino_engine:OpenVinoNetwork", precisions=("fp32", "bf16")
+    ),
+}
+"""Known engines; the first is meant by ``auto`` where nothing is measured."""
+
+
+def open_engine(bundle: Bundle, choice: EngineChoice | None = None) -> Engine:
     """Engine that runs a bundle's network, and averages over regions where the bundle asks for it.
 
     Parameters
     ----------
     bundle
         From `load_bundle`.
-    device
-        ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
-    precision
-        ``auto`` takes bf16 where the device computes it in hardware, else fp32.
-    threads
-        CPU threads per forward pass; None leaves the process as it is. Recorded in the identity, because
-        fp32 sums may be ordered differently with another number.
-    engine
-        Name in `ENGINES`.
+    choice
+        What it leaves open is decided without measuring: torch, in fp32 on a CPU and in bf16 on a GPU that
+        computes it in hardware.
 
     Raises
     ------
     ResourceError
-        A device that is not there.
+        A device or a library that is not there.
     UsageError
-        An unknown engine or precision.
+        An unknown engine, or a precision or device that it does not have.
     InputError
         Weights that do not fit the architecture.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}", why=f"known are {', '.join(ENGINES)}")
-    if threads is not None and threads < 1:
-        raise UsageError("threads must be at least 1", why=f"found {threads}")
-    module, _, function = ENGINES[engine].partition(":")
-    factory: Callable[..., Engine] = getattr(import_module(module), function)
-    opened = factory(bundle, device=device, precision=precision, threads=threads)
-    if bundle.regions is None:
-        return opened
-    return RegionEngine(opened, bundle.regions)
+    choice = choice or EngineChoice()
+    entry = find_engine(choice)
+    module, _, function = entry.network.partition(":")
+    factory: Callable[[Bundle, EngineChoice], Network] = getattr(import_module(module), function)
+    opened = NetworkEngine(bundle, factory(bundle, choice))
+    return opened if bundle.regions is None else RegionEngine(opened, bundle.regions)
+
+
+def find_engine(choice: EngineChoice) -> EngineEntry:
+    """Entry of the engine that a choice names, once it is clear that it has what else is chosen."""
+    name = next(iter(ENGINES)) if choice.name == "auto" else choice.name
+    if name not in ENGINES:
+        raise UsageError(f"unknown engine {name!r}", hint=f"auto, {', '.join(ENGINES)}")
+    entry = ENGINES[name]
+    if choice.precision != "auto" and choice.precision not in entry.precisions:
+        raise UsageError(
+            f"engine {name} does not compute in {choice.precision!r}",
+            hint=f"auto, {', '.join(entry.precisions)}",
+        )
+    if entry.devices == ("cpu",) and choice.device not in ("auto", "cpu"):
+        raise UsageError(
+            f"engine {name} is for CPUs", why=f"the device is {choice.device!r}", hint="cpu, or engine torch"
+        )
+    return entry

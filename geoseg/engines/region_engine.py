@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import Engine, decide
+from geoseg.engines.engine import Engine
+from geoseg.engines.pixels import PROBABILITY_SCALE, decide
 from geoseg.legend import Legend
 from geoseg.models.region_rule import RegionRule
 
@@ -49,7 +50,8 @@ class RegionEngine:
 
         The label is the class with the largest mean, the legend's first among equals.
         """
-        return decide(self.probabilities(raw, valid), self.legend, valid)
+        shares = np.moveaxis(self.probabilities(raw, valid), 1, 0)
+        return decide(shares, PROBABILITY_SCALE, self.legend, valid)
 
     def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
         """Mean of ``round(p * 65535)`` over each pixel's region, rounded, (N, K, T, T) uint16."""

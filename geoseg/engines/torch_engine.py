@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geoseg.engines.engine import PROBABILITY_SCALE, Engine, check_tiles
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.folding import fold_batch_norms
+from geoseg.engines.pixels import Arrays
 from geoseg.errors import ResourceError, UsageError
-from geoseg.legend import NODATA, Legend
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
 
 _PROBE_SIDE = 128  # the smallest input that every architecture takes
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def open_torch_engine(
-    bundle: Bundle, *, device: str = "auto", precision: str = "auto", threads: int | None = None
-) -> Engine:
-    """Engine with a bundle's network on a device (see `geoseg.engines.opening.open_engine`)."""
-    where = choose_device(device)
-    return TorchEngine(bundle, device=where, precision=choose_precision(precision, where), threads=threads)
 
 
 def choose_device(name: str) -> torch.device:
@@ -60,9 +51,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``fp32``, ``bf16`` or ``fp16``; auto takes bf16 where the device computes it in hardware."""
+    """``fp32``, ``bf16`` or ``fp16``; auto is fp32, but bf16 on a GPU that computes in it."""
     if name == "auto":
-        return "bf16" if _has_bf16(device) else "fp32"
+        fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return "bf16" if fast else "fp32"
     if name not in _DTYPES:
         raise UsageError(f"unknown precision {name!r}", hint=f"auto, {', '.join(_DTYPES)}")
     if name == "fp16" and device.type == "cpu":
@@ -70,48 +62,30 @@ def choose_precision(name: str, device: torch.device) -> str:
     return name
 
 
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    found = torch.cpu.get_capabilities()
-    return any(found.get(name) for name in ("avx512_bf16", "amx_bf16"))
+class TorchNetwork:
+    """A network on a device: batch norms folded into convolutions, channels-last layout, autocast."""
 
-
-class TorchEngine:
-    """A network on a device: normalisation, forward, softmax, argmax and quantisation all happen there.
-
-    Batch norms are folded into convolutions, which run in channels-last layout and the chosen precision under
-    autocast; the softmax is fp32.
-    """
-
-    def __init__(self, bundle: Bundle, *, device: torch.device, precision: str, threads: int | None) -> None:
-        self.legend: Legend = bundle.legend
-        self._device, self._precision, self._digest = device, precision, bundle.digest
-        self._threads = threads or torch.get_num_threads()
-        self._bands, self._multiple = len(bundle.contract.bands), bundle.size_multiple
-        self._temperature = bundle.temperature
-        if device.type == "cuda":
+    def __init__(self, bundle: Bundle, choice: EngineChoice) -> None:
+        self._device = choose_device(choice.device)
+        self._precision = choose_precision(choice.precision, self._device)
+        self._threads = choice.threads or torch.get_num_threads()
+        self.takes_batches = self._device.type != "cpu"
+        self.arrays = Arrays(xp=torch, send=self._send, fetch=lambda tensor: tensor.cpu().numpy())
+        if self._device.type == "cuda":
             # measured kernels may differ from run to run, and with them the last bits of the sums
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
-            if precision == "fp32":  # the default for convolutions is TF32, with ten bits of mantissa
+            if self._precision == "fp32":  # the default for convolutions is TF32, with ten bits of mantissa
                 torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
         side = max(2 * bundle.size_multiple, _PROBE_SIDE)
-        probe = torch.randn(1, self._bands, side, side, generator=torch.Generator().manual_seed(0))
+        shape = (1, len(bundle.contract.bands), side, side)
+        probe = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         network, self._folded = fold_batch_norms(load_network(bundle), probe)
-        self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        contract = bundle.contract
-        per_band = {"dtype": torch.float64, "device": "cpu"}
-        std = torch.tensor(contract.std, **per_band)  # type: ignore[arg-type]
-        mean = torch.tensor(contract.mean, **per_band)  # type: ignore[arg-type]
-        # (raw * scale + offset - mean) / std as one multiplication and one addition
-        self._gain = (contract.scale / std).float().view(1, -1, 1, 1).to(device)
-        self._shift = ((contract.offset - mean) / std).float().view(1, -1, 1, 1).to(device)
-        self._ids = torch.tensor(bundle.legend.ids, dtype=torch.uint8, device=device)
+        self._network = network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the bits of the answer."""
+        """What decides the bits of the logits."""
         return {
             "engine": "torch",
             "torch": torch.__version__,
@@ -119,75 +93,7 @@ class TorchEngine:
             "precision": self._precision,
             "threads": self._threads,
             "folded": self._folded,
-            "bundle": self._digest,
         }
-
-    def classify(
-        self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Labels and confidence in percent, both (N, T, T) uint8; 255 where not valid."""
-
-        def answer(probability: Tensor, mask: Tensor | None) -> Tensor:
-            best, position = probability.max(dim=1)
-            confidence = (best * 100).round_().to(torch.uint8)
-            both = torch.stack((self._ids[position], confidence), dim=1)
-            return both if mask is None else both.masked_fill_(~mask[:, None], NODATA)
-
-        both = self._run(raw, valid, answer).numpy()
-        return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
-
-    def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
-        """``round(p * 65535)`` (N, K, T, T) uint16."""
-
-        def answer(probability: Tensor, _mask: Tensor | None) -> Tensor:
-            # by way of int32: not every device rounds straight to uint16
-            return (probability * PROBABILITY_SCALE).round_().to(torch.int32).to(torch.uint16)
-
-        quantised: NDArray[np.uint16] = self._run(raw, valid, answer).contiguous().numpy()
-        return quantised
-
-    def _run(
-        self,
-        raw: NDArray[Any],
-        valid: NDArray[np.bool_] | None,
-        answer: Callable[[Tensor, Tensor | None], Tensor],
-    ) -> Tensor:
-        """What `answer` makes of the probabilities (N, K, T, T) and the mask, along axis 0, on the CPU.
-
-        A GPU takes the whole batch. A CPU takes its tiles one by one: larger batches are no faster there, and
-        kernels chosen by the shape of the batch would let the last bits depend on it.
-        """
-        check_tiles(raw, valid, bands=self._bands, multiple=self._multiple)
-        at_once = 1
-        if self._device.type == "cpu":
-            # OpenMP keeps the number per thread, and workers call from threads of their own
-            torch.set_num_threads(self._threads)
-        else:
-            at_once = raw.shape[0]
-        answers = []
-        try:
-            with torch.inference_mode():
-                for start in range(0, raw.shape[0], at_once):
-                    part = slice(start, start + at_once)
-                    mask = None if valid is None else self._send(valid[part])
-                    answers.append(answer(self._forward(self._send(raw[part]), mask), mask).cpu())
-        except torch.OutOfMemoryError as error:
-            raise self._no_memory(raw, error) from error
-        except RuntimeError as error:
-            if "allocate memory" in str(error):
-                raise self._no_memory(raw, error) from error
-            raise
-        return torch.cat(answers)
-
-    def _forward(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        x = raw.float().mul(self._gain).add_(self._shift)  # mul copies: raw may be the caller's own
-        if mask is not None:
-            x = torch.where(mask[:, None], x, 0.0)  # a product would keep NaN
-        x = x.contiguous(memory_format=torch.channels_last)
-        dtype = None if self._precision == "fp32" else _DTYPES[self._precision]
-        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None):
-            logits: Tensor = self._network(x)
-        return torch.softmax(logits.float().div_(self._temperature), dim=1)
 
     def _send(self, array: NDArray[Any]) -> Tensor:
         """The array on the device, in its own data type: raw integers are a quarter of their floats."""
@@ -199,12 +105,16 @@ class TorchEngine:
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
-    def _no_memory(self, raw: NDArray[Any], error: Exception) -> ResourceError:
-        return ResourceError(
-            f"out of memory on {self._device} for {raw.shape[0]} tiles of {raw.shape[2]} x {raw.shape[3]}",
-            why=str(error).splitlines()[0],
-            hint="a smaller `batch` or `tile`",
-        )
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, K, T, T) float32 of normalised tiles (n, C, T, T)."""
+        if self._device.type == "cpu":
+            # OpenMP keeps the number per thread, and workers call from threads of their own
+            torch.set_num_threads(self._threads)
+        exact = self._precision == "fp32"
+        autocast = torch.autocast(self._device.type, dtype=_DTYPES[self._precision], enabled=not exact)
+        with torch.inference_mode(), autocast:
+            logits: Tensor = self._network(x.contiguous(memory_format=torch.channels_last))
+        return logits.float()
 
 
 def _device_name(device: torch.device) -> str:

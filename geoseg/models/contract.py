@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from geoseg.errors import InputError
 
@@ -116,6 +116,17 @@ class InputContract:
     def fill(self) -> tuple[float, ...]:
         """Raw value per band that normalises to zero: what an invalid pixel is replaced with."""
         return tuple((m - self.offset) / self.scale for m in self.mean)
+
+    @property
+    def gain(self) -> NDArray[np.float32]:
+        """Factor (C, 1, 1) of ``x = raw * gain + shift``, which is what the network takes."""
+        return (self.scale / np.asarray(self.std, np.float64)).astype(np.float32)[:, None, None]
+
+    @property
+    def shift(self) -> NDArray[np.float32]:
+        """Addend (C, 1, 1) of the same."""
+        mean, std = (np.asarray(v, np.float64) for v in (self.mean, self.std))
+        return ((self.offset - mean) / std).astype(np.float32)[:, None, None]
 
     def to_json(self) -> dict[str, Any]:
         """Form in ``bundle.json``; `from_json` reads it back to an equal contract."""

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import Engine, Precision
+from geoseg.engines.choice import EngineChoice
+from geoseg.engines.engine import Engine
 from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.pixels import decide
 from geoseg.engines.views import Tta
 from geoseg.errors import InputError
 from geoseg.geometry import Chunk, Tile, TilePlan, Window
 from geoseg.legend import NODATA
-from geoseg.prediction.stitch import NO_CONFIDENCE, BlendAccumulator, batches, cut_tile, decide
+from geoseg.prediction.stitch import FULL_SHARE, NO_CONFIDENCE, BlendAccumulator, batches, cut_tile
 from geoseg.raster.burn import burn_mask
 from geoseg.raster.scene import Scene
 from geoseg.raster.store import WorkStore
@@ -38,14 +40,14 @@ class EngineRequest:
         Folder or name of every bundle.
     digests
         Their digests as the driver saw them; others on the worker are refused.
+    choice
+        What the driver decided.
     """
 
     bundles: tuple[str, ...]
     digests: tuple[str, ...]
     tta: Tta
-    device: str
-    precision: Precision
-    threads: int
+    choice: EngineChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ def engine_for(request: EngineRequest) -> Engine:
                 why=f"digest {bundle.digest[:12]}, expected {expected[:12]}",
                 hint="the original bundle, or `overwrite` to start again",
             )
-    return ensemble.open(device=request.device, precision=request.precision, threads=request.threads)
+    return ensemble.open(request.choice)
 
 
 def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
@@ -207,14 +209,13 @@ def _crop(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, ma
 
 def _blend(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
     labels, confidence = maps
-    ids = np.asarray(engine.legend.ids, np.uint8)
     accumulator: BlendAccumulator | None = None
     by_row: dict[int, list[Tile]] = {}
     for tile in tiles:
         by_row.setdefault(tile.row, []).append(tile)
     for row, in_row in sorted(by_row.items()):
         if accumulator is None:
-            accumulator = BlendAccumulator(cutter.plan, window, len(ids))
+            accumulator = BlendAccumulator(cutter.plan, window, len(engine.legend))
         for group, raw, valid in cutter.batches(in_row):
             probabilities = engine.probabilities(raw, valid)
             for i, tile in enumerate(group):
@@ -223,6 +224,6 @@ def _blend(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, m
         done, sums = accumulator.finish_row(last=last)
         if done:
             target = done.slices_in(window)
-            labels[target], confidence[target] = decide(sums, ids)
+            labels[target], confidence[target] = decide(sums, FULL_SHARE, engine.legend)
         if last:
             accumulator = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from geoseg.engines.choice import Precision
 from geoseg.engines.views import Tta
 from geoseg.geometry import Stitch
 from geoseg.geometry.tiling import DEFAULT_CHUNK
@@ -33,10 +34,13 @@ class PredictJob(Reading):
         See `geoseg.geometry.plan_tiles`; tile is chosen by the scene's size, margin by the bundle.
     batch
         Tiles per forward pass; it never changes a label.
+    engine
+        What runs the network: ``torch``, ``onnx`` or ``openvino``; ``auto`` times them on the scene's own
+        tiles where the scene is large enough, and takes the fastest whose labels are those of fp32.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
-        ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        ``fp32``, ``bf16`` or ``fp16``; ``auto`` is decided together with the engine.
     aoi
         Polygon layer; pixels whose centre is outside become nodata.
     force
@@ -55,8 +59,9 @@ class PredictJob(Reading):
     chunk: Annotated[int, Field(ge=1, le=65536)] = DEFAULT_CHUNK
     stitch: Stitch = "crop"
     batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    engine: str = "auto"
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Precision = "auto"
     aoi: Path | None = None
     force: bool = False
     allow_missing: bool = False

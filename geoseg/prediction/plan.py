@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import psutil
 from numpy.typing import NDArray
 
 from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.probing import Decision, settle
 from geoseg.errors import InputError, ResourceError
 from geoseg.execution.where import Where
 from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
 from geoseg.models.contract import InputContract
 from geoseg.models.experience import Experience, look
+from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.opening import open_scene
@@ -123,6 +126,18 @@ def prepare(job: PredictJob) -> Preparation:
         multiple=ensemble.size_multiple,
     )
     return Preparation(job=job, scene=scene, ensemble=ensemble, tiling=tiling, notes=(*scene.notes, *notes))
+
+
+def settle_engine(preparation: Preparation, where: Where) -> Decision:
+    """The engine of a run, measured on the scene's own tiles where that pays; see `settle`.
+
+    Workers of a running scheduler are other machines: what is open is then left to the default, and the
+    ledger sees to it that all workers come to the same.
+    """
+    tiling, ensemble = preparation.tiling, preparation.ensemble
+    forwards = 0 if where.scheduler else tiling.forward_tiles * ensemble.forwards
+    asked = asked_engine(preparation.job, where)
+    return settle(asked, ensemble, tiling.tile, forwards, partial(sample_tiles, preparation.scene, tiling))
 
 
 def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tuple[str, ...]:
@@ -244,11 +259,10 @@ def _existing(path: Path) -> Path:
 
 def _probe(preparation: Preparation, where: Where) -> tuple[float, int, dict[str, Any]]:
     """(seconds per batch, bytes taken, engine identity) from real pixels of the scene's centre."""
-    job, tiling, scene = preparation.job, preparation.tiling, preparation.scene
+    tiling, scene = preparation.tiling, preparation.scene
+    choice = settle_engine(preparation, where).choice
     before = psutil.Process().memory_info().rss
-    engine = preparation.ensemble.open(
-        device=job.device, precision=job.precision, threads=where.threads_per_forward
-    )
+    engine = preparation.ensemble.open(choice)
     rows, cols = tiling.lattice
     tile = tiling.tile_at(rows // 2, cols // 2)
     held = tile.window.clip(*scene.grid.shape)

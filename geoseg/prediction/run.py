@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from geoseg.engines.choice import EngineChoice
+from geoseg.engines.probing import Decision
 from geoseg.errors import ChunksFailedError, InputError, ResourceError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.journal import Journal
@@ -40,7 +42,7 @@ from geoseg.prediction.folder import (
     Prediction,
     read_result,
 )
-from geoseg.prediction.plan import Preparation
+from geoseg.prediction.plan import Preparation, settle_engine
 from geoseg.prediction.stitch import NO_CONFIDENCE
 from geoseg.raster.cog import publish_cog
 from geoseg.raster.store import WorkStore
@@ -78,24 +80,24 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+_STANDS_ELSEWHERE = {"scene", "model", "aoi", "tile", "margin", "chunk", "stitch"}
+_CANNOT_MATTER = {"out", "batch", "allow_vrt", "force"}
+
+
 def identity_of(preparation: Preparation, where: Where) -> dict[str, Any]:
-    """What decides every pixel: another identity is another run. Where it executes is not in it."""
-    job, tiling = preparation.job, preparation.tiling
+    """What decides every pixel: another identity is another run. Where it executes is not in it.
+
+    It is all of the job but what cannot matter, so that a new field matters until somebody says otherwise.
+    """
+    job = preparation.job
     return {
+        **job.model_dump(mode="json", exclude=_STANDS_ELSEWHERE | _CANNOT_MATTER),
         "geoseg": __version__,
         "scene": preparation.scene.fingerprint(),
-        "bands": job.bands,
-        "nodata": job.nodata,
-        "assume_crs": job.assume_crs,
-        "assume_transform": job.assume_transform,
         "models": [f"{b.name} {b.digest}" for b in preparation.ensemble.bundles],
-        "tta": job.tta,
-        "tiling": asdict(tiling),
+        "tiling": asdict(preparation.tiling),
         "aoi": None if job.aoi is None else sha256_file(job.aoi),
-        "device": job.device,
-        "precision": job.precision,
         "threads": where.threads_per_forward,
-        "allow_missing": job.allow_missing,
     }
 
 
@@ -140,15 +142,26 @@ class Run:
             write_durably(out / RUN_YAML, run_yaml)
             store = self._open_store(work / STORE, ledger)
             records = self._resume(store, ledger, journal)
-            self._compute(store, ledger, records, journal)
+            decision = self._decide(ledger, journal)
+            self._compute(store, ledger, records, journal, decision.choice)
             failed = ledger.failed()
             if failed and not job.allow_missing:
                 raise self._failure(failed)
             for index in failed:
                 records[index] = self._blank(store, index)
-            manifest = self._publish(store, records, failed, started)
+            manifest = self._publish(store, records, failed, decision, started)
             journal.event("published", seconds=round(time.perf_counter() - started, 3))
         return read_result(out, manifest, started, fresh=True)
+
+    def _decide(self, ledger: Ledger, journal: Journal) -> Decision:
+        """The engine of this run: decided at its first execution, kept by every later one."""
+        noted = ledger.note("decision")
+        if noted is not None:
+            return Decision.from_json(noted)
+        decision = settle_engine(self.preparation, self.where)
+        ledger.set_note("decision", decision.to_json())
+        journal.event("engine", **decision.to_json())
+        return decision
 
     def _open_store(self, path: Path, ledger: Ledger) -> WorkStore:
         tiling = self.preparation.tiling
@@ -183,7 +196,12 @@ class Run:
         return records
 
     def _compute(
-        self, store: WorkStore, ledger: Ledger, records: dict[int, ChunkRecord], journal: Journal
+        self,
+        store: WorkStore,
+        ledger: Ledger,
+        records: dict[int, ChunkRecord],
+        journal: Journal,
+        choice: EngineChoice,
     ) -> None:
         tiling, job = self.preparation.tiling, self.preparation.job
         bundles = self.preparation.ensemble.bundles
@@ -194,9 +212,7 @@ class Run:
                 bundles=tuple(str(b.path.absolute()) for b in bundles),
                 digests=tuple(b.digest for b in bundles),
                 tta=job.tta,
-                device=job.device,
-                precision=job.precision,
-                threads=self.where.threads_per_forward,
+                choice=choice,
             ),
             store=store.path,
             batch=self.preparation.batch,
@@ -239,7 +255,7 @@ class Run:
             raise ResourceError(
                 "workers do not run the same engine",
                 why=f"labels could differ between chunks: {'; '.join(changed[:3])}",
-                hint="`device`, `precision` and `threads` fixed for all workers, or `overwrite`",
+                hint="`engine`, `device`, `precision` and `threads` fixed for all workers, or `overwrite`",
             )
 
     def _failure(self, failed: Mapping[int, str]) -> ChunksFailedError:
@@ -263,7 +279,12 @@ class Run:
         )
 
     def _publish(
-        self, store: WorkStore, records: Mapping[int, ChunkRecord], failed: Mapping[int, str], started: float
+        self,
+        store: WorkStore,
+        records: Mapping[int, ChunkRecord],
+        failed: Mapping[int, str],
+        decision: Decision,
+        started: float,
     ) -> dict[str, Any]:
         """Content of the manifest, written after both maps have been re-read against the ledger."""
         scene, ensemble, tiling = self.preparation.scene, self.preparation.ensemble, self.preparation.tiling
@@ -296,12 +317,16 @@ class Run:
                 overwrite=True,  # the folder is ours: a kill may have left one map of two
             )
         write_durably(self.out / STYLE, raster_qml(ensemble.legend))
-        manifest = self._manifest(records, failed, started)
+        manifest = self._manifest(records, failed, decision, started)
         write_manifest(self.out, manifest, (CLASSES_TIF, CONFIDENCE_TIF, STYLE, RUN_YAML))
         return manifest
 
     def _manifest(
-        self, records: Mapping[int, ChunkRecord], failed: Mapping[int, str], started: float
+        self,
+        records: Mapping[int, ChunkRecord],
+        failed: Mapping[int, str],
+        decision: Decision,
+        started: float,
     ) -> dict[str, Any]:
         ensemble = self.preparation.ensemble
         legend = ensemble.legend
@@ -323,6 +348,7 @@ class Run:
             "tta": ensemble.tta,
             "legend": legend.to_json(),
             "engine": engine,
+            "decision": decision.to_json(),
             "tiling": {
                 **asdict(tiling),
                 "forward_pixels_per_pixel": round(self.preparation.forward_ratio, 4),
@@ -333,7 +359,7 @@ class Run:
                 "skipped": sum(r.skipped for r in records.values()),
             },
             "pixels": {**pixels, "nodata": total.get(NODATA, 0)},
-            "notes": list(self.preparation.notes),
+            "notes": [*self.preparation.notes, *([str(decision)] if decision.trials else [])],
             "seconds": round(time.perf_counter() - started, 3),
         }
 

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.engines.pixels import PROBABILITY_SCALE
 from geoseg.geometry import Tile, TilePlan, Window
 
 WEIGHT_ONE = 256
 """Sum of the integer weights of all tiles over one pixel, along one axis."""
 
-_PROBABILITY_ONE = 65535
+FULL_SHARE = WEIGHT_ONE * WEIGHT_ONE * PROBABILITY_SCALE
+"""Sum over one pixel if every tile is certain of one class."""
 
 NO_CONFIDENCE = 255
 """Value of the confidence layer where there is no class."""
@@ -137,15 +139,3 @@ class BlendAccumulator:
             self._sums[:, keep:] = 0
             self._first_row = start + plan.stride
         return done, sums
-
-
-def decide(sums: NDArray[np.uint32], ids: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """(labels, confidence) from blended sums (K, h, w): the class with the largest share, and its share in %.
-
-    Among equal shares the first class of the legend wins.
-    """
-    best = sums.argmax(axis=0)
-    share = np.take_along_axis(sums, best[None], axis=0)[0]
-    full = WEIGHT_ONE * WEIGHT_ONE * _PROBABILITY_ONE
-    confidence = np.rint(share.astype(np.float64) * (100.0 / full)).astype(np.uint8)
-    return ids[best], confidence

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geoseg.engines.pixels import normalise
 from geoseg.geometry import Window
 from geoseg.legend import NODATA
 from geoseg.training.augment import augment, resize
@@ -33,10 +34,8 @@ class Batches:
             preparation.sources, preparation.index, sampling=job.sampling, scale=job.augment.scale
         )
         self._positions = positions_of(preparation.legend)
-        mean, std = (np.array(v, np.float64) for v in (contract.mean, contract.std))
         self._fill = np.array(contract.fill)
-        self._gain = torch.tensor(contract.scale / std).float().view(-1, 1, 1)
-        self._shift = torch.tensor((contract.offset - mean) / std).float().view(-1, 1, 1)
+        self._gain, self._shift = torch.from_numpy(contract.gain), torch.from_numpy(contract.shift)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Pixels (N, B, S, S) float32 and class positions (N, S, S) int64 of one step, counted from 0."""
@@ -71,11 +70,11 @@ class Batches:
         side = preparation.side
         rows = _mirrored(wide.row, side, inside.row, inside.height)
         cols = _mirrored(wide.col, side, inside.col, inside.width)
-        x = torch.from_numpy(pixels[:, rows][:, :, cols]) * self._gain + self._shift
+        x = self._normalise(torch.from_numpy(pixels[:, rows][:, :, cols]))
         if light is not None:
             x = light.over(x, self._frame(core.source))
             if np.dtype(preparation.contract.dtype).kind in "ui":
-                x = ((x - self._shift) / self._gain).round() * self._gain + self._shift
+                x = self._normalise(((x - self._shift) / self._gain).round())
         return x[None], classes
 
     def _item(self, step: int, number: int) -> tuple[Tensor, Tensor]:
@@ -86,15 +85,19 @@ class Batches:
         raw, classes = self._read(drawn.source, drawn.window)
         raw, classes = pad(raw, classes, drawn.side)
         x, labels = resize(torch.from_numpy(raw), torch.from_numpy(classes), job.crop)
-        x = x * self._gain + self._shift
-        return augment(x, labels, job.augment, rng, frame=self._frame(drawn.source))
+        return augment(self._normalise(x), labels, job.augment, rng, frame=self._frame(drawn.source))
 
     def _frame(self, source: int) -> Frame:
         preparation = self.preparation
         contract, level = preparation.contract, preparation.levels[source]
-        low, high = (torch.tensor(v) * self._gain + self._shift for v in contract.value_range)
-        level = torch.from_numpy(level).float().view(-1, 1, 1) * self._gain + self._shift
-        return Frame(zero=self._shift, level=level, low=low, high=high)
+        low, high = (self._normalise(torch.tensor(v)) for v in contract.value_range)
+        middle = self._normalise(torch.from_numpy(level).view(-1, 1, 1))
+        return Frame(zero=self._shift, level=middle, low=low, high=high)
+
+    def _normalise(self, raw: Tensor) -> Tensor:
+        """What the network takes, of raw values (B, H, W) or such as broadcast with them."""
+        x: Tensor = normalise(raw, None, self._gain, self._shift, torch)
+        return x
 
     def _read(self, source: int, window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
         return self.preparation.sources[source].read(window, self._fill, self._positions)

@@ -190,7 +190,7 @@ class TrainJob(Job):
     average
         Decay of the running average of the weights that is validated and kept; 0 for none.
     precision
-        ``bf16``: mixed precision; ``auto`` takes it where the device computes in it.
+        ``bf16``: mixed precision; ``auto`` takes it on a GPU that computes in it.
     validate_every, validation_windows
         Steps between validations, and most windows in each; the last one looks at everything.
     patience

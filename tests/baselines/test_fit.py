@@ -17,6 +17,7 @@ from geoseg.baselines.forest import forest_arrays
 from geoseg.baselines.indices import INDICES, name_bands, role_of
 from geoseg.baselines.sample import MOST_PIXELS, sample_scene, sample_windows
 from geoseg.cli.main import cli
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.opening import open_engine
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.models.architectures import Architecture
@@ -100,7 +101,7 @@ def test_an_index_is_its_papers_formula(name):
 def test_a_denominator_of_zero_is_no_nan(place, tmp_path):
     bundle = made(place, "ndvi", tmp_path / "m", threshold=[0.2])
     raw = np.zeros((1, 5, 32, 32), np.uint16)
-    labels, confidence = open_engine(bundle, threads=1).classify(raw)
+    labels, confidence = open_engine(bundle, EngineChoice(threads=1)).classify(raw)
     assert (labels == 1).all() and (confidence <= 100).all()
 
 

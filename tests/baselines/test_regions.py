@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from skimage.segmentation import felzenszwalb, slic
 
 import geoseg
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.fake_engine import FakeEngine
 from geoseg.engines.opening import open_engine
 from geoseg.engines.region_engine import RegionEngine, cut_regions
@@ -105,7 +106,7 @@ def test_identity_and_digest_know_the_regions(tmp_path):
         for s in (8, 16)
     )  # fmt: skip
     assert first.digest != second.digest and first.weights_sha256 == second.weights_sha256
-    one, two = (open_engine(b, threads=1).identity for b in (first, second))
+    one, two = (open_engine(b, EngineChoice(threads=1)).identity for b in (first, second))
     assert one["regions"]["parameters"]["spacing"] == 8 and one != two
     assert "scikit-image" in one
     assert first.margin >= load_bundle("demo-frontier").margin and first.scores == {}

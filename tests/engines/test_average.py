@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from geoseg.engines.average import AverageEngine
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.fake_engine import FakeEngine
 from geoseg.engines.views import VIEWS, View
@@ -126,8 +127,8 @@ def test_ties_go_to_the_legends_first_class_and_confidence_is_rounded():
 def test_an_ensemble_of_a_bundle_with_itself_is_that_bundle(tmp_path):
     bundle = made.bundle(tmp_path, UNET)
     raw = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8)
-    alone = Ensemble(bundles=(bundle,)).open(device="cpu", precision="fp32", threads=1)
-    twice = Ensemble(bundles=(bundle,) * 3).open(device="cpu", precision="fp32", threads=1)
+    alone = Ensemble(bundles=(bundle,)).open(EngineChoice(device="cpu", precision="fp32", threads=1))
+    twice = Ensemble(bundles=(bundle,) * 3).open(EngineChoice(device="cpu", precision="fp32", threads=1))
     np.testing.assert_array_equal(twice.probabilities(raw), alone.probabilities(raw))
     labels, confidence = alone.classify(raw)
     again, confidence_again = twice.classify(raw)
@@ -141,9 +142,9 @@ def test_every_member_normalises_by_its_own_contract(tmp_path):
     raw = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), dtype=np.uint8)
     dark = made.bundle(tmp_path / "a", contract=made.contract(mean=(20.0,) * 3), name="dark")
     bright = made.bundle(tmp_path / "b", contract=made.contract(mean=(200.0,) * 3), name="bright")
-    options = {"device": "cpu", "precision": "fp32", "threads": 1}
-    parts = [Ensemble(bundles=(b,)).open(**options).probabilities(raw).astype(int) for b in (dark, bright)]
-    both = Ensemble(bundles=(dark, bright)).open(**options).probabilities(raw)
+    options = EngineChoice(device="cpu", precision="fp32", threads=1)
+    parts = [Ensemble(bundles=(b,)).open(options).probabilities(raw).astype(int) for b in (dark, bright)]
+    both = Ensemble(bundles=(dark, bright)).open(options).probabilities(raw)
     assert not np.array_equal(*parts)
     np.testing.assert_array_equal(both, (parts[0] + parts[1] + 1) // 2)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Engine
 from geoseg.engines.fake_engine import FakeEngine
 from geoseg.engines.opening import open_engine
@@ -35,4 +36,4 @@ def test_invalid_pixels_are_marked():
 def test_it_says_that_it_is_no_network_and_cannot_be_opened_by_name(tmp_path):
     assert FakeEngine(made.LEGEND, bands=1).identity["engine"] == "fake"
     with pytest.raises(UsageError, match="unknown engine 'fake'"):
-        open_engine(made.bundle(tmp_path), engine="fake")
+        open_engine(made.bundle(tmp_path), EngineChoice(name="fake"))

@@ -13,6 +13,7 @@ from torch import nn
 
 from geoseg.cli.model import command
 from geoseg.engines import onnx_export
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.onnx_export import export_onnx
 from geoseg.engines.opening import open_engine
 from geoseg.errors import OutputConflictError, ResourceError, UsageError
@@ -75,7 +76,9 @@ def test_argmax_and_softmax_are_the_engines_labels_and_confidence(tmp_path):
     done = export_onnx(bundle, tmp_path / "other.onnx", tile=64)
     assert done.path == tmp_path / "other.onnx"
     raw = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64)).astype(np.uint8)
-    labels, confidence = open_engine(bundle, device="cpu", precision="fp32", threads=1).classify(raw)
+    labels, confidence = open_engine(
+        bundle, EngineChoice(device="cpu", precision="fp32", threads=1)
+    ).classify(raw)
     probability = torch.softmax(torch.from_numpy(logits(done.path, raw)), dim=1).numpy()
     found = np.asarray(bundle.legend.ids)[probability.argmax(1)]
     assert np.mean(found == labels) > 0.999

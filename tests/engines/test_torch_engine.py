@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.opening import open_engine
 from geoseg.engines.torch_engine import choose_device, choose_precision
 from geoseg.errors import InputError, ResourceError, UsageError
@@ -28,7 +29,7 @@ def unet(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exact(unet):
-    return open_engine(unet, device="cpu", precision="fp32", threads=1)
+    return open_engine(unet, EngineChoice(device="cpu", precision="fp32", threads=1))
 
 
 def tiles(count: int, *, bands: int = 3, side: int = 96, dtype: str = "uint8", seed: int = 0) -> np.ndarray:
@@ -68,20 +69,22 @@ def test_labels_are_legend_ids_of_the_likeliest_class_with_its_percent(unet, exa
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_tile_is_bitwise_the_same_anywhere_in_any_batch(unet, precision):
     raw = tiles(5)
-    engine = open_engine(unet, device="cpu", precision=precision, threads=1)
+    engine = open_engine(unet, EngineChoice(device="cpu", precision=precision, threads=1))
     alone = np.concatenate([engine.probabilities(raw[i : i + 1]) for i in range(5)])
     assert np.array_equal(engine.probabilities(raw), alone)
     assert np.array_equal(engine.probabilities(raw[::-1]), alone[::-1])
     padded = np.concatenate([raw[:2], np.zeros_like(raw[:2])])
     assert np.array_equal(engine.probabilities(padded)[:2], alone[:2])
     labels, _ = engine.classify(raw[1:4])
-    again, _ = open_engine(unet, device="cpu", precision=precision, threads=1).classify(raw[3:4])
+    again, _ = open_engine(unet, EngineChoice(device="cpu", precision=precision, threads=1)).classify(
+        raw[3:4]
+    )
     assert np.array_equal(labels[2:], again)
 
 
 def test_threads_hold_in_whatever_thread_calls(unet):
     raw = tiles(1)
-    engine = open_engine(unet, device="cpu", precision="fp32", threads=1)
+    engine = open_engine(unet, EngineChoice(device="cpu", precision="fp32", threads=1))
     torch.set_num_threads(2)
     here = engine.probabilities(raw)
     assert torch.get_num_threads() == 1
@@ -102,7 +105,9 @@ def test_threads_hold_in_whatever_thread_calls(unet):
 def test_bf16_agrees_with_fp32_on_clear_pixels(unet):
     raw = tiles(2)
     exact = expected_probabilities(unet, raw)
-    rough = open_engine(unet, device="cpu", precision="bf16", threads=1).probabilities(raw) / 65535
+    rough = (
+        open_engine(unet, EngineChoice(device="cpu", precision="bf16", threads=1)).probabilities(raw) / 65535
+    )
     assert np.abs(rough - exact).max() < 0.1
     assert (rough.argmax(axis=1) == exact.argmax(axis=1)).mean() > 0.98
 
@@ -115,7 +120,7 @@ def test_bf16_agrees_with_fp32_on_clear_pixels(unet):
 )
 def test_every_data_type_gives_the_answer_of_its_values(tmp_path_factory, dtype):
     bundle = _SAVED.setdefault("linear", made.bundle(tmp_path_factory.mktemp("linear")))
-    engine = open_engine(bundle, device="cpu", precision="fp32", threads=1)
+    engine = open_engine(bundle, EngineChoice(device="cpu", precision="fp32", threads=1))
     raw = tiles(1, side=32) // 2
     assert np.array_equal(engine.probabilities(raw.astype(dtype)), engine.probabilities(raw))
 
@@ -125,7 +130,7 @@ _SAVED: dict[str, object] = {}
 
 def test_invalid_pixels_are_filled_and_marked(tmp_path):
     bundle = made.bundle(tmp_path, UNET, contract=made.contract(dtype="float32"))
-    engine = open_engine(bundle, device="cpu", precision="fp32", threads=1)
+    engine = open_engine(bundle, EngineChoice(device="cpu", precision="fp32", threads=1))
     raw = tiles(1, dtype="float32")
     valid = np.ones((1, 96, 96), bool)
     valid[:, :20, 30:] = False
@@ -153,7 +158,7 @@ def test_arrays_of_the_caller_are_left_as_they_are(exact):
 def test_many_classes_and_bands(tmp_path):
     legend = Legend.of({i: f"class {i}" for i in range(0, 120, 5)})
     bundle = made.bundle(tmp_path, contract=made.contract(12), legend=legend)
-    engine = open_engine(bundle, device="cpu", precision="fp32", threads=1)
+    engine = open_engine(bundle, EngineChoice(device="cpu", precision="fp32", threads=1))
     raw = tiles(2, bands=12, side=64)
     labels, _ = engine.classify(raw)
     probabilities = engine.probabilities(raw)
@@ -179,7 +184,7 @@ def test_identity_says_what_decides_the_bits(unet, exact):
 def test_a_gpu_that_is_not_there_is_said_clearly(unet):
     for name in ("cuda", "cuda:3"):
         with pytest.raises(ResourceError, match=r"is not there.*finds no CUDA device.*`device=cpu`"):
-            open_engine(unet, device=name)
+            open_engine(unet, EngineChoice(device=name))
     assert choose_device("auto") == torch.device("cpu")
 
 
@@ -190,24 +195,26 @@ def test_unknown_devices_are_refused(name):
 
 
 def test_unknown_requests_are_refused(unet):
-    with pytest.raises(UsageError, match="unknown precision 'int8'"):
-        choose_precision("int8", torch.device("cpu"))
+    with pytest.raises(UsageError, match="engine torch does not compute in 'int8'"):
+        open_engine(unet, EngineChoice(precision="int8"))
     with pytest.raises(UsageError, match="fp16 is for GPUs"):
         choose_precision("fp16", torch.device("cpu"))
     with pytest.raises(UsageError, match="unknown engine 'tf'"):
-        open_engine(unet, engine="tf")
+        open_engine(unet, EngineChoice(name="tf"))
     with pytest.raises(UsageError, match="threads"):
-        open_engine(unet, threads=0)
+        open_engine(unet, EngineChoice(threads=0))
+    with pytest.raises(UsageError, match="engine onnx is for CPUs"):
+        open_engine(unet, EngineChoice(name="onnx", device="cuda"))
 
 
 def test_no_memory_is_a_resource_error(unet, monkeypatch):
-    engine = open_engine(unet, device="cpu", threads=1)
+    engine = open_engine(unet, EngineChoice(device="cpu", threads=1))
 
     def exhausted(*_: object) -> None:
         torch.empty(2**62, dtype=torch.uint8)  # torch's own refusal, as a tile too large would raise it
 
-    monkeypatch.setattr(engine, "_network", exhausted)
-    with pytest.raises(ResourceError, match=r"out of memory on cpu for 1 tiles of 96 x 96.*smaller `batch`"):
+    monkeypatch.setattr(engine._network, "_network", exhausted)
+    with pytest.raises(ResourceError, match=r"out of memory for 1 tiles of 96 x 96.*smaller `batch`"):
         engine.classify(tiles(1))
 
 
@@ -218,16 +225,20 @@ def test_broken_weights_do_not_open(unet, tmp_path):
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="not a safetensors file"):
-        open_engine(load_bundle(tmp_path / "cut", verify=False), device="cpu")
+        open_engine(load_bundle(tmp_path / "cut", verify=False), EngineChoice(device="cpu"))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_gpu_agrees_with_the_cpu(unet):
     raw = tiles(4)
-    here = open_engine(unet, device="cpu", precision="fp32", threads=1).probabilities(raw).astype(int)
+    here = (
+        open_engine(unet, EngineChoice(device="cpu", precision="fp32", threads=1))
+        .probabilities(raw)
+        .astype(int)
+    )
     for precision, tolerance in (("fp32", 0.01), ("bf16", 0.1), ("fp16", 0.05)):
-        engine = open_engine(unet, device="cuda", precision=precision)
+        engine = open_engine(unet, EngineChoice(device="cuda", precision=precision))
         found = engine.probabilities(raw).astype(int)
         assert np.abs(found - here).max() < tolerance * 65535
         assert np.array_equal(engine.probabilities(raw), found)

@@ -25,19 +25,23 @@ def labels_of(prediction: Prediction) -> np.ndarray:
         return file.read(1)
 
 
-@pytest.mark.parametrize("stitch", ["crop", "blend"])
+@pytest.mark.parametrize(
+    ("stitch", "engine"), [("crop", "torch"), ("blend", "torch"), ("crop", "onnx"), ("blend", "openvino")]
+)
 def test_labels_do_not_depend_on_chunks_batch_or_executor(
-    scene_file: SceneFile, unet: Path, tmp_path: Path, stitch: str
+    scene_file: SceneFile, unet: Path, tmp_path: Path, stitch: str, engine: str
 ) -> None:
+    if engine != "torch":
+        pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))
     pixels = make_pixels(401, 503)
     pixels[:, :90, :120] = 0
     pixels[:, 200:203, 300:340] = 0
     scene = scene_file(pixels)
 
     def run(name: str, **options: object) -> np.ndarray:
-        made = geoseg.predict(
-            scene, model=unet, out=tmp_path / name, tile=192, margin=32, stitch=stitch, threads=1, **options
-        )
+        plan = {"tile": 192, "margin": 32, "stitch": stitch, "engine": engine, "precision": "fp32"}
+        made = geoseg.predict(scene, model=unet, out=tmp_path / name, threads=1, **plan, **options)
+        assert json.loads(made.manifest.read_text())["engine"]["engine"] == engine
         with rasterio.open(made.confidence) as file:
             return np.stack([labels_of(made), file.read(1)])
 

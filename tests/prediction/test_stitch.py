@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geoseg.engines.pixels import decide
 from geoseg.geometry import Window, plan_tiles
+from geoseg.legend import Legend
 from geoseg.prediction.stitch import (
+    FULL_SHARE,
     WEIGHT_ONE,
     BlendAccumulator,
     axis_weights,
     cut_tile,
-    decide,
     ramp,
     reflected,
 )
@@ -117,9 +119,8 @@ def test_blending_by_chunks_equals_blending_the_whole(
 
 
 def test_certainty_is_a_hundred_and_ties_go_to_the_first_class() -> None:
-    full = WEIGHT_ONE * WEIGHT_ONE * 65535
-    sums = np.array([[[full, full // 2]], [[0, full // 2]]], np.uint32)
-    labels, confidence = decide(sums, np.array([7, 9], np.uint8))
+    sums = np.array([[[FULL_SHARE, FULL_SHARE // 2]], [[0, FULL_SHARE // 2]]], np.uint32)
+    labels, confidence = decide(sums, FULL_SHARE, Legend.of({7: "a", 9: "b"}))
     assert labels.tolist() == [[7, 7]]
     assert confidence.tolist() == [[100, 50]]
 

@@ -1,0 +1,113 @@
+"""The engine of pixels: everything around a network's forward pass, whatever library runs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.engines.engine import check_tiles
+from geoseg.engines.pixels import (
+    PROBABILITY_SCALE,
+    Array,
+    Arrays,
+    finish,
+    label,
+    normalise,
+    quantise,
+    softmax,
+)
+from geoseg.errors import ResourceError
+from geoseg.legend import Legend
+from geoseg.models.bundle import Bundle
+
+_OUT_OF_MEMORY = re.compile("out of memory|allocate memory|failed to allocate|bad.?alloc", re.IGNORECASE)
+
+
+class Network(Protocol):
+    """A bundle's network on one library and device: all that an engine has of its own."""
+
+    @property
+    def arrays(self) -> Arrays:
+        """What it computes with: `NUMPY`, or torch's tensors on its device."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """All that can change a bit of a logit: versions, device, precision, threads."""
+        ...
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether a whole batch is one forward pass; else its tiles are passed one by one.
+
+        Larger batches are no faster on a CPU, and kernels chosen by a batch's shape would let the last bits
+        depend on it.
+        """
+        ...
+
+    def forward(self, x: Array) -> Array:
+        """Logits (n, K, T, T) float32 of normalised tiles (n, C, T, T)."""
+        ...
+
+
+class NetworkEngine:
+    """A network with what surrounds it: checks, normalisation, softmax, labels, quantisation, nodata."""
+
+    def __init__(self, bundle: Bundle, network: Network) -> None:
+        self.legend: Legend = bundle.legend
+        self._network, self._digest = network, bundle.digest
+        self._bands, self._multiple = len(bundle.contract.bands), bundle.size_multiple
+        self._temperature = bundle.temperature
+        send = network.arrays.send
+        self._gain, self._shift = send(bundle.contract.gain), send(bundle.contract.shift)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the bits of the answer."""
+        return {**self._network.identity, "bundle": self._digest}
+
+    def classify(
+        self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Labels and confidence in percent, both (N, T, T) uint8; 255 where not valid."""
+        best, share = self._run(raw, valid, lambda logits, xp: label(logits, self._temperature, xp))
+        return finish(best, share, PROBABILITY_SCALE, self.legend, valid)
+
+    def probabilities(self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
+        """``round(p * 65535)`` (N, K, T, T) uint16."""
+
+        def answer(logits: Array, xp: Any) -> tuple[Array, ...]:
+            return tuple(quantise(p, xp) for p in softmax(logits, self._temperature, xp))
+
+        return np.stack(self._run(raw, valid, answer), axis=1, dtype=np.uint16, casting="unsafe")
+
+    def _run(
+        self,
+        raw: NDArray[Any],
+        valid: NDArray[np.bool_] | None,
+        answer: Callable[[Array, Any], tuple[Array, ...]],
+    ) -> list[NDArray[Any]]:
+        """Each of the arrays (N, ...) that `answer` makes of logits, over all tiles."""
+        check_tiles(raw, valid, bands=self._bands, multiple=self._multiple)
+        network, arrays = self._network, self._network.arrays
+        at_once = max(len(raw), 1) if network.takes_batches else 1
+        parts = []
+        try:
+            for start in range(0, len(raw), at_once):
+                part = slice(start, start + at_once)
+                mask = None if valid is None else arrays.send(valid[part])
+                x = normalise(arrays.send(raw[part]), mask, self._gain, self._shift, arrays.xp)
+                parts.append([arrays.fetch(a) for a in answer(network.forward(x), arrays.xp)])
+        except Exception as error:  # every library has its own for this
+            if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+                raise
+            raise ResourceError(
+                f"out of memory for {len(raw)} tiles of {raw.shape[2]} x {raw.shape[3]}",
+                why=(str(error) or type(error).__name__).splitlines()[0],
+                hint="a smaller `batch` or `tile`",
+            ) from error
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]

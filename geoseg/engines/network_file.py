@@ -1,0 +1,59 @@
+"""A bundle's network as an ONNX file in the user's cache: what engines other than torch read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from geoseg.engines.cache import cache_folder
+from geoseg.errors import ResourceError
+from geoseg.models.bundle import Bundle
+
+_WRITERS = ("torch", "onnx", "onnxscript")
+
+
+def written_by() -> Mapping[str, str]:
+    """Versions of the libraries that write the file: others may write another graph."""
+    return {name: _version(name) for name in _WRITERS}
+
+
+def network_file(bundle: Bundle, height: int, width: int) -> Path:
+    """ONNX file of a bundle's network for one tile (1, C, height, width); written once, then found again.
+
+    Input ``x`` is normalised float32, output ``logits``. Where it is found, no torch is imported.
+
+    Raises
+    ------
+    ResourceError
+        The packages that write it are not installed, or ONNX lacks an operation of the network.
+    """
+    path = cached_file(bundle, height, width)
+    if not path.is_file():
+        missing = [name for name in _WRITERS if find_spec(name) is None]
+        if missing:
+            raise ResourceError(
+                "this engine needs packages that are not installed",
+                why=f"missing: {', '.join(missing)}",
+                hint="pip install 'geoseg[onnx]'",
+            )
+        from geoseg.engines.onnx_export import write_network
+
+        write_network(bundle, path, height, width)
+    return path
+
+
+def cached_file(bundle: Bundle, height: int, width: int) -> Path:
+    """Where that file lies or would lie."""
+    key = repr((bundle.digest, height, width, sorted(written_by().items())))
+    name = f"{bundle.name}-{height}x{width}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.onnx"
+    return cache_folder() / "networks" / name
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"

@@ -1,0 +1,62 @@
+"""The engine on ONNX Runtime: CPU."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.engines.choice import EngineChoice
+from geoseg.engines.hardware import processor
+from geoseg.engines.network_file import network_file, written_by
+from geoseg.engines.pixels import NUMPY
+from geoseg.errors import ResourceError
+from geoseg.models.bundle import Bundle
+
+
+class OnnxNetwork:
+    """A network's ONNX file in a session of its own for every shape of tile."""
+
+    arrays = NUMPY
+    takes_batches = False
+
+    def __init__(self, bundle: Bundle, choice: EngineChoice) -> None:
+        if find_spec("onnxruntime") is None:
+            raise ResourceError("ONNX Runtime is not installed", hint="pip install 'geoseg[onnx]'")
+        self._bundle, self._threads = bundle, choice.threads or 1
+        self._sessions: dict[tuple[int, ...], Any] = {}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the bits of the logits."""
+        import onnxruntime
+
+        return {
+            "engine": "onnx",
+            "onnxruntime": onnxruntime.__version__,
+            "device": f"cpu {processor()}",
+            "precision": "fp32",
+            "threads": self._threads,
+            "written by": dict(written_by()),
+        }
+
+    def forward(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (1, K, T, T) of a normalised tile (1, C, T, T)."""
+        session = self._sessions.get(x.shape) or self._open(x.shape)
+        logits: NDArray[np.float32] = session.run(["logits"], {"x": x})[0]
+        return logits
+
+    def _open(self, shape: tuple[int, ...]) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
+        options.log_severity_level = 3
+        # waiting threads sleep: others may want the cores
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        file = network_file(self._bundle, *shape[2:])
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self._sessions[shape] = session
+        return session

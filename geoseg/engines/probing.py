@@ -1,0 +1,274 @@
+"""Which engine is the fastest here: measured on the scene's own tiles, remembered for the next time.
+
+Processor flags do not tell: of two machines with the same flags, one computed bf16 three times faster than
+fp32 and the other slower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.engines.cache import cache_folder
+from geoseg.engines.choice import EngineChoice
+from geoseg.engines.engine import Engine
+from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.hardware import has_cuda, processor
+from geoseg.engines.opening import ENGINES, find_engine
+from geoseg.errors import GeosegError
+from geoseg.files import write_durably
+from geoseg.version import __version__
+
+LEAST_AGREEMENT = 0.999
+"""Share of labels equal to the reference's that a faster engine must reach."""
+
+PAYS_FROM = 60.0
+"""Seconds that the reference would need from which on others are tried: they take seconds to open."""
+
+SHORT = 8_000_000
+"""Forward-pixels up to which nothing is even opened to find that out."""
+
+_ROUNDS = 3
+_GAIN = 1.05  # less than this is noise, and the reference is kept
+_LIBRARIES = ("torch", "onnxruntime", "openvino")
+_log = logging.getLogger(__name__)
+
+Tiles = tuple[NDArray[Any], NDArray[np.bool_]]
+"""Raw tiles (N, C, T, T) and which of their pixels are data (N, T, T)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What one candidate showed.
+
+    Attributes
+    ----------
+    speed
+        Megapixels per second of wall time; None where it could not be opened.
+    agreement
+        Share of valid pixels with the label of the reference, torch in fp32 (on a GPU: there).
+    problem
+        Why it is not there.
+    """
+
+    choice: EngineChoice
+    speed: float | None = None
+    agreement: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The engine that a run is computed with, and why.
+
+    Attributes
+    ----------
+    choice
+        With nothing left open that a worker could decide otherwise.
+    reason
+        ``asked for``, ``default``, ``measured`` or ``remembered``.
+    trials
+        What was measured, the chosen first; empty where nothing was.
+    """
+
+    choice: EngineChoice
+    reason: str
+    trials: tuple[Trial, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Form in the manifest, the ledger and the cache."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Decision:
+        """Decision from that form."""
+        trials = tuple(Trial(**{**t, "choice": EngineChoice(**t["choice"])}) for t in raw["trials"])
+        return cls(choice=EngineChoice(**raw["choice"]), reason=str(raw["reason"]), trials=trials)
+
+    def __str__(self) -> str:
+        """One line: what was chosen, how fast and how equal it was, and what the others did."""
+        said = f"engine: {self.choice} ({self.reason})"
+        if not self.trials:
+            return said
+        first, *others = self.trials
+        rest = "; ".join(f"{t.choice} {_speed(t)}" for t in others)
+        equal = f"{first.agreement:.2%} of the labels as in fp32" if first.agreement is not None else ""
+        return f"{said}: {_speed(first)}, {equal}" + (f" [{rest}]" if rest else "")
+
+
+def _speed(trial: Trial) -> str:
+    if trial.speed is None:
+        return "not there"
+    few = "" if (trial.agreement or 0) >= LEAST_AGREEMENT else f", only {trial.agreement:.2%} equal"
+    return f"{trial.speed:.2f} Mpx/s{few}"
+
+
+def settle(
+    asked: EngineChoice, ensemble: Ensemble, tile: int, forwards: int, tiles: Callable[[], Tiles | None]
+) -> Decision:
+    """The engine for `forwards` tiles of side `tile`, chosen within what was asked for.
+
+    What is asked for in full is not measured. What an earlier run on this machine measured for the same
+    bundles, tile and libraries is taken from the cache. Else, if the reference would take long enough, every
+    candidate is timed on the given tiles, those below `LEAST_AGREEMENT` are dropped, and the fastest is
+    taken; of equally fast numbers of threads the smaller.
+
+    Parameters
+    ----------
+    asked
+        Its open parts are decided; `threads` is the largest number to use.
+    tiles
+        Gives a few tiles of the scene; None where it has no valid pixel.
+    """
+    find_engine(asked)
+    if not asked.is_open:
+        return Decision(choice=asked, reason="asked for")
+    file = _file(asked, ensemble, tile)
+    known = _recall(file, asked)
+    if known is not None:
+        return replace(known, reason="remembered")
+    reference = _reference(asked)
+    default = Decision(choice=reference if _kind(asked) == "cpu" else asked, reason="default")
+    candidates = list(_candidates(asked, reference))
+    given = tiles() if candidates and forwards * tile**2 > SHORT else None
+    if given is None:
+        return default
+    engine = ensemble.open(reference)
+    if _time(engine, given) * forwards / len(given[0]) < PAYS_FROM:
+        return default
+    decision = _measure(reference, engine, candidates, ensemble, given)
+    _remember(file, decision)
+    return decision
+
+
+def _kind(asked: EngineChoice) -> str:
+    """``cuda`` or ``cpu``: where what was asked for will run."""
+    kind = asked.device.partition(":")[0]
+    return kind if kind != "auto" else ("cuda" if has_cuda() else "cpu")
+
+
+def _reference(asked: EngineChoice) -> EngineChoice:
+    """What the labels of the others are compared with: torch in fp32, or as near to it as was asked for."""
+    name = next(iter(ENGINES)) if asked.name == "auto" else asked.name
+    precision = ENGINES[name].precisions[0] if asked.precision == "auto" else asked.precision
+    return replace(asked, name=name, precision=precision)  # type: ignore[arg-type]
+
+
+def _candidates(asked: EngineChoice, reference: EngineChoice) -> Iterator[EngineChoice]:
+    kind = _kind(asked)
+    for name, entry in ENGINES.items():
+        for precision in entry.precisions:
+            fits = asked.name in ("auto", name) and asked.precision in ("auto", precision)
+            if fits and kind in entry.devices and (kind, precision) != ("cpu", "fp16"):
+                choice = replace(reference, name=name, precision=precision)  # type: ignore[arg-type]
+                if choice != reference:
+                    yield choice
+
+
+def _measure(
+    reference: EngineChoice,
+    engine: Engine,
+    candidates: Sequence[EngineChoice],
+    ensemble: Ensemble,
+    tiles: Tiles,
+) -> Decision:
+    expected, _ = engine.classify(*tiles)
+    first = _trial(reference, engine, expected, tiles)
+    trials = [first, *(_try(choice, ensemble, expected, tiles) for choice in candidates)]
+    best = max(trials, key=_worth)
+    if _worth(best) < _GAIN * _worth(first):
+        best = first
+    threads = best.choice.threads or 1
+    if threads > 1 and _kind(best.choice) == "cpu":
+        fewer = _try(replace(best.choice, threads=-(-threads // 2)), ensemble, expected, tiles)
+        trials.append(fewer)
+        if _worth(fewer) * _GAIN >= _worth(best):
+            best = fewer
+    others = sorted((t for t in trials if t is not best), key=lambda t: -(t.speed or 0))
+    return Decision(choice=best.choice, reason="measured", trials=(best, *others))
+
+
+def _worth(trial: Trial) -> float:
+    """Speed of what may be taken; 0 of what is not there or gives other labels."""
+    return (trial.speed or 0.0) if (trial.agreement or 0.0) >= LEAST_AGREEMENT else 0.0
+
+
+def _try(choice: EngineChoice, ensemble: Ensemble, expected: NDArray[np.uint8], tiles: Tiles) -> Trial:
+    try:
+        return _trial(choice, ensemble.open(choice), expected, tiles)
+    except Exception as error:  # a library fails in its own way; the manifest says in which
+        return Trial(choice=choice, problem=" ".join(str(error).split())[:300])
+
+
+def _trial(choice: EngineChoice, engine: Engine, expected: NDArray[np.uint8], tiles: Tiles) -> Trial:
+    raw, valid = tiles
+    labels, _ = engine.classify(raw, valid)
+    return Trial(
+        choice=choice,
+        speed=raw[:, 0].size / _time(engine, tiles) / 1e6,
+        agreement=float((labels == expected)[valid].mean()),
+    )
+
+
+def _time(engine: Engine, tiles: Tiles) -> float:
+    """Seconds for all tiles: as many times the fastest of a few, whatever else the machine is doing."""
+    raw, valid = tiles
+    engine.classify(raw[:1], valid[:1])
+    least = float("inf")
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        engine.classify(raw[:1], valid[:1])
+        least = min(least, time.perf_counter() - started)
+    return least * len(raw)
+
+
+def _file(asked: EngineChoice, ensemble: Ensemble, tile: int) -> Path:
+    """Where the decision of such a run is remembered: one file for each question."""
+    question = {
+        "geoseg": __version__,
+        "asked": asdict(asked),
+        "bundles": [b.digest for b in ensemble.bundles],
+        "tile": tile,
+        "machine": [processor(), os.cpu_count(), has_cuda()],
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / "engines" / f"{digest[:32]}.json"
+
+
+def _recall(file: Path, asked: EngineChoice) -> Decision | None:
+    """What the file says; None where there is none, or none that answers what was asked for."""
+    try:
+        known = Decision.from_json(json.loads(file.read_bytes()))
+        find_engine(known.choice)
+        wanted, found = ((c.name, c.device, c.precision) for c in (asked, known.choice))
+        fits = all(w in ("auto", f) for w, f in zip(wanted, found, strict=True))
+        return known if fits and not known.choice.is_open else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, GeosegError):
+        return None
+
+
+def _remember(file: Path, decision: Decision) -> None:
+    """Write the decision, whole or not at all; without a place to write, the next run measures again."""
+    try:
+        write_durably(file, json.dumps(decision.to_json(), indent=1))
+    except (OSError, GeosegError) as error:
+        _log.info("the choice of an engine is not remembered: %s", error)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
