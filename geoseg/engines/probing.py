@@ -40,6 +40,7 @@ SHORT = 8_000_000
 """Forward-pixels up to which nothing is even opened to find that out."""
 
 _ROUNDS = 3
+_HOPELESS = 2.0  # times the reference's seconds
 _GAIN = 1.05  # less than this is noise, and the reference is kept
 _LIBRARIES = ("torch", "onnxruntime", "openvino")
 _log = logging.getLogger(__name__)
@@ -57,9 +58,10 @@ class Trial:
     speed
         Megapixels per second of wall time; None where it could not be opened.
     agreement
-        Share of valid pixels with the label of the reference, torch in fp32 (on a GPU: there).
+        Share of valid pixels with the label of the reference, torch in fp32 (on a GPU: there); None where
+        nobody looked.
     problem
-        Why it is not there.
+        Why it is not there, or nobody looked.
     """
 
     choice: EngineChoice
@@ -110,7 +112,9 @@ class Decision:
 def _speed(trial: Trial) -> str:
     if trial.speed is None:
         return "not there"
-    few = "" if (trial.agreement or 0) >= LEAST_AGREEMENT else f", only {trial.agreement:.2%} equal"
+    few = ""
+    if trial.agreement is not None and trial.agreement < LEAST_AGREEMENT:
+        few = f", only {trial.agreement:.2%} equal"
     return f"{trial.speed:.2f} Mpx/s{few}"
 
 
@@ -145,7 +149,8 @@ def settle(
     if given is None:
         return default
     engine = ensemble.open(reference)
-    if _time(engine, given) * forwards / len(given[0]) < PAYS_FROM:
+    engine.classify(given[0][:1], given[1][:1])
+    if _time(engine, given, 1) * forwards / len(given[0]) < PAYS_FROM:
         return default
     decision = _measure(reference, engine, candidates, ensemble, given)
     _remember(file, decision)
@@ -184,14 +189,16 @@ def _measure(
     tiles: Tiles,
 ) -> Decision:
     expected, _ = engine.classify(*tiles)
-    first = _trial(reference, engine, expected, tiles)
-    trials = [first, *(_try(choice, ensemble, expected, tiles) for choice in candidates)]
+    seconds = _time(engine, tiles, _ROUNDS)
+    first = Trial(choice=reference, speed=_speed_of(tiles, seconds), agreement=1.0)
+    most = seconds * _HOPELESS
+    trials = [first, *(_try(choice, ensemble, expected, tiles, most) for choice in candidates)]
     best = max(trials, key=_worth)
     if _worth(best) < _GAIN * _worth(first):
         best = first
     threads = best.choice.threads or 1
     if threads > 1 and _kind(best.choice) == "cpu":
-        fewer = _try(replace(best.choice, threads=-(-threads // 2)), ensemble, expected, tiles)
+        fewer = _try(replace(best.choice, threads=-(-threads // 2)), ensemble, expected, tiles, most)
         trials.append(fewer)
         if _worth(fewer) * _GAIN >= _worth(best):
             best = fewer
@@ -204,29 +211,43 @@ def _worth(trial: Trial) -> float:
     return (trial.speed or 0.0) if (trial.agreement or 0.0) >= LEAST_AGREEMENT else 0.0
 
 
-def _try(choice: EngineChoice, ensemble: Ensemble, expected: NDArray[np.uint8], tiles: Tiles) -> Trial:
+def _try(
+    choice: EngineChoice, ensemble: Ensemble, expected: NDArray[np.uint8], tiles: Tiles, most: float
+) -> Trial:
+    """What a candidate shows; one that needs more than `most` seconds for the tiles is left after two."""
     try:
-        return _trial(choice, ensemble.open(choice), expected, tiles)
+        return _trial(choice, ensemble.open(choice), expected, tiles, most)
     except Exception as error:  # a library fails in its own way; the manifest says in which
         return Trial(choice=choice, problem=" ".join(str(error).split())[:300])
 
 
-def _trial(choice: EngineChoice, engine: Engine, expected: NDArray[np.uint8], tiles: Tiles) -> Trial:
+def _trial(
+    choice: EngineChoice, engine: Engine, expected: NDArray[np.uint8], tiles: Tiles, most: float
+) -> Trial:
     raw, valid = tiles
+    engine.classify(raw[:1], valid[:1])  # what is made on first use is not timed
+    seconds = _time(engine, tiles, 1)
+    if seconds > most:
+        return Trial(
+            choice=choice, speed=_speed_of(tiles, seconds), problem="too slow to be looked at further"
+        )
     labels, _ = engine.classify(raw, valid)
     return Trial(
         choice=choice,
-        speed=raw[:, 0].size / _time(engine, tiles) / 1e6,
+        speed=_speed_of(tiles, min(seconds, _time(engine, tiles, _ROUNDS))),
         agreement=float((labels == expected)[valid].mean()),
     )
 
 
-def _time(engine: Engine, tiles: Tiles) -> float:
+def _speed_of(tiles: Tiles, seconds: float) -> float:
+    return tiles[1].size / seconds / 1e6
+
+
+def _time(engine: Engine, tiles: Tiles, rounds: int) -> float:
     """Seconds for all tiles: as many times the fastest of a few, whatever else the machine is doing."""
     raw, valid = tiles
-    engine.classify(raw[:1], valid[:1])
     least = float("inf")
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         started = time.perf_counter()
         engine.classify(raw[:1], valid[:1])
         least = min(least, time.perf_counter() - started)

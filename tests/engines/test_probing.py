@@ -24,9 +24,10 @@ class Stub:
     """An engine that takes milliseconds for a tile and gives every `wrong`-th pixel another label."""
 
     def __init__(self, milliseconds, wrong=0):
-        self.seconds, self.wrong = milliseconds / 1000, wrong
+        self.seconds, self.wrong, self.calls = milliseconds / 1000, wrong, 0
 
     def classify(self, raw, valid=None):
+        self.calls += 1
         labels = np.full((len(raw), *raw.shape[2:]), 3, np.uint8)
         if self.wrong:
             labels.ravel()[:: self.wrong] = 7
@@ -36,7 +37,7 @@ class Stub:
 @pytest.fixture
 def ensemble(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(probing, "_time", lambda engine, tiles: engine.seconds * len(tiles[0]))
+    monkeypatch.setattr(probing, "_time", lambda engine, tiles, _: engine.seconds * len(tiles[0]))
     return Ensemble(bundles=(made.bundle(tmp_path),))
 
 
@@ -72,6 +73,15 @@ def test_the_fastest_that_agrees_is_taken(monkeypatch, ensemble):
     assert len(opened) == 6
     assert str(decision).startswith("engine: openvino fp32, 4 threads (measured): 2.56 Mpx/s, 100.00% of")
     assert "openvino bf16, 4 threads 10.24 Mpx/s, only 99.76% equal" in str(decision)
+
+
+def test_a_hopeless_candidate_is_left_early(monkeypatch, ensemble):
+    hopeless, slow = Stub(20.0), Stub(1.9)
+    stubs = SLOW | {("torch", "bf16", 4): hopeless, ("onnx", "fp32", 4): slow}
+    decision, _ = run(monkeypatch, ensemble, stubs)
+    left = next(t for t in decision.trials if t.choice.precision == "bf16" and t.speed)
+    assert (left.agreement, left.problem) == (None, "too slow to be looked at further")
+    assert hopeless.calls < slow.calls
 
 
 def test_half_the_threads_are_taken_where_they_are_as_fast(monkeypatch, ensemble):
