@@ -1,130 +1,145 @@
-"""Dask clusters: N local processes, one per GPU, or somebody else's scheduler. Loopback only by default."""
+"""Somebody else's Dask scheduler: how chunks reach machines that are not this one."""
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import dask
-from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed import Client
 from distributed import wait as wait_futures
 
 from geoseg.errors import ResourceError
-from geoseg.execution.where import Where, visible_gpus
+from geoseg.execution.outcome import Outcome, WorkerDiedError
 from geoseg.version import __version__
 
 _CONFIG = {
-    "distributed.scheduler.allowed-failures": 1,  # a chunk that kills two workers is the chunk's fault
-    "distributed.scheduler.no-workers-timeout": "60s",
-    "distributed.scheduler.worker-saturation": 1.0,
     "distributed.admin.large-graph-warning-threshold": "100MB",
-    "distributed.worker.memory.terminate": False,  # the plan is checked against the memory beforehand
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.target": False,
+    "distributed.comm.timeouts.connect": "30s",
+    "distributed.comm.retry.count": 3,
 }
-
-# On this machine a worker that does not answer is dead: fetching its record is given up at once and the chunk
-# runs again. On a cluster it may be the network, which deserves patience.
-_NEAR = {"distributed.comm.timeouts.connect": "10s", "distributed.comm.retry.count": 0}
-_FAR = {"distributed.comm.timeouts.connect": "30s", "distributed.comm.retry.count": 3}
-
-# Dask's own default listens on every interface, at a port that a second run would find taken
-_LOOPBACK = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+_LOOK = 10.0  # seconds between two looks whether anybody is there
+_DESERTED = 60.0  # seconds without any worker after which nobody is waited for
+_DIED = ("KilledWorker", "NoWorkerError")
 
 
-class ChunkClient:
-    """A Dask client narrowed to what `run_chunks` needs."""
+class Scheduler:
+    """A Dask client as a `Pool`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, address: str, task: Callable[[Any], Outcome[Any, Any]]) -> None:
+        self._client, self._address, self._task = client, address, task
 
-    def submit_one(self, function: Callable[..., Any], *args: Any) -> Any:
+    def submit(self, item: Any) -> Any:
         """Future of one call; never answered from Dask's cache, since tasks write files."""
-        return self._client.submit(function, *args, pure=False)
+        try:
+            return self._client.submit(self._task, item, pure=False)
+        except Exception as error:
+            raise self._lost(error) from None
 
     def wait_any(self, futures: Iterable[Any]) -> set[Any]:
-        """Futures that are finished; waits for the first."""
-        return set(wait_futures(list(futures), return_when="FIRST_COMPLETED").done)
+        """Futures that are done; ResourceError where the scheduler is lost or has no workers any more."""
+        futures = list(futures)
+        deserted_at = time.monotonic() + _DESERTED
+        while True:
+            try:
+                return set(wait_futures(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                if self._workers():
+                    deserted_at = time.monotonic() + _DESERTED
+                elif time.monotonic() > deserted_at:
+                    raise ResourceError(
+                        "scheduler has no workers any more",
+                        where=self._address,
+                        hint="workers started again, then the same call: what is done is kept",
+                    ) from None
+            except Exception as error:
+                raise self._lost(error) from None
+
+    def result(self, future: Any) -> Outcome[Any, Any]:
+        """Outcome; WorkerDiedError where workers died of it."""
+        try:
+            return future.result()  # type: ignore[no-any-return]
+        except Exception as error:
+            if type(error).__name__ in _DIED:
+                raise WorkerDiedError from None
+            if future.status in {"cancelled", "lost"}:
+                raise self._lost(error) from None
+            raise
+
+    def _workers(self) -> int:
+        try:
+            return len(self._client.scheduler_info()["workers"])
+        except Exception as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: Exception) -> ResourceError:
+        return ResourceError(
+            "scheduler was lost during the run",
+            where=self._address,
+            why=" ".join(str(error).split())[:200] or type(error).__name__,
+            hint="the same call when it runs again: what is done is kept",
+        )
 
 
 @contextmanager
-def open_client(where: Where) -> Iterator[tuple[ChunkClient, int]]:
-    """Client and number of workers for as long as the context lasts.
+def open_scheduler(address: str, task: Callable[[Any], Outcome[Any, Any]]) -> Iterator[tuple[Scheduler, int]]:
+    """Pool that runs `task` on the scheduler's workers, and their number.
 
     Raises
     ------
     ResourceError
         The scheduler does not answer, has no workers, or its workers run another geoseg.
     """
-    with dask.config.set({**_CONFIG, **(_FAR if where.scheduler else _NEAR)}):
-        if where.scheduler:
-            with _existing(where.scheduler) as opened:
-                yield opened
-            return
-        environments = _environments(where)
-        with (
-            SpecCluster(
-                workers={i: _worker(env) for i, env in enumerate(environments)},
-                scheduler={"cls": Scheduler, "options": {"port": 0, **_LOOPBACK}},
-                silence_logs=50,
-            ) as cluster,
-            Client(cluster, timeout=300) as client,
-        ):
-            client.wait_for_workers(len(environments), timeout=300)
-            yield ChunkClient(client), len(environments)
-
-
-def _environments(where: Where) -> list[dict[str, str]]:
-    """Environment of each local worker; Dask itself would preset one thread for OpenMP and MKL."""
-    threads = str(where.threads_per_forward)
-    shared = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-    if where.per_gpu:
-        return [{**shared, "CUDA_VISIBLE_DEVICES": gpu} for gpu in visible_gpus()]
-    return [dict(shared) for _ in range(where.workers)]
-
-
-def _worker(environment: dict[str, str]) -> dict[str, Any]:
-    return {
-        "cls": Nanny,
-        "options": {
-            **_LOOPBACK,
-            "nthreads": 1,
-            "memory_limit": 0,
-            "env": environment,
-            "silence_logs": 50,
-        },
-    }
-
-
-@contextmanager
-def _existing(address: str) -> Iterator[tuple[ChunkClient, int]]:
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ResourceError(
-            "scheduler does not answer",
-            where=address,
-            why=" ".join(str(error).split())[:200],
-            hint="check the address that `dask scheduler` printed, like tcp://host:8786",
-        ) from None
-    with client:
-        versions = client.run(_worker_version)
-        if not versions:
+    with dask.config.set(_CONFIG), _hushed():
+        try:
+            client = Client(address, timeout=10)
+        except (OSError, TimeoutError, ValueError) as error:
             raise ResourceError(
-                "scheduler has no workers", where=address, hint=f"dask worker {address} --nthreads 1"
+                "scheduler does not answer",
+                where=address,
+                why=" ".join(str(error).split())[:200],
+                hint="check the address that `dask scheduler` printed, like tcp://host:8786",
+            ) from None
+        try:
+            yield Scheduler(client, address, task), _equal_workers(client, address)
+        finally:
+            with suppress(Exception):  # of a scheduler that is gone there is nothing to close
+                client.close(timeout=_LOOK)
+
+
+def _equal_workers(client: Client, address: str) -> int:
+    versions = client.run(_worker_version)
+    if not versions:
+        raise ResourceError(
+            "scheduler has no workers", where=address, hint=f"dask worker {address} --nthreads 1"
+        )
+    for worker, version in versions.items():
+        if version != __version__:
+            raise ResourceError(
+                "worker runs another geoseg", where=worker, why=f"found {version}, expected {__version__}"
             )
-        for worker, version in versions.items():
-            if version != __version__:
-                raise ResourceError(
-                    "worker runs another geoseg", where=worker, why=f"found {version}, expected {__version__}"
-                )
-        yield ChunkClient(client), len(versions)
+    return len(versions)
 
 
 def _worker_version() -> str:
     """Version of geoseg on the worker that runs this, and one thread pool per core for nobody else."""
     os.environ.setdefault("GDAL_NUM_THREADS", "1")
     return __version__
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Dask's own log is silent: what matters of it is an error in words."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

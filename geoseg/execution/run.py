@@ -1,7 +1,8 @@
-"""One function over many chunks: in this process or on Dask, with a bounded number in flight.
+"""One function over many chunks: here, on processes or on Dask, with a bounded number in flight.
 
-What Dask does not promise is kept here: an error comes back as a value that names its chunk, never as an
-exception that ends the run; nothing but small records travels back; no array moves between tasks.
+What none of them promises is kept here: an error comes back as a value that names its chunk, never as an
+exception that ends the run; nothing but small records travels back; no array moves between tasks. A chunk
+whose process died is run again alone, and given up when that kills processes too.
 """
 
 from __future__ import annotations
@@ -10,44 +11,19 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from geoseg.errors import GeosegError
+from geoseg.execution.outcome import Outcome, Pool, WorkerDiedError, guarded, unexpected
 from geoseg.execution.where import Where
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome(Generic[T, R]):
-    """What became of one item: a value, or the error that it ended in.
-
-    Attributes
-    ----------
-    item
-        The item as it was given.
-    value
-        The task's return value; None where it failed.
-    error
-        None, or a `GeosegError`; any other exception is wrapped in one, with its last line as reason and the
-        traceback in `detail`.
-    detail
-        Traceback text of an unexpected exception.
-    """
-
-    item: T
-    value: R | None = None
-    error: GeosegError | None = None
-    detail: str | None = None
-
-    def result(self) -> R:
-        """The value; raises the error where there is one."""
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]
+_ALONE = 2
+"""Times that a chunk whose process died is run again."""
 
 
 def run_chunks(
@@ -78,50 +54,49 @@ def run_chunks(
     ordered
         Yield in the order of the items instead; a slow item then holds back what comes after it, and the
         bound on tasks in flight still holds.
+
+    Raises
+    ------
+    ResourceError
+        Processes cannot be started, or the scheduler is lost.
     """
     where = where or Where()
-    if where.distributed:
-        from geoseg.execution.cluster import open_client
+    call = partial(guarded, task)
+    if where.scheduler:
+        from geoseg.execution.cluster import open_scheduler
 
-        with open_client(where) as (client, workers):
-            limit = in_flight or 2 * workers
-            yield from _pump(client.submit_one, client.wait_any, task, items, limit, ordered)
+        with open_scheduler(where.scheduler, call) as (cluster, workers):
+            yield from _pump(cluster, items, in_flight or 2 * workers, ordered)
+    elif where.distributed:
+        from geoseg.execution.processes import open_processes
+
+        with open_processes(where, call) as (processes, workers):
+            yield from _pump(processes, items, in_flight or 2 * workers, ordered)
     elif concurrency > 1:
-        with ThreadPoolExecutor(concurrency) as pool:
-            yield from _pump(pool.submit, _wait_threads, task, items, in_flight or 2 * concurrency, ordered)
+        with ThreadPoolExecutor(concurrency) as threads:
+            yield from _pump(_Threads(threads, call), items, in_flight or 2 * concurrency, ordered)
     else:
         for item in items:
-            yield guarded(task, item)
+            yield call(item)
 
 
-def guarded(task: Callable[[T], R], item: T) -> Outcome[T, R]:
-    """Outcome of one call; errors become values."""
-    try:
-        return Outcome(item=item, value=task(item))
-    except GeosegError as error:
-        return Outcome(item=item, error=error)
-    except Exception as error:
-        return Outcome(item=item, error=unexpected(error), detail=traceback.format_exc())
+class _Threads:
+    """Threads of this process as a `Pool`."""
+
+    def __init__(self, pool: ThreadPoolExecutor, task: Callable[[Any], Outcome[Any, Any]]) -> None:
+        self._pool, self._task = pool, task
+
+    def submit(self, item: Any) -> Any:
+        return self._pool.submit(self._task, item)
+
+    def wait_any(self, futures: Iterable[Any]) -> set[Any]:
+        return wait(futures, return_when=FIRST_COMPLETED).done
+
+    def result(self, future: Any) -> Outcome[Any, Any]:
+        return future.result()  # type: ignore[no-any-return]
 
 
-def unexpected(error: BaseException) -> GeosegError:
-    """GeosegError around an exception that nobody foresaw."""
-    reason = " ".join(str(error).split()) or "no message"
-    return GeosegError(f"{type(error).__name__}: {reason[:500]}", hint="please report it, with log.jsonl")
-
-
-def _wait_threads(pending: Iterable[Any]) -> set[Any]:
-    return wait(pending, return_when=FIRST_COMPLETED).done
-
-
-def _pump(
-    submit: Callable[..., Any],
-    wait_any: Callable[[Iterable[Any]], set[Any]],
-    task: Callable[[T], R],
-    items: Iterable[T],
-    limit: int,
-    ordered: bool,
-) -> Iterator[Outcome[T, R]]:
+def _pump(pool: Pool, items: Iterable[T], limit: int, ordered: bool) -> Iterator[Outcome[T, Any]]:
     """Keep at most `limit` futures alive and yield their outcomes."""
     source = iter(items)
     waiting: deque[tuple[Any, T]] = deque()
@@ -129,38 +104,49 @@ def _pump(
     try:
         while True:
             for item in islice(source, limit - len(waiting) - len(ready)):
-                waiting.append((submit(guarded, task, item), item))
+                waiting.append((pool.submit(item), item))
             if not ready:
                 if not waiting:
                     return
                 if ordered:
-                    wait_any([waiting[0][0]])
+                    pool.wait_any([waiting[0][0]])
                     ready.append(waiting.popleft())
                 else:
-                    done = wait_any([future for future, _ in waiting])
+                    done = pool.wait_any([future for future, _ in waiting])
                     ready.extend(pair for pair in waiting if pair[0] in done)
                     waiting = deque(pair for pair in waiting if pair[0] not in done)
-            yield _collect(*ready.popleft())
+            future, item = ready.popleft()
+            yield _collect(pool, future, item, [other for other, _ in waiting])
     finally:
         for future, _ in waiting:
             future.cancel()
 
 
-def _collect(future: Any, item: T) -> Outcome[T, Any]:
-    """Outcome held by a future; a worker that died is an error of its chunk."""
-    try:
-        outcome: Outcome[T, Any] = future.result()
-    except Exception as error:
-        died = type(error).__name__ == "KilledWorker"  # Dask's name for it; only cluster.py imports Dask
-        return Outcome(
-            item=item, error=_worker_died() if died else unexpected(error), detail=traceback.format_exc()
-        )
-    return outcome
+def _collect(pool: Pool, future: Any, item: T, others: list[Any]) -> Outcome[T, Any]:
+    """Outcome held by a future; that of a process that died is sought again, with nothing beside it."""
+    last_words = ""
+    for attempt in range(1 + _ALONE):
+        if attempt:
+            while pending := [other for other in others if not other.done()]:
+                pool.wait_any(pending)
+            future = pool.submit(item)
+            pool.wait_any([future])
+        try:
+            return pool.result(future)
+        except WorkerDiedError as error:
+            last_words = str(error)
+        except GeosegError:  # not of this chunk
+            raise
+        except Exception as error:
+            return Outcome(item=item, error=unexpected(error), detail=traceback.format_exc())
+    return Outcome(item=item, error=_deadly(last_words), detail=last_words or None)
 
 
-def _worker_died() -> GeosegError:
+def _deadly(last_words: str) -> GeosegError:
+    how = last_words.partition("\n")[0]
     return GeosegError(
-        "two worker processes died on this chunk",
-        why="the system kills a process that takes too much memory; a damaged file can crash a decoder",
-        hint="fewer `workers` or a smaller `chunk`",
+        f"{1 + _ALONE} worker processes died on this chunk, {_ALONE} of them with no other chunk beside it",
+        why=f"{f'the last was {how}; ' if how else ''}"
+        "the system kills a process that takes too much memory; a damaged file can crash a decoder",
+        hint="a smaller `chunk`, if it is the memory",
     )

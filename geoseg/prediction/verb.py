@@ -43,8 +43,7 @@ def predict(
     out
         Output folder. The same call after an interruption resumes; after completion it only checks.
     workers
-        0 for this process, N for N processes, ``"gpu"`` for one process per visible GPU. A script that uses
-        processes needs the usual ``if __name__ == "__main__":`` guard.
+        0 for this process, N for N processes, ``"gpu"`` for one process per visible GPU.
     threads
         Threads per forward pass.
     scheduler

@@ -10,7 +10,7 @@ import pytest
 
 from geoseg.errors import GeosegError, InputError, ResourceError, UsageError
 from geoseg.execution import Where, run_chunks
-from geoseg.execution.cluster import open_client
+from geoseg.execution.processes import open_processes
 from geoseg.execution.where import visible_gpus
 from tests.execution.tasks import deadly, environment, picky, square
 
@@ -78,20 +78,16 @@ def test_one_process_per_visible_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({pid for pid, _, _ in seen}) == 2
 
 
-def test_nothing_listens_beyond_this_machine_and_two_clusters_live_side_by_side() -> None:
+def test_processes_listen_nowhere_and_end_with_the_run() -> None:
     import psutil
 
-    with open_client(PROCESSES) as (first, _), open_client(Where(workers=1, threads=1)) as (second, _):
-        assert second.submit_one(square, 3).result() == first.submit_one(square, 3).result() == 9
-        me = psutil.Process()
-        listening = [
-            connection.laddr.ip
-            for process in (me, *me.children(recursive=True))
-            for connection in process.net_connections("inet")
-            if connection.status == psutil.CONN_LISTEN
-        ]
-    assert len(listening) >= 5  # two schedulers, three workers
-    assert set(listening) <= {"127.0.0.1", "::1"}
+    with open_processes(PROCESSES, square) as (pool, workers):
+        futures = [pool.submit(i) for i in range(4)]
+        assert [f.result() for f in futures] == [0, 1, 4, 9]
+        started = psutil.Process().children(recursive=True)
+        assert workers == len(started) == 2
+        assert not [c for p in started for c in p.net_connections("inet")]
+    assert not psutil.Process().children(recursive=True)
 
 
 def test_no_gpu_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
