@@ -118,9 +118,9 @@ class Legend:
         found = self._known(name_or_id)
         if found is not None:
             return found
-        wanted = _plain(str(name_or_id))
-        near = difflib.get_close_matches(wanted, [_plain(n) for n in self.names], n=1)
-        hint = next((f"{c.name!r}" for c in self.classes if near and _plain(c.name) == near[0]), None)
+        wanted = as_compared(str(name_or_id))
+        near = difflib.get_close_matches(wanted, [as_compared(n) for n in self.names], n=1)
+        hint = next((f"{c.name!r}" for c in self.classes if near and as_compared(c.name) == near[0]), None)
         raise InputError(
             f"no class {name_or_id!r} in the legend", why=f"classes are {', '.join(self.names)}", hint=hint
         )
@@ -143,11 +143,11 @@ class Legend:
 
     def _known(self, name_or_id: str | int) -> LandClass | None:
         """Class of exactly that id, else of that name with case and spaces forgiven."""
-        wanted = _plain(str(name_or_id))
+        wanted = as_compared(str(name_or_id))
         for c in self.classes:
             if c.id == name_or_id or str(c.id) == str(name_or_id).strip():
                 return c
-        return next((c for c in self.classes if _plain(c.name) == wanted), None)
+        return next((c for c in self.classes if as_compared(c.name) == wanted), None)
 
 
 def class_numbers(values: Sequence[int | str], legend: Legend | None, *, where: object) -> tuple[int, ...]:
@@ -171,7 +171,7 @@ def is_ignored(target: Any) -> bool:
     return target is None or str(target).strip().casefold() in {"ignore", "nodata"}
 
 
-def _plain(name: str) -> str:
+def as_compared(name: str) -> str:
     """Name as it is compared: without case, outer spaces, ``_`` and ``-``, and in one Unicode form."""
     return re.sub(r"[\s_\-]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
 
@@ -220,9 +220,9 @@ class Crosswalk:
         for key in _spellings(value):
             if key in self.mapping:
                 return self.mapping[key]
-        plain = {_plain(k): v for k, v in self.mapping.items() if isinstance(k, str)}
-        if isinstance(value, str) and _plain(value) in plain:
-            return plain[_plain(value)]
+        plain = {as_compared(k): v for k, v in self.mapping.items() if isinstance(k, str)}
+        if isinstance(value, str) and as_compared(value) in plain:
+            return plain[as_compared(value)]
         raise UsageError(
             f"value {value!r} is not in the crosswalk",
             why=f"mapped are {', '.join(map(str, self.mapping))}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,42 @@ def test_a_missing_file_is_named_with_its_whole_path(tmp_path: Path, monkeypatch
     with pytest.raises(InputError, match="not found") as caught:
         read_yaml("nowhere.yaml")
     assert str(tmp_path / "nowhere.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("010: a", "010 has a leading zero; quote it: '010'"),
+        ("a: -08", "quote it: '-08'"),
+        ("a: !!int abc", "a value cannot be read"),
+        ("a: !!timestamp 2001-99-99", "a value cannot be read"),
+        ("a: " + "9" * 5000, "a value cannot be read"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deep"),
+        ("a: !!map abc", "not valid YAML"),
+        ("? [1, 2]\n: a", "not valid YAML"),
+    ],
+)
+def test_yaml_that_would_mislead_or_break_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(says)):
+        read_yaml(path)
+
+
+def test_bare_words_of_yaml_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("no: yes\non: off\nday: 2001-99-99\ntime: 1:30\nnone: none\n'010': 10\nx: true\ny: ~\n")
+    expected = {
+        "no": "yes", "on": "off", "day": "2001-99-99", "time": "1:30", "none": "none", "010": 10, "x": True,
+        "y": None,
+    }  # fmt: skip
+    assert read_yaml(path) == expected
+
+
+def test_what_is_dumped_is_loaded_again(tmp_path: Path) -> None:
+    class Words(Job):
+        words: list[str]
+
+    job = Words(words=["08", "010", "no", "2001-01-01", "1:30", "~", "null", "1e3", "0x1F", ""])
+    (tmp_path / "job.yaml").write_text(job.dump(), encoding="utf-8")
+    assert Words.load(tmp_path / "job.yaml") == job

@@ -40,7 +40,8 @@ def write_card(
             1,
         )
     ]
-    parts = "\n\n".join(f"## {title}\n\n{text}" for title, text in rule.tables.items())
+    tables = {**rule.tables, **({"Notes": "\n".join(f"- {n}" for n in rule.notes)} if rule.notes else {})}
+    parts = "\n\n".join(f"## {title}\n\n{text}" for title, text in tables.items())
     objects = f"\nEvery region has one class: {regions}.\n" if regions else ""
     asked = yaml.safe_dump(job.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     asked = indent(asked.rstrip(), "    ")

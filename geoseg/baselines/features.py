@@ -86,6 +86,7 @@ def _open(job: FitJob, scene: Scene) -> PolygonTruth | PointTruth:
         reading={"assume_crs": job.assume_crs},
         overlap=job.overlap,
         repair=job.repair,
+        encoding=job.encoding,
         all_touched=job.all_touched,
         role="label layer",
         ground="scene",

@@ -14,22 +14,23 @@ from geoseg.accuracy.matrix import confusion
 from geoseg.baselines.features import LabelledPixels
 from geoseg.baselines.job import FitJob
 from geoseg.baselines.rule import Rule
-from geoseg.errors import InputError
 from geoseg.legend import NODATA
 from geoseg.models.architectures import Architecture
 from geoseg.tables import markdown
+
+_NOT_SCORED = (
+    "No cross-validation was possible: every class has one feature alone, so that none can be held out. "
+    "Split the features, or draw more of them."
+)
 
 
 def fit_forest(job: FitJob, pixels: LabelledPixels, names: Sequence[str]) -> Rule:
     """Rule of a forest grown on all features, with the scores of forests that did not see the scored ones.
 
-    Raises
-    ------
-    InputError
-        Fewer than two features, so that none can be held out.
+    Where every class has one feature alone, none can be held out: there are no scores, and a note says so.
     """
     forest = _grow(job, pixels.values, pixels.positions, out_of_bag=True)
-    counts, folds = _cross_validate(job, pixels)
+    held_out = _cross_validate(job, pixels)
     weights = forest_arrays(forest, len(pixels.legend))
     importance = sorted(zip(forest.feature_importances_, names, strict=True), reverse=True)
     return Rule(
@@ -46,16 +47,21 @@ def fit_forest(job: FitJob, pixels: LabelledPixels, names: Sequence[str]) -> Rul
         std=(1.0,) * len(names),
         description=f"Random forest (Breiman 2001) of {job.trees} trees on single pixels.",
         confidence="mean share of the class in the leaves that a pixel falls into",
-        scores=bundle_scores(
-            {"counts": counts},
+        scores={}
+        if held_out is None
+        else bundle_scores(
+            {"counts": held_out[0]},
             pixels.legend,
-            f"{counts.sum()} labelled pixels of {len(np.unique(pixels.features))} features, "
-            f"each held out whole in one of {folds} folds",
+            f"{held_out[0].sum()} labelled pixels of {len(np.unique(pixels.features))} features, "
+            f"each held out whole in one of {held_out[1]} folds",
         ),
         tables={
-            "Scores": _score_text(counts, pixels, folds, float(forest.oob_score_)),
+            "Scores": _NOT_SCORED
+            if held_out is None
+            else _score_text(*held_out, pixels, float(forest.oob_score_)),
             "Importance of the bands": markdown(["band", "share"], [[n, f"{v:.1%}"] for v, n in importance]),
         },
+        notes=(*pixels.notes, *([_NOT_SCORED] if held_out is None else [])),
     )
 
 
@@ -82,15 +88,18 @@ def _grow(
         return forest.fit(values.astype(np.float32), positions)
 
 
-def _cross_validate(job: FitJob, pixels: LabelledPixels) -> tuple[NDArray[np.int64], int]:
-    """Confusion counts (K, K), rows labels, of pixels whose whole feature was held out; and the folds."""
+def _cross_validate(job: FitJob, pixels: LabelledPixels) -> tuple[NDArray[np.int64], int] | None:
+    """Confusion counts (K, K), rows labels, of pixels whose whole feature was held out; and the folds.
+
+    None where every class has one feature alone.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     features, first = np.unique(pixels.features, return_index=True)
     per_class = np.bincount(pixels.positions[first], minlength=len(pixels.legend))
-    folds = int(min(job.folds, max(per_class[per_class > 0].min(), 2), len(features)))
-    if len(features) < 2:
-        raise InputError("one feature alone cannot be held out", where=job.labels, hint="more labels")
+    if per_class.max() < 2:
+        return None
+    folds = int(min(job.folds, max(per_class.min(), 2), len(features)))
     # dealt out by feature, as one row each, so that large polygons do not decide which class goes where
     dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=job.seed)
     guess = np.full(len(pixels.positions), NODATA, np.uint8)
@@ -152,7 +161,7 @@ def _round_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(nearest.astype(np.float64) > values, below, nearest)
 
 
-def _score_text(counts: NDArray[np.int64], pixels: LabelledPixels, folds: int, out_of_bag: float) -> str:
+def _score_text(counts: NDArray[np.int64], folds: int, pixels: LabelledPixels, out_of_bag: float) -> str:
     legend, evidence = pixels.legend, {"counts": counts}
     first = np.unique(pixels.features, return_index=True)[1]
     features, members = (

@@ -49,7 +49,7 @@ class FitJob(Reading):
         Layer of polygons or points, and its field that holds the class; for a forest.
     crosswalk
         YAML file or mapping of field value to class name or number, or ``ignore``, as in `evaluate`.
-    overlap, repair
+    overlap, repair, encoding
         As in `evaluate`; where polygons of different classes overlap, the later feature in the file wins.
     all_touched
         Pixels that a polygon touches are its own, not only those whose centre it covers.
@@ -82,6 +82,7 @@ class FitJob(Reading):
     crosswalk: Path | dict[Any, Any] | None = None
     overlap: Overlap = "file"
     repair: bool = False
+    encoding: str | None = None
     all_touched: bool = False
     trees: Annotated[int, Field(ge=1, le=1000)] = 100
     depth: Annotated[int, Field(ge=1, le=64)] = 16

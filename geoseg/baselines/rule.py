@@ -33,6 +33,8 @@ class Rule:
         Parts of the card: title to text.
     scores
         In the form that every bundle has them.
+    notes
+        What the user should know about how it came about.
     """
 
     architecture: Architecture
@@ -46,3 +48,4 @@ class Rule:
     offset: float = 0.0
     tables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[str, ...] = ()

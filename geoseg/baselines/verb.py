@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,10 @@ def fit(
     )
 
 
-def run_fit(job: FitJob, *, overwrite: bool = False) -> Bundle:
-    """Run one `FitJob`; see `fit`."""
+def run_fit(
+    job: FitJob, *, overwrite: bool = False, report: Callable[[Sequence[str]], None] | None = None
+) -> Bundle:
+    """Run one `FitJob`; see `fit`. `report` is given what the user should know; the card says it as well."""
     if job.out.exists() and not overwrite:
         raise OutputConflictError("exists already", where=job.out, hint="another `out`, or `overwrite`")
     if job.method == "model":
@@ -77,6 +79,8 @@ def run_fit(job: FitJob, *, overwrite: bool = False) -> Bundle:
         require_roles(job.method, names, scene.name)
     sample = sample_scene(scene, seed=job.seed)
     rule = _find(job, scene, sample, names)
+    if report is not None:
+        report(rule.notes)
     regions = None if job.regions is None else _regions(job, sample)
     model = ModelDescription(
         name=job.name or job.out.name,

@@ -42,6 +42,7 @@ from geoseg.cli.say import show_notes
 )
 @click.option("--boundary", type=int, metavar="PIXELS", help="Also boundary IoU, in bands this wide.")
 @click.option("--repair", is_flag=True, help="Repair invalid polygons instead of refusing them.")
+@click.option("--encoding", help="Of the text in a Shapefile or CSV that does not say it, like cp1252.")
 @click.option("--reference-crs", help="CRS of a reference that has none, for example EPSG:32720.")
 @click.option(
     "--legend", type=click.Path(path_type=Path), help="YAML: class number to name, if the map has none."

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from geoseg.cli.say import show_notes
 from geoseg.errors import UsageError
 
 _METHODS = ["ndvi", "ndwi", "mndwi", "ndbi", "nbr", "evi", "kmeans", "forest", "model"]
@@ -28,6 +29,14 @@ _METHODS = ["ndvi", "ndwi", "mndwi", "ndbi", "nbr", "evi", "kmeans", "forest", "
 @click.option("--field", help="Their field with the class.")
 @click.option("--layer", help="Their layer, where the file has several.")
 @click.option("--crosswalk", type=click.Path(path_type=Path), help="YAML: value to class name or ignore.")
+@click.option(
+    "--overlap",
+    type=click.Choice(["refuse", "first", "last", "file"]),
+    help="Overlapping polygons: the class first or last in the crosswalk wins, or the later in the file.",
+)
+@click.option("--repair", is_flag=True, default=None, help="Repair invalid polygons.")
+@click.option("--encoding", help="Of the text in a Shapefile or CSV that does not say it, like cp1252.")
+@click.option("--all-touched", is_flag=True, default=None, help="Also pixels that a polygon only touches.")
 @click.option("--trees", type=int, help="Of a forest.  [default: 100]")
 @click.option("--depth", type=int, help="Greatest depth of a tree.  [default: 16]")
 @click.option("--leaf", type=int, help="Fewest pixels in a leaf.  [default: 5]")
@@ -71,7 +80,7 @@ def command(
     if scene:
         given["scene"] = list(scene) if len(scene) > 1 else scene[0]
     job = FitJob.parse({**(read_yaml(job_file) if job_file else {}), **given}, where=job_file)
-    _show(run_fit(job, overwrite=overwrite), job)
+    _show(run_fit(job, overwrite=overwrite, report=show_notes), job)
 
 
 def _fields(options: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class ReferenceJob(Job):
         ``last`` in the crosswalk (without one: in the legend) wins; or the later feature in the ``file``.
     repair
         Repair invalid polygons instead of refusing them.
+    encoding
+        Of the text in a Shapefile or CSV that does not say it or says it wrongly, like cp1252.
     """
 
     reference: Path
@@ -76,6 +78,7 @@ class ReferenceJob(Job):
     reference_pixel_size: PixelSize | None = None
     overlap: Overlap = "refuse"
     repair: bool = False
+    encoding: str | None = None
     allow_vrt: bool = False
 
     @property

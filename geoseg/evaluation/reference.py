@@ -18,7 +18,12 @@ Labels = NDArray[np.uint8]
 
 def open_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Truth:
     """Reference of a job, on a map's grid and in its classes; errors as in `open_truth`."""
-    file = TruthFile(
+    return open_truth(file_of(job), grid, legend)
+
+
+def file_of(job: ReferenceJob) -> TruthFile:
+    """Reference of a job, as it is to be read."""
+    return TruthFile(
         path=job.reference,
         field=job.field,
         layer=job.layer,
@@ -29,9 +34,9 @@ def open_reference(job: ReferenceJob, grid: Grid, legend: Legend) -> Truth:
         reading=job.reference_reading,
         overlap=job.overlap,
         repair=job.repair,
+        encoding=job.encoding,
         names=REFERENCE_NAMES,
     )
-    return open_truth(file, grid, legend)
 
 
 def pairs(reference: Truth, window: Window, labels: Labels) -> tuple[Labels, Labels]:

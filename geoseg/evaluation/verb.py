@@ -12,8 +12,8 @@ from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.scores import Scores
 from geoseg.errors import InputError, OutputConflictError, UsageError
-from geoseg.evaluation.job import REFERENCE_NAMES, EvaluateJob
-from geoseg.evaluation.reference import open_reference, pairs, score_chunk
+from geoseg.evaluation.job import EvaluateJob
+from geoseg.evaluation.reference import file_of, open_reference, pairs, score_chunk
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import sha256_file, write_durably
 from geoseg.execution.where import available_cores
@@ -21,9 +21,9 @@ from geoseg.geometry import Window
 from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
-from geoseg.raster.reading import called
 from geoseg.raster.vectors import is_vector
 from geoseg.truth.layer import Truth
+from geoseg.truth.pixels import legend_of_raster
 
 
 def evaluate(
@@ -123,9 +123,8 @@ def legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
         return class_map.declared
     names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))
     if job.crosswalk is None and not is_vector(job.reference):
-        with called(REFERENCE_NAMES):
-            other = open_class_map(job.reference, band=job.reference_band, **job.reference_reading)
-        names |= dict(zip(other.legend.ids, other.legend.names, strict=True))
+        other = legend_of_raster(file_of(job), class_map.grid)
+        names |= {} if other is None else dict(zip(other.ids, other.names, strict=True))
     return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
 
 

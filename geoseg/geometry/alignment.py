@@ -135,9 +135,9 @@ def _exact(
 
 def _on_turn(source: Grid, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Longitudes brought to the turn that the source uses (-180..180 or 0..360); other CRSs as they are."""
-    if not source.crs.is_geographic:
+    turn = source.turn
+    if turn is None:
         return x
-    turn = 2 * np.pi / float(source.crs.axis_info[0].unit_conversion_factor)
     west = source.bounds[0]
     with np.errstate(invalid="ignore"):
         return np.where((x < west) | (x >= west + turn), west + (x - west) % turn, x)

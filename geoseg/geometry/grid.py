@@ -80,6 +80,13 @@ class Grid:
         _, _, d = geod.inv([lon[0], lon[0]], [lat[0], lat[0]], [lon[1], lon[2]], [lat[1], lat[2]])
         return float(d[0]) / step, float(d[1]) / step
 
+    @property
+    def turn(self) -> float | None:
+        """A whole turn of longitude in units of the CRS; None where x is no longitude."""
+        if not self.crs.is_geographic:
+            return None
+        return 2 * np.pi / float(self.crs.axis_info[0].unit_conversion_factor)
+
     def off_earth(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Whether pixel corners lie where the CRS has no place on earth, as beside the globe's outline.
 

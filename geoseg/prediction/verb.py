@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from geoseg.errors import InputError
 from geoseg.execution import Where
 from geoseg.execution.claim import claim
@@ -15,7 +17,8 @@ from geoseg.prediction.folder import WORK, Prediction, clear, clear_partials, fi
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.plan import Forecast, Preparation, check_resources, forecast, prepare
 from geoseg.prediction.run import Report, Run, identity_of
-from geoseg.raster.burn import read_vector, to_pixel_coordinates
+from geoseg.raster.burn import to_pixel_coordinates
+from geoseg.raster.vectors import read_vector, valid_polygons
 
 Given = str | Path | Sequence[str | Path]
 
@@ -121,7 +124,9 @@ def _aoi(preparation: Preparation) -> tuple[Any, ...] | None:
     if path is None:
         return None
     grid = preparation.scene.grid
-    shapes = to_pixel_coordinates(read_vector(path), grid).geometry
+    layer = read_vector(path)
+    valid_polygons(np.asarray(layer.geometry.array, object), path, repair=False, notes=[])
+    shapes = to_pixel_coordinates(layer, grid).geometry
     x0, y0, x1, y1 = shapes.total_bounds
     if x1 <= 0 or y1 <= 0 or x0 >= grid.width or y0 >= grid.height:
         raise InputError(

@@ -170,9 +170,38 @@ def to_pixel_coordinates(frame: GeoDataFrame, grid: Grid) -> GeoDataFrame:
         row, col = pixel_index(grid, xy[:, 0], xy[:, 1])
         return np.column_stack([col, row])
 
-    pixels = shapely.transform(geometries, to_pixels)
+    pixels = _on_turn(shapely.transform(geometries, to_pixels), grid)
     # no CRS: these are pixels; the frame's other columns stay
     return frame.drop(columns=frame.geometry.name).set_geometry(list(pixels), crs=None)
+
+
+def _on_turn(shapes: NDArray[Any], grid: Grid) -> NDArray[Any]:
+    """Shapes in pixels, brought to the turn of longitudes (-180 to 180, 0 to 360) that the grid uses.
+
+    A shape that reaches the grid on two turns is seen on both.
+    """
+    import shapely
+
+    turn = grid.turn
+    if turn is None:
+        return shapes
+    columns = turn / grid.transform.a
+    bounds = shapely.bounds(shapes)
+    found = shapes
+
+    def reach(moved: float) -> NDArray[np.bool_]:
+        with np.errstate(invalid="ignore"):  # NaN where there is nothing
+            reached = (bounds[:, 0] + moved < grid.width - TOLERANCE) & (bounds[:, 2] + moved > TOLERANCE)
+        return np.asarray(reached, np.bool_)
+
+    here = reach(0.0)
+    for moved in (-columns, columns):
+        for i in np.flatnonzero(reach(moved)):
+            other = shapely.transform(shapes[i], lambda xy, by=moved: xy + np.array([by, 0.0]))
+            found = found.copy() if found is shapes else found
+            found[i] = shapely.union(found[i], other) if here[i] else other
+            here[i] = True
+    return found
 
 
 def _project(geometries: NDArray[Any], source: CRS, grid: Grid) -> NDArray[Any]:

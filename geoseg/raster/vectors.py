@@ -1,19 +1,26 @@
-"""Polygons read from vector files, with errors that say what is missing."""
+"""Polygons and points read from vector files, with errors that say what is missing."""
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import re
+import sqlite3
 import struct
 from collections.abc import Sequence
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
+from geoseg.raster.archives import unpacked
 from geoseg.raster.georeference import parse_crs
 from geoseg.raster.open import local_file, looks_like_raster
+from geoseg.raster.points import read_table, undecodable
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -24,9 +31,22 @@ _SIGNATURES = {
     b"fgb": "FlatGeobuf",
     b"PAR1": "GeoParquet",
 }
+_TABLES = {".csv", ".tsv", ".txt"}
 _PARTS = {".shx": "the index", ".dbf": "the attributes"}
 _POLYGONS = (3, 6)
 _POINTS = (0, 4)
+_MOST_NAMED = 5
+_CONVERT = "convert it: ogr2ogr OUTPUT.gpkg INPUT"
+_FOREIGN = (
+    (rb"!table", "a MapInfo table", _CONVERT),
+    (rb"version\s+\d", "a MapInfo interchange file", _CONVERT),
+    (rb"ncols\s+\d", "an ESRI ASCII grid", "convert it: gdal_translate -a_srs EPSG:... INPUT OUTPUT.tif"),
+    (rb"(?s)<\?xml.{0,2000}<kml|<kml", "KML", _CONVERT),
+    (rb"(?s)<\?xml.{0,2000}<gpx|<gpx", "GPX", _CONVERT),
+    (rb"(?s)<\?xml.{0,2000}gml", "GML", _CONVERT),
+    (rb"0\s+SECTION", "DXF", _CONVERT),
+)
+"""Files of other kinds by how they begin, and the command that converts them."""
 
 
 def read_vector(
@@ -36,8 +56,12 @@ def read_vector(
     columns: Sequence[str] | None = None,
     assume_crs: Any = None,
     points: bool = False,
+    encoding: str | None = None,
+    notes: list[str] | None = None,
 ) -> GeoDataFrame:
-    """Polygons of one layer: GeoPackage, Shapefile, FlatGeobuf, GeoJSON or GeoParquet.
+    """Polygons of one layer: GeoPackage, Shapefile, FlatGeobuf, GeoJSON, GeoParquet, or one of them zipped.
+
+    With `points` also tables (CSV) with columns of coordinates.
 
     The kind of file is told by its content, so that no disguised description of other files or hosts is
     followed. Features without a geometry are left out.
@@ -54,6 +78,10 @@ def read_vector(
         CRS where the file has none: anything that pyproj understands.
     points
         A layer of points will do as well; never both in one.
+    encoding
+        Of the text in a Shapefile or CSV that does not say it or says it wrongly.
+    notes
+        Takes what the user should know.
 
     Raises
     ------
@@ -62,15 +90,34 @@ def read_vector(
     UsageError
         An unknown layer or field, or several layers and no choice.
     """
+    _refuse_geodatabase(path)
     file = local_file(path)
     kind = _kind_of(file)
+    if encoding is not None:
+        _check_encoding(encoding, kind, file)
+    if kind == "zip archive":
+        with unpacked(file) as inside:
+            return read_vector(
+                inside,
+                layer=layer,
+                columns=columns,
+                assume_crs=assume_crs,
+                points=points,
+                encoding=encoding,
+                notes=notes,
+            )
     if kind == "Shapefile":
         _check_parts(file, needs_crs=assume_crs is None)
+    if kind == "GeoPackage":
+        _refuse_tiles(file)
     if kind == "GeoParquet":
         frame = _read_parquet(file, columns)
+    elif kind == "CSV":
+        frame = read_table(file, columns, encoding)
     else:
-        frame = _read_ogr(file, layer, columns)
+        frame = _read_ogr(file, layer, columns, encoding)
     frame = _with_geometry(frame, file, kind)
+    frame = _with_polygons_of_collections(frame, notes)
     _check_types(frame, file, points)
     if frame.crs is None:
         if assume_crs is None:
@@ -85,6 +132,7 @@ def read_vector(
 
 def is_vector(path: str | PathLike[str]) -> bool:
     """Whether a local file is to be read as a vector, by its content: everything that is no raster."""
+    _refuse_geodatabase(path)
     return not looks_like_raster(local_file(path))
 
 
@@ -113,18 +161,48 @@ def _kind_of(file: Path) -> str:
     for signature, kind in _SIGNATURES.items():
         if head.startswith(signature):
             return kind
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"{"):
+        if re.search(rb'"type"\s*:\s*"Topology"', head):
+            raise _foreign(file, "TopoJSON", _CONVERT)
         return "GeoJSON"
+    if head.startswith(b"PK\x03\x04"):
+        return "zip archive"
     beside = file.with_suffix(".shp")
     if file.suffix.lower() in {".shx", ".dbf", ".prj", ".cpg"} and beside.is_file():
         raise InputError("is a part of a Shapefile", where=file, hint=f"pass {beside.name}")
-    found = "a zip archive" if head.startswith(b"PK\x03\x04") else f"a {file.suffix or 'nameless'} file"
-    raise InputError(
+    for pattern, name, hint in _FOREIGN:
+        if re.match(pattern, text, re.IGNORECASE):
+            raise _foreign(file, name, hint)
+    if file.suffix.lower() in _TABLES:
+        return "CSV"
+    raise _foreign(file, f"a {file.suffix or 'nameless'} file", _CONVERT)
+
+
+def _foreign(file: Path, name: str, hint: str) -> InputError:
+    return InputError(
         "not a vector file that geoseg reads",
         where=file,
-        why=f"content is {found}, expected GeoPackage, Shapefile, FlatGeobuf, GeoJSON or GeoParquet",
-        hint="extract it" if "zip" in found else "convert it: ogr2ogr OUTPUT.gpkg INPUT",
+        why=f"content is {name}, expected GeoPackage, Shapefile, FlatGeobuf, GeoJSON or GeoParquet",
+        hint=hint.replace("INPUT", file.name),
     )
+
+
+def _refuse_geodatabase(path: str | PathLike[str]) -> None:
+    folder = Path(path)
+    if folder.suffix.lower() == ".gdb" and folder.is_dir():
+        raise _foreign(folder, "a file geodatabase", f"{_CONVERT} LAYER")
+
+
+def _check_encoding(encoding: str, kind: str, file: Path) -> None:
+    if kind not in {"Shapefile", "CSV", "zip archive"}:
+        raise UsageError("`encoding` is for Shapefiles and CSV", where=file, why=f"text in {kind} is UTF-8")
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise UsageError(
+            f"no encoding {encoding!r}", hint="`encoding=cp1252`, or utf-8, cp1251, gbk"
+        ) from None
 
 
 def _check_parts(file: Path, *, needs_crs: bool) -> None:
@@ -167,8 +245,11 @@ def _check_length(file: Path) -> None:
             )
 
 
-def _read_ogr(file: Path, layer: str | None, columns: Sequence[str] | None) -> GeoDataFrame:
+def _read_ogr(
+    file: Path, layer: str | None, columns: Sequence[str] | None, encoding: str | None
+) -> GeoDataFrame:
     import pyogrio
+    import shapely
 
     names = layers_of(file)
     if not names:
@@ -181,17 +262,31 @@ def _read_ogr(file: Path, layer: str | None, columns: Sequence[str] | None) -> G
     try:
         if columns is not None:
             _check_fields(file, columns, pyogrio.read_info(file, layer=chosen)["fields"])
-        frame: GeoDataFrame = pyogrio.read_dataframe(file, layer=chosen, columns=columns)
+        frame: GeoDataFrame = pyogrio.read_dataframe(file, layer=chosen, columns=columns, encoding=encoding)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as e:
         raise _damaged(file, e) from None
     except UnicodeDecodeError as error:
+        raise undecodable(file, error) from None
+    except shapely.errors.ShapelyError as error:  # TIN, PolyhedralSurface: shapely has no such thing
         raise InputError(
-            "text is not in the encoding that the file names",
+            "polygons required",
             where=file,
-            why=str(error),
-            hint="write it as UTF-8: ogr2ogr -lco ENCODING=UTF-8 OUTPUT.gpkg INPUT",
+            why=f"geometries cannot be read ({' '.join(str(error).split())[:200]}), "
+            "such as triangulated surfaces and multipatches",
+            hint="flatten them: ogr2ogr -nlt MULTIPOLYGON OUTPUT.gpkg INPUT",
         ) from None
     return frame
+
+
+def _refuse_tiles(file: Path) -> None:
+    """InputError for a GeoPackage that holds rasters alone."""
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            kinds = {str(k) for (k,) in database.execute("SELECT data_type FROM gpkg_contents")}
+    except sqlite3.Error:
+        return  # GDAL says what is wrong with it
+    if kinds & {"tiles", "2d-gridded-coverage"} and "features" not in kinds:
+        raise _foreign(file, "a raster in a GeoPackage", "convert it: gdal_translate INPUT OUTPUT.tif")
 
 
 def _read_parquet(file: Path, columns: Sequence[str] | None) -> GeoDataFrame:
@@ -230,6 +325,55 @@ def _with_geometry(frame: Any, file: Path, kind: str) -> GeoDataFrame:
         raise InputError("no features with a geometry", where=file)
     result: GeoDataFrame = frame.reset_index(drop=True)
     return result
+
+
+def _with_polygons_of_collections(frame: GeoDataFrame, notes: list[str] | None) -> GeoDataFrame:
+    """Geometry collections that hold polygons, as these."""
+    import shapely
+
+    shapes = np.asarray(frame.geometry.array, object).copy()
+    taken = 0
+    for i in np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION):
+        parts = shapely.get_parts(shapes[i])
+        while (shapely.get_type_id(parts) == shapely.GeometryType.GEOMETRYCOLLECTION).any():
+            parts = shapely.get_parts(parts)
+        polygons = shapely.get_parts(parts[np.isin(shapely.get_type_id(parts), _POLYGONS)])
+        if len(polygons):
+            shapes[i] = polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)
+            taken += 1
+    if not taken:
+        return frame
+    if notes is not None:
+        notes.append(f"{taken} of {len(frame)} features are geometry collections: their polygons are taken")
+    changed: GeoDataFrame = frame.set_geometry(list(shapes), crs=frame.crs)
+    return changed
+
+
+def valid_polygons(
+    shapes: NDArray[np.object_], where: object, *, repair: bool, notes: list[str]
+) -> NDArray[np.object_]:
+    """Polygons that are valid; InputError for others, unless they are to be repaired."""
+    import shapely
+
+    wrong = np.flatnonzero(~shapely.is_valid(shapes))
+    if not len(wrong):
+        return shapes
+    first = "; ".join(f"{i + 1}: {shapely.is_valid_reason(shapes[i])}" for i in wrong[:_MOST_NAMED])
+    if not repair:
+        raise InputError(
+            f"{len(wrong)} of {len(shapes)} polygons are invalid",
+            where=where,
+            why=f"first by feature number: {first}",
+            hint="`repair`, or mend them in a GIS",
+        )
+    repaired = shapes.copy()
+    for i in wrong:
+        parts = shapely.get_parts(shapely.make_valid(shapes[i]))
+        repaired[i] = shapely.multipolygons(
+            [p for part in parts for p in shapely.get_parts(part) if p.geom_type == "Polygon"]
+        )
+    notes.append(f"{len(wrong)} of {len(shapes)} polygons were invalid and were repaired ({first})")
+    return repaired
 
 
 def _check_types(frame: GeoDataFrame, file: Path, points: bool) -> None:

@@ -40,7 +40,7 @@ class LabelledScene(Reading):
         Layer of the vector file, where it has several.
     background
         Class of pixels outside all polygons; without it they are not learnt from.
-    overlap, repair
+    overlap, repair, encoding
         As in `evaluate`; where polygons of different classes overlap, the later feature in the file wins.
     all_touched
         Pixels that a polygon touches are its own, not only those whose centre it covers.
@@ -55,6 +55,7 @@ class LabelledScene(Reading):
     background: str | int | None = None
     overlap: Overlap = "file"
     repair: bool = False
+    encoding: str | None = None
     all_touched: bool = False
     use: Literal["training", "validation"] | None = None
 

@@ -209,6 +209,7 @@ def open_labels(
         reading={"assume_crs": scene.assume_crs, "allow_vrt": scene.allow_vrt},
         overlap=scene.overlap,
         repair=scene.repair,
+        encoding=scene.encoding,
         all_touched=scene.all_touched,
         role="label layer",
         ground="image",

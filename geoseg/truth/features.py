@@ -15,7 +15,7 @@ from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.burn import to_pixel_coordinates
-from geoseg.raster.vectors import files_of, read_vector
+from geoseg.raster.vectors import files_of, read_vector, valid_polygons
 from geoseg.truth.layer import TruthFile
 from geoseg.truth.legends import legend_of
 from geoseg.truth.place import require_overlap
@@ -25,7 +25,7 @@ from geoseg.truth.shapes import PointTruth, PolygonTruth
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-_MOST_NAMED = 5
+_ENCODED = {".shp", ".csv", ".tsv", ".txt", ".zip"}
 _POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 
 
@@ -40,10 +40,10 @@ def open_features(file: TruthFile, grid: Grid, legend: Legend | None) -> Polygon
         A field that is missing or has to be named.
     """
     notes: list[str] = []
-    features = _read(file)
+    features = _read(file, notes)
     if legend is None:
         values = _values(features, file, None, notes)
-        legend = legend_of(values, file)
+        legend = legend_of(values, file, notes)
         rules = Rules.parse(file.crosswalk, legend)
     else:
         rules = Rules.parse(file.crosswalk, legend)
@@ -52,7 +52,7 @@ def open_features(file: TruthFile, grid: Grid, legend: Legend | None) -> Polygon
     shapes = np.asarray(features.geometry.array, dtype=object)
     points = shapely.get_type_id(shapes[0]) in _POINTS
     if not points:
-        shapes = _valid(shapes, file, notes)
+        shapes = valid_polygons(shapes, file.path, repair=file.repair, notes=notes)
     features = features.set_geometry(list(shapes), crs=features.crs)
     require_overlap(tuple(features.total_bounds), CRS.from_user_input(features.crs), grid, file)
     if not grid.crs.equals(CRS.from_user_input(features.crs), ignore_axis_order=True):
@@ -77,11 +77,19 @@ def open_features(file: TruthFile, grid: Grid, legend: Legend | None) -> Polygon
     return _settle_overlaps(truth, grid, file)
 
 
-def _read(file: TruthFile) -> GeoDataFrame:
+def _read(file: TruthFile, notes: list[str]) -> GeoDataFrame:
     columns = [file.field] if file.field is not None else [] if file.single_class is not None else None
     crs = file.reading.get("assume_crs")
     try:
-        return read_vector(file.path, layer=file.layer, columns=columns, assume_crs=crs, points=True)
+        return read_vector(
+            file.path,
+            layer=file.layer,
+            columns=columns,
+            assume_crs=crs,
+            points=True,
+            encoding=file.encoding,
+            notes=notes,
+        )
     except InputError as error:
         if not error.what.startswith("no coordinate reference system"):
             raise
@@ -95,6 +103,13 @@ def _values(features: GeoDataFrame, file: TruthFile, rules: Rules | None, notes:
             raise UsageError("`single_class` stands alone", why="given with `field` or `crosswalk`")
         return [file.single_class] * len(features)
     if file.field is not None:
+        if _holds_parts(features[file.field]):
+            raise UsageError(
+                f"field {file.field!r} holds lists or records",
+                where=file.path,
+                why="a class is one number or one text",
+                hint="another `field`",
+            )
         return list(features[file.field])
     if rules is not None and rules.constant:
         return ["*"] * len(features)
@@ -119,44 +134,35 @@ def _values(features: GeoDataFrame, file: TruthFile, rules: Rules | None, notes:
     return list(features[plausible[0]])
 
 
+def _holds_parts(column: Any) -> bool:
+    """Whether a field holds lists or records, which are no classes."""
+    return any(isinstance(v, (list, tuple, dict, set, np.ndarray)) for v in column)
+
+
 def _is_plausible(column: Any, rules: Rules) -> bool:
     """Whether a field's values are all classes, and at least one is there."""
+    if _holds_parts(column):
+        return False
     values = column.dropna().unique()
     return any(not is_null(v) for v in values) and all(rules.knows(v) for v in values)
 
 
 def _classes(values: Sequence[Any], rules: Rules, file: TruthFile, notes: list[str]) -> NDArray[np.uint8]:
     """Class id of every feature, 255 where it has none."""
-    assigned: dict[Hashable, int | None] = rules.assign(values, where=file.path, what="features")
+    try:
+        assigned: dict[Hashable, int | None] = rules.assign(values, where=file.path, what="features")
+    except InputError as error:
+        strange = any(isinstance(v, str) and not v.isascii() and not rules.knows(v) for v in values)
+        if not strange or file.path.suffix.lower() not in _ENCODED:
+            raise
+        hint = f"`encoding=cp1252`, or another, if the letters are not those of the file; {error.hint}"
+        raise InputError(error.what, where=error.where, why=error.why, hint=hint) from None
     table = {k: NODATA if v is None else v for k, v in assigned.items()}
     null = table.get(None, NODATA)
     empty = sum(map(is_null, values))
     if empty and not rules.has_null:
         notes.append(f"{empty} of {len(values)} features have no value and are left out")
     return np.array([null if is_null(v) else table[v] for v in values], np.uint8)
-
-
-def _valid(shapes: NDArray[np.object_], file: TruthFile, notes: list[str]) -> NDArray[np.object_]:
-    """Polygons that are valid, repaired only on request."""
-    wrong = np.flatnonzero(~shapely.is_valid(shapes))
-    if not len(wrong):
-        return shapes
-    first = "; ".join(f"{i + 1}: {shapely.is_valid_reason(shapes[i])}" for i in wrong[:_MOST_NAMED])
-    if not file.repair:
-        raise InputError(
-            f"{len(wrong)} of {len(shapes)} polygons are invalid",
-            where=file.path,
-            why=f"first by feature number: {first}",
-            hint="`repair`, or mend them in a GIS",
-        )
-    repaired = shapes.copy()
-    for i in wrong:
-        parts = shapely.get_parts(shapely.make_valid(shapes[i]))
-        repaired[i] = shapely.multipolygons(
-            [p for part in parts for p in shapely.get_parts(part) if p.geom_type == "Polygon"]
-        )
-    notes.append(f"{len(wrong)} of {len(shapes)} polygons were invalid and were repaired ({first})")
-    return repaired
 
 
 def _burning_order(values: Sequence[Any], rules: Rules, file: TruthFile) -> NDArray[np.intp]:

@@ -47,6 +47,8 @@ class TruthFile:
         the crosswalk (without one: in the legend) wins; or the later feature in the ``file``.
     repair
         Repair invalid polygons instead of refusing them.
+    encoding
+        Of the text in a Shapefile or CSV that does not say it or says it wrongly.
     all_touched
         A pixel belongs to a polygon that touches it anywhere, not only to one that covers its centre.
     role, ground
@@ -65,6 +67,7 @@ class TruthFile:
     reading: ReadingOptions = dataclasses.field(default_factory=ReadingOptions)
     overlap: Overlap = "refuse"
     repair: bool = False
+    encoding: str | None = None
     all_touched: bool = False
     role: str = "reference"
     ground: str = "map"

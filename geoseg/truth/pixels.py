@@ -19,7 +19,7 @@ from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.georeference import placement
 from geoseg.raster.opening import open_scene
-from geoseg.raster.reading import ReadingOptions, called_notes
+from geoseg.raster.reading import ReadingOptions, called, called_notes
 from geoseg.raster.scene import Scene
 from geoseg.truth.layer import TruthFile
 from geoseg.truth.place import require_overlap
@@ -164,7 +164,7 @@ def open_pixels(file: TruthFile, grid: Grid, legend: Legend) -> RasterTruth:
     bands = None if file.band is None else [file.band]
     rules = Rules.parse(file.crosswalk, legend)
     scene = open_scene(file.path, bands=bands, **reading)
-    if scene.count == 3 and scene.dtype == np.uint8:
+    if _is_coloured(scene):
         table = _colours(file, rules)
     else:
         class_map = open_class_map(file.path, band=file.band, **reading)
@@ -186,6 +186,20 @@ def open_pixels(file: TruthFile, grid: Grid, legend: Legend) -> RasterTruth:
         difference=difference,
         notes=tuple(notes),
     )
+
+
+def legend_of_raster(file: TruthFile, grid: Grid) -> Legend | None:
+    """Classes that a raster names, or that occur in it; None where it holds colours."""
+    with called(file.names):
+        reading = _georeference(file, grid, [])
+        scene = open_scene(file.path, bands=None if file.band is None else [file.band], **reading)
+        if _is_coloured(scene):
+            return None
+        return open_class_map(file.path, band=file.band, **reading).legend
+
+
+def _is_coloured(scene: Scene) -> bool:
+    return scene.count == 3 and scene.dtype == np.uint8
 
 
 def _georeference(file: TruthFile, grid: Grid, notes: list[str]) -> ReadingOptions:

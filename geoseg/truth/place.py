@@ -27,11 +27,11 @@ def require_overlap(bounds: Bounds, crs: CRS, grid: Grid, file: TruthFile) -> No
         Both boxes in the grid's CRS, how far apart they are, and whether exchanged axes would explain it.
     """
     box = _transformed(bounds, crs, grid.crs)
-    if box is not None and _meet(box, grid.bounds):
+    if box is not None and _on_grid(box, grid):
         return
     x0, y0, x1, y1 = bounds
     swapped = _transformed((y0, x0, y1, x1), crs, grid.crs)
-    exchanged = swapped is not None and _meet(swapped, grid.bounds)
+    exchanged = swapped is not None and _on_grid(swapped, grid)
     apart = "" if box is None else f", {_distance(box, grid.bounds, grid.crs):,.0f} km apart"
     raise InputError(
         f"the {file.role} does not lie on the {file.ground}",
@@ -50,6 +50,13 @@ def _transformed(bounds: Bounds, source: CRS, target: CRS) -> Bounds | None:
     except ProjError:
         return None
     return box if np.isfinite(box).all() else None
+
+
+def _on_grid(box: Bounds, grid: Grid) -> bool:
+    """Whether a box meets the grid's, longitudes compared modulo a whole turn."""
+    west, south, east, north = box
+    turn = grid.turn or 0.0
+    return any(_meet((west + by, south, east + by, north), grid.bounds) for by in {-turn, 0.0, turn})
 
 
 def _meet(one: Bounds, other: Bounds) -> bool:

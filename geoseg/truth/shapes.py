@@ -86,9 +86,9 @@ class PolygonTruth:
 
         Slivers that hold no pixel's centre decide nothing and are not counted.
         """
-        low_col, low_row, high_col, high_row = shapely.total_bounds(self.shapes)
-        if not np.isfinite(low_col):
+        if not len(self.shapes):
             return 0, 0.0
+        low_col, low_row, high_col, high_row = shapely.total_bounds(self.shapes)
         low = int(max(low_row, 0)) // _BLOCK * _BLOCK, int(max(low_col, 0)) // _BLOCK * _BLOCK
         far = max(int(np.ceil(high_row)), low[0]), max(int(np.ceil(high_col)), low[1])
         span = Window(*low, far[0] - low[0], far[1] - low[1]).clip(*grid.shape)

@@ -303,10 +303,10 @@ def test_a_role_of_two_bands_is_left_to_neither():
 @pytest.mark.parametrize(
     ("method", "options", "error", "says"),
     [
-        ("nbr", {}, UsageError, "nbr needs a band swir2.*Try: --bands nir=NUMBER,swir2=NUMBER"),
+        ("nbr", {}, UsageError, "nbr needs a band swir2.*Try: `bands=nir=NUMBER,swir2=NUMBER`"),
         ("ndvi", {"bands": ["red=3"]}, UsageError, "ndvi needs a band nir"),
         ("ndvi", {"bands": ["red=9", "nir=4"]}, UsageError, "no band 9"),
-        ("evi", {}, UsageError, "evi needs reflectance.*--scale 0.0001"),
+        ("evi", {}, UsageError, "evi needs reflectance.*`scale=0.0001`"),
         ("ndvi", {"threshold": [0.4, 0.1]}, UsageError, "thresholds have to ascend"),
         ("ndvi", {"threshold": [0.4], "classes": 3}, UsageError, "1 thresholds make 2 classes, not 3"),
         ("ndvi", {"classes": 9}, UsageError, "at most 5 classes"),
@@ -370,3 +370,66 @@ def test_the_command_fits_shows_and_predicts(place, tmp_path):
         assert text in shown
     out = geoseg.predict(scene, model=model, bands="3,4", out=tmp_path / "o")
     assert set(np.unique(read(out.classes))) >= {1, 3}
+
+
+def whole(place, tmp_path, **options):
+    import geopandas
+
+    frame = geopandas.read_file(place / options.pop("labels", "labels.gpkg"))
+    return frame, lambda own: geoseg.fit(
+        "forest", place / "scene.tif", out=tmp_path / "m", labels=own, field="kind", trees=5, overwrite=True,
+        **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", ["labels.gpkg", "points.gpkg"])
+def test_one_feature_per_class_is_fitted_without_a_score(place, tmp_path, labels):
+    frame, fit = whole(place, tmp_path, labels=labels)
+    frame.dissolve("kind").reset_index().to_file(tmp_path / "one.gpkg")
+    bundle = fit(tmp_path / "one.gpkg")
+    assert bundle.scores == {} and len(bundle.legend) == 3
+    card = (bundle.path / "README.md").read_text()
+    assert card.count("No cross-validation was possible") == 2
+    result = CliRunner().invoke(
+        cli, ["fit", "forest", str(place / "scene.tif"), "--labels", str(tmp_path / "one.gpkg"), "--field",
+               "kind", "--trees", "3", "--out", str(tmp_path / "c")]
+    )  # fmt: skip
+    assert result.exit_code == 0 and "No cross-validation was possible" in result.output
+
+
+def test_a_class_without_a_pixel_is_named_and_left_out(place, tmp_path):
+    import pandas
+    from shapely.geometry import box
+
+    frame, fit = whole(place, tmp_path)
+    x, y = places.TRANSFORM.c, places.TRANSFORM.f
+    tiny = frame.iloc[:1].assign(kind="well", geometry=[box(x + 1, y - 4, x + 4, y - 1)])
+    pandas.concat([frame, tiny]).to_file(tmp_path / "tiny.gpkg")
+    bundle = fit(tmp_path / "tiny.gpkg")
+    assert "well" not in bundle.legend.names
+    card = (bundle.path / "README.md").read_text()
+    assert f"class 'well' is not learnt: feature {len(frame) + 1} holds no centre of a valid pixel" in card
+    _, fit = whole(place, tmp_path, all_touched=True)
+    assert "well" in fit(tmp_path / "tiny.gpkg").legend.names
+
+
+def test_blank_text_and_spellings_of_one_name(place, tmp_path):
+    frame, fit = whole(place, tmp_path)
+    frame.loc[0, "kind"] = "  "
+    frame.loc[1, "kind"] = f" {frame.loc[1, 'kind'].upper()}"
+    frame.to_file(tmp_path / "text.gpkg")
+    bundle = fit(tmp_path / "text.gpkg")
+    assert set(bundle.legend.names) == {"water", "field", "forest"}
+    card = (bundle.path / "README.md").read_text()
+    assert "1 of" in card and "have no value" in card and "text.gpkg counted as" in card
+
+
+def test_overlapping_training_polygons_say_their_hectares(place, tmp_path):
+    frame, fit = whole(place, tmp_path)
+    frame.geometry = frame.buffer(120)
+    frame.to_file(tmp_path / "over.gpkg")
+    card = (fit(tmp_path / "over.gpkg").path / "README.md").read_text()
+    assert "lie in polygons of different classes; the later feature in the file wins" in card
+    _, fit = whole(place, tmp_path, overlap="refuse")
+    with pytest.raises(InputError, match="lie in polygons of different classes"):
+        fit(tmp_path / "over.gpkg")

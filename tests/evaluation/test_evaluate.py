@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import geopandas as gpd
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from geoseg.cli.evaluate import command
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.evaluation.verb import evaluate
 from geoseg.raster.classmap import open_class_map
+from geoseg.raster.write import write_geotiff
 
 
 @pytest.fixture
@@ -201,3 +203,28 @@ def test_one_band_of_several(shared_data):
     both = (one != 255) & (other != 255)
     assert scores.matrix.scored == both.sum()
     assert scores.overall["overall_accuracy"] == (one == other)[both].mean()
+
+
+def test_a_reference_in_colours_for_a_map_without_names(make_map, tmp_path):
+    labels = np.repeat(np.array([[1, 2]], np.uint8), 20, axis=0).repeat(10, axis=1)
+    grid = open_class_map(path := make_map(labels, "bare.tif", names=None)).grid
+    table = np.zeros((256, 3), np.uint8)
+    table[1], table[2] = (255, 0, 0), (0, 0, 255)
+    colours = write_geotiff(
+        tmp_path / "rgb.tif", grid, np.ascontiguousarray(table[labels].transpose(2, 0, 1)), nodata=None
+    )
+    with pytest.raises(UsageError, match=r"colours need a crosswalk.*reference_band"):
+        evaluate(path, colours)
+    assert evaluate(path, colours, crosswalk={"#ff0000": 1, "#0000ff": 2}).overall["overall_accuracy"] == 1
+    assert evaluate(path, colours, reference_band=1, crosswalk={255: 1, 0: 2}).matrix.scored == 400
+
+
+def test_an_encoding_reaches_the_reference_and_geoparquet_is_read(make_map, make_vector, tmp_path):
+    labels = np.repeat(np.array([[1, 2]], np.uint8), 20, axis=0).repeat(10, axis=1)
+    path = make_map(labels, names={1: "Лес", 2: "Луг"})
+    frame = gpd.read_file(make_vector([box(0, 0, 10, 20), box(10, 0, 20, 20)], {"kind": ["Лес", "Луг"]}))
+    frame.to_file(tmp_path / "a.shp", encoding="cp1251")
+    (tmp_path / "a.cpg").unlink()
+    assert evaluate(path, tmp_path / "a.shp", encoding="cp1251").overall["overall_accuracy"] == 1
+    frame.to_parquet(tmp_path / "a.geoparquet")
+    assert evaluate(path, tmp_path / "a.geoparquet").overall["overall_accuracy"] == 1

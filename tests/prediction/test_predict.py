@@ -98,7 +98,7 @@ def test_area_of_interest_blanks_the_rest_and_changes_nothing_inside(
     scene_file: SceneFile, unet: Path, tmp_path: Path
 ) -> None:
     import geopandas as gpd
-    from shapely.geometry import box
+    from shapely.geometry import Polygon, box
 
     scene = scene_file(make_pixels(300, 320))
     aoi = tmp_path / "aoi.gpkg"
@@ -120,6 +120,10 @@ def test_area_of_interest_blanks_the_rest_and_changes_nothing_inside(
         gpd.GeoDataFrame({"geometry": [box(0, 0, 1, 1)]}, crs="EPSG:4326").to_file(far)
         geoseg.predict(scene, out=tmp_path / "far", aoi=far, **options)
     assert not (tmp_path / "far").exists()
+    bow_tie = Polygon([(500500, 8998000), (501500, 8999400), (501500, 8998000), (500500, 8999400)])
+    gpd.GeoDataFrame({"geometry": [bow_tie]}, crs="EPSG:32720").to_file(tmp_path / "tie.gpkg")
+    with pytest.raises(InputError, match="1 of 1 polygons are invalid"):
+        geoseg.predict(scene, out=tmp_path / "tie", aoi=tmp_path / "tie.gpkg", **options)
 
 
 def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import zipfile
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import pytest
+import rasterio
 import shapely
+from affine import Affine
 
 from geoseg.errors import GeosegError, InputError, UsageError
 from geoseg.raster.vectors import layers_of, read_vector
@@ -18,6 +21,126 @@ from geoseg.raster.vectors import layers_of, read_vector
 def frame() -> geopandas.GeoDataFrame:
     boxes = [shapely.box(k, 0, k + 1, 1) for k in range(3)]
     return geopandas.GeoDataFrame({"klass": ["a", "b", "ü"], "n": [1, 2, 3]}, geometry=boxes, crs=32633)
+
+
+def test_a_zipped_layer_is_read_and_what_is_no_layer_is_named(
+    tmp_path: Path, frame: geopandas.GeoDataFrame
+) -> None:
+    frame.to_file(tmp_path / "b.shp", engine="pyogrio")
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        for part in tmp_path.glob("b.*"):
+            archive.write(part, f"../deep/{part.name}")  # folders of a member are not followed
+    assert len(read_vector(tmp_path / "whole.zip")) == 3
+    assert not list(tmp_path.parent.glob("deep"))
+    frame.to_file(tmp_path / "c.gpkg", engine="pyogrio")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.write(tmp_path / "b.shp", "b.shp")
+        archive.write(tmp_path / "c.gpkg", "c.gpkg")
+    with pytest.raises(UsageError, match="2 vector files in one zip archive"):
+        read_vector(tmp_path / "two.zip")
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    with pytest.raises(InputError, match="zip archive without a vector file"):
+        read_vector(tmp_path / "none.zip")
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "whole.zip").read_bytes()[:300])
+    with pytest.raises(InputError, match="damaged or protected"):
+        read_vector(tmp_path / "cut.zip")
+
+
+def test_tables_of_points(tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("id;Lon;LAT;code;n\n1;10,5;-3,25;010;4\n2;11;-4;020;\n\n", encoding="utf-8-sig")
+    read = read_vector(path, points=True)
+    assert read.crs.to_epsg() == 4326
+    assert [(p.x, p.y) for p in read.geometry] == [(10.5, -3.25), (11, -4)]
+    assert list(read["code"]) == ["010", "020"] and read["n"][0] == 4
+    with pytest.raises(InputError, match="polygons required"):
+        read_vector(path)
+    path.write_text("x,y,c\n500000,9000000,a\n")
+    with pytest.raises(InputError, match="no coordinate reference system"):
+        read_vector(path, points=True)
+    assert read_vector(path, points=True, assume_crs="EPSG:32720", columns=["c"])["c"][0] == "a"
+    path.write_text("name,value\na,1\n")
+    with pytest.raises(InputError, match=r"without coordinates.*name, value.*lon and lat"):
+        read_vector(path, points=True)
+    path.write_text("lon,lat\n1,2\n,3\n")
+    with pytest.raises(InputError, match="row 3 holds"):
+        read_vector(path, points=True)
+    path.write_bytes("lon,lat,c\n1,2,\u0420\u0456\u0447\u043a\u0430\n".encode("cp1251"))
+    with pytest.raises(InputError, match="`encoding=cp1252`"):
+        read_vector(path, points=True)
+    assert read_vector(path, points=True, encoding="cp1251")["c"][0].startswith("\u0420")
+    with pytest.raises(UsageError, match="no encoding 'latin9000'"):
+        read_vector(path, points=True, encoding="latin9000")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.tab", "!table\n!version 300\n", r"MapInfo table.*ogr2ogr OUTPUT\.gpkg a\.tab"),
+        ("a.mif", "VERSION 300\n", "MapInfo interchange"),
+        ("a.asc", "ncols 4\nnrows 4\n", r"ASCII grid.*gdal_translate"),
+        ("a.json", '{"type": "Topology", "objects": {}}', r"TopoJSON.*ogr2ogr"),
+        ("a.kml", '<?xml version="1.0"?><kml></kml>', r"KML.*ogr2ogr"),
+    ],
+)
+def test_other_formats_are_named_with_what_converts_them(
+    tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=f"(?s){says}"):
+        read_vector(tmp_path / name)
+
+
+def test_a_geodatabase_and_a_raster_in_a_geopackage_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.gdb").mkdir()
+    with pytest.raises(InputError, match=r"file geodatabase.*ogr2ogr OUTPUT\.gpkg a\.gdb LAYER"):
+        read_vector(tmp_path / "a.gdb")
+    profile = {"driver": "GPKG", "width": 8, "height": 8, "count": 1, "dtype": "uint8", "crs": "EPSG:32720"}
+    with rasterio.open(
+        tmp_path / "r.gpkg", "w", transform=Affine(30, 0, 400_000, 0, -30, 9_000_000), **profile
+    ) as out:
+        out.write(np.ones((1, 8, 8), np.uint8))
+    with pytest.raises(InputError, match=r"raster in a GeoPackage.*gdal_translate"):
+        read_vector(tmp_path / "r.gpkg")
+
+
+def test_polygons_of_collections_are_taken_with_a_note(tmp_path: Path, frame: geopandas.GeoDataFrame) -> None:
+    square = shapely.box(0, 0, 10, 10)
+    frame.loc[0, "geometry"] = shapely.GeometryCollection([square, shapely.LineString([(0, 0), (9, 9)])])
+    frame.to_file(tmp_path / "a.gpkg", engine="pyogrio")
+    notes: list[str] = []
+    assert read_vector(tmp_path / "a.gpkg", notes=notes).geometry[0].equals(square)
+    assert notes == ["1 of 3 features are geometry collections: their polygons are taken"]
+    frame.loc[0, "geometry"] = shapely.GeometryCollection([shapely.LineString([(0, 0), (9, 9)])])
+    frame.to_file(tmp_path / "b.gpkg", engine="pyogrio")
+    with pytest.raises(InputError, match="polygons required"):
+        read_vector(tmp_path / "b.gpkg")
+
+
+def test_surfaces_of_triangles_are_no_polygons(tmp_path: Path) -> None:
+    """A Shapefile of one multipatch (shape type 31) with a single triangle strip."""
+    corners = struct.pack("<8d", 0, 0, 1, 0, 0, 1, 1, 1)
+    heights = struct.pack("<2d4d", 0, 0, 0, 0, 0, 0)
+    box = struct.pack("<4d", 0, 0, 1, 1)
+    record = struct.pack("<i", 31) + box + struct.pack("<4i", 1, 4, 0, 1) + corners + heights
+    entry = struct.pack(">2i", 1, len(record) // 2)
+
+    def header(size: int) -> bytes:
+        return (
+            struct.pack(">7i", 9994, 0, 0, 0, 0, 0, size // 2)
+            + struct.pack("<2i", 1000, 31)
+            + box
+            + bytes(32)
+        )
+
+    (tmp_path / "a.shp").write_bytes(header(108 + len(record)) + entry + record)
+    (tmp_path / "a.shx").write_bytes(header(108) + struct.pack(">2i", 50, len(record) // 2))
+    field = b"n".ljust(11, b"\0") + b"N" + bytes(4) + bytes([4, 0]) + bytes(14)
+    table = struct.pack("<4BIHH", 3, 100, 1, 1, 1, 65, 5) + bytes(20) + field + b"\r" + b"    1" + b"\x1a"
+    (tmp_path / "a.dbf").write_bytes(table)
+    with pytest.raises(InputError, match="polygons required"):
+        read_vector(tmp_path / "a.shp", assume_crs="EPSG:32720")
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".fgb", ".geojson", ".parquet"])
@@ -99,7 +222,7 @@ def test_what_is_no_vector(tmp_path: Path, frame: geopandas.GeoDataFrame) -> Non
     frame.to_file(tmp_path / "b.shp", engine="pyogrio")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.write(tmp_path / "b.shp")
-    with pytest.raises(InputError, match=r"zip archive.*extract"):
+    with pytest.raises(InputError, match=r"b\.zip \(b\.shp\): Shapefile without b\.shx"):
         read_vector(tmp_path / "b.zip")
     for path in ("/vsizip/b.zip", "https://127.0.0.1:9/a.geojson", tmp_path / "none.gpkg", tmp_path):
         with pytest.raises(InputError):
