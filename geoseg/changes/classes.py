@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
-from geoseg.legend import NODATA, LandClass, Legend
+from geoseg.legend import NODATA, LandClass, Legend, as_compared
 
 UNKNOWN = "unknown"
-"""Name of what has no class at one of the two dates."""
+"""Kind of a transition that has no class at one of the two dates, and the name of that lack."""
 
 _MOST_UINT8_CODES = 254
 _UINT16_NODATA = 65_535
+
+
+def name_of_unknown(names: Collection[str]) -> str:
+    """Name of the row and column without a class: ``unknown``, or another where a class is called that."""
+    return UNKNOWN if all(as_compared(n) != UNKNOWN for n in names) else "no class"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ def join(
     crosswalk_before: Mapping[Any, Any] | None = None,
     crosswalk_after: Mapping[Any, Any] | None = None,
 ) -> Classes:
-    """Classes of two maps together: equal names are one class, whatever their numbers.
+    """Classes of two maps together: equal names are one class, whatever their numbers, case and outer spaces.
 
     Parameters
     ----------
@@ -65,13 +70,14 @@ def join(
         )
     ]
     legend = _union((before, after), names)
+    plain = [as_compared(name) for name in legend.names]
     tables = []
     for old, new in zip((before, after), names, strict=True):
         table = np.full(256, len(legend) + 1, np.int64)
         table[NODATA] = len(legend)
         for c in old.classes:
             name = new[c.id]
-            table[c.id] = len(legend) if name is None else legend.names.index(name)
+            table[c.id] = len(legend) if name is None else plain.index(as_compared(name))
         tables.append(table)
     return Classes(legend=legend, before=tables[0], after=tables[1])
 
@@ -118,7 +124,7 @@ def _union(legends: tuple[Legend, ...], names: list[dict[int, str | None]]) -> L
     for legend, new in zip(legends, names, strict=True):
         for c in legend.classes:
             name = new[c.id]
-            if name is not None and name not in found:
+            if name is not None and as_compared(name) not in found:
                 taken = {k.id for k in found.values()}
                 free = c.id if c.id not in taken else next((i for i in range(NODATA) if i not in taken), None)
                 if free is None:
@@ -126,7 +132,7 @@ def _union(legends: tuple[Legend, ...], names: list[dict[int, str | None]]) -> L
                         f"more than {NODATA} classes in the two maps together",
                         hint="merge some with `crosswalk`",
                     )
-                found[name] = LandClass(id=free, name=name, color=c.color)
+                found[as_compared(name)] = LandClass(id=free, name=name, color=c.color)
     if not found:
         raise InputError("no class is left to compare", why="the crosswalks ignore all of them")
     return Legend(tuple(found.values()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg.changes.classes import UNKNOWN, Codes
+from geoseg.changes.classes import UNKNOWN, Codes, name_of_unknown
 from geoseg.changes.transitions import Transitions
 from geoseg.legend import Legend
 from geoseg.tables import csv_text
@@ -74,6 +74,11 @@ class Change:
         return self.codes.legend
 
     @property
+    def unknown(self) -> str:
+        """Name of the last row and column: pixels without a class."""
+        return name_of_unknown(self.legend.names)
+
+    @property
     def per_class(self) -> list[dict[str, Any]]:
         """One record per class, areas in hectares, among the pixels that are known at both dates."""
         t = self.transitions
@@ -102,7 +107,7 @@ class Change:
     def records(self) -> list[dict[str, Any]]:
         """One record per transition that occurs, by area from large to small; unknown ones last."""
         t = self.transitions
-        classes = [(c.id, c.name) for c in self.legend.classes] + [(None, UNKNOWN)]
+        classes = [(c.id, c.name) for c in self.legend.classes] + [(None, self.unknown)]
         found = [
             {
                 "code": int(self.codes.table[i, j]),
@@ -134,7 +139,7 @@ class Change:
             },
             "transitions": self.records,
             "matrix": {
-                "names": [*t.names, UNKNOWN],
+                "names": [*t.names, self.unknown],
                 "pixels": t.counts.tolist(),
                 "hectares": [[round(v, _DIGITS) for v in row] for row in t.hectares.tolist()],
             },
@@ -159,7 +164,7 @@ class Change:
         """Transition matrix in hectares as a data frame: rows before, columns after, unknown last."""
         import pandas as pd
 
-        names = [*self.transitions.names, UNKNOWN]
+        names = [*self.transitions.names, self.unknown]
         return pd.DataFrame(
             self.transitions.hectares,
             index=pd.Index(names, name="before"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -102,11 +102,13 @@ class _Pair:
 
     def read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Labels before and after."""
-        if self.same_grid:
-            return self.before.read(window), self.after.read(window)
-        grid, source = self.before.grid, self.after.grid
-        after = sample_nearest(grid, window, source, self.after.read, fill=NODATA)
-        return self.before.read(window), after
+        with called(BEFORE_NAMES):
+            before = self.before.read(window)
+        with called(AFTER_NAMES):
+            if self.same_grid:
+                return before, self.after.read(window)
+            grid, source = self.before.grid, self.after.grid
+            return before, sample_nearest(grid, window, source, self.after.read, fill=NODATA)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,13 +167,65 @@ def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
                 hint="`align=nearest`: each pixel of the map before takes the class after under its centre",
             )
         notes.append(f"map after sampled at the pixel centres of the map before ({difference})")
-    classes = join(
-        before.legend,
-        after.legend,
-        _mapping(job.crosswalk_before if job.crosswalk is None else job.crosswalk),
-        _mapping(job.crosswalk_after if job.crosswalk is None else job.crosswalk),
-    )
+    walks = [
+        _mapping(one if job.crosswalk is None else job.crosswalk)
+        for one in (job.crosswalk_before, job.crosswalk_after)
+    ]
+    legends, said = _legends(before, after, walks)
+    notes += said
+    classes = join(legends[0], legends[1], *walks)
+    notes += _unshared(classes)
     return _Pair(before=before, after=after, same_grid=difference is None), classes, notes
+
+
+def _legends(
+    before: ClassMap, after: ClassMap, crosswalks: Sequence[Mapping[Any, Any] | None]
+) -> tuple[list[Legend], list[str]]:
+    """Legends of both maps, and notes; numbers of a map without names mean what the other map calls them.
+
+    A crosswalk for the map without names says itself what its numbers mean.
+
+    Raises
+    ------
+    InputError
+        Numbers that the other map has no name for.
+    """
+    with called(BEFORE_NAMES):
+        legends, notes = [before.legend], []
+    with called(AFTER_NAMES):
+        legends.append(after.legend)
+    for own, other, crosswalk, which, there in (
+        (0, after, crosswalks[0], "before", "after"),
+        (1, before, crosswalks[1], "after", "before"),
+    ):
+        one = (before, after)[own]
+        if one.declared is not None or other.declared is None or crosswalk is not None:
+            continue
+        strange = [str(v) for v in one.values() if v not in other.declared.ids]
+        if strange:
+            raise InputError(
+                f"the map {which} names no classes, the map {there} does",
+                where=one.path,
+                why=f"values {', '.join(strange)} are none of its numbers "
+                f"({', '.join(f'{c.id} {c.name}' for c in other.declared.classes)})",
+                hint=f"`legend` with their names, or `crosswalk_{which}` to those of the map {there}",
+            )
+        legends[own] = other.declared
+        notes.append(f"the map {which} names no classes: its numbers mean what the map {there} calls them")
+    return legends, notes
+
+
+def _unshared(classes: Classes) -> list[str]:
+    """A note where no class is in both maps: then all that is known has changed, which seldom is meant."""
+    k = len(classes.legend)
+    first, second = ({int(p) for p in table if p < k} for table in (classes.before, classes.after))
+    if first & second:
+        return []
+    names = classes.legend.names
+    return [
+        f"no class is in both maps ({', '.join(names[p] for p in sorted(first))} before, "
+        f"{', '.join(names[p] for p in sorted(second))} after): every pixel counts as changed"
+    ]
 
 
 def _mapping(given: Path | Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:

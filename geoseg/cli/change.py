@@ -84,7 +84,7 @@ def _show(result: Any) -> None:
 
 
 def _matrix(result: Any, table: Any) -> Any:
-    hectares, names = result.transitions.hectares, [*result.transitions.names, "unknown"]
+    hectares, names = result.transitions.hectares, [*result.transitions.names, result.unknown]
     for name in names:
         table.add_column(name, justify="right")
     for name, row in zip(names, hectares, strict=True):

@@ -76,6 +76,54 @@ def test_files_and_numbers_agree_with_numpy(dates, tmp_path):
     )
 
 
+@pytest.mark.parametrize("named", ["before", "after"])
+def test_numbers_without_names_mean_what_the_other_map_calls_them(make_map, tmp_path, named):
+    labels = np.repeat(np.array([1, 2, 3, 255], np.uint8), 50).reshape(10, 20)
+    after = labels.copy()
+    after[0, :5] = 2
+    pair = {
+        "before": make_map(labels, "a.tif", names=NAMES if named == "before" else None),
+        "after": make_map(after, "b.tif", names=NAMES if named == "after" else None),
+    }
+    found = change(**pair, out=tmp_path / "out")
+    assert found.transitions.names == ("forest", "pasture", "water")
+    assert int(found.transitions.counts[0, 1]) == 5
+    assert [n for n in found.notes if "names no classes" in n]
+    strange = make_map(np.where(after == 3, np.uint8(7), after), "c.tif", names=None)
+    other = {**pair, "after" if named == "before" else "before": strange}
+    with pytest.raises(InputError, match="values 7 are none of its numbers") as caught:
+        change(**other, out=tmp_path / "refused")
+    assert "legend" in caught.value.hint
+    assert not (tmp_path / "refused").exists()
+
+
+def test_case_and_outer_spaces_of_names_are_forgiven(make_map, tmp_path):
+    labels = np.array([[1, 2, 3, 1]], np.uint8)
+    spelled = {1: " Forest", 2: "PASTURE ", 3: "water"}
+    found = change(make_map(labels, "a.tif"), make_map(labels, "b.tif", names=spelled), out=tmp_path / "out")
+    assert found.transitions.changed == 0
+    assert found.transitions.names == ("forest", "pasture", "water")
+
+
+def test_maps_without_a_common_class_say_so(make_map, tmp_path):
+    labels = np.array([[1, 2, 3, 1]], np.uint8)
+    german = {1: "Wald", 2: "Weide", 3: "Wasser"}
+    found = change(make_map(labels, "a.tif"), make_map(labels, "b.tif", names=german), out=tmp_path / "out")
+    assert [n for n in found.notes if "no class is in both maps" in n]
+
+
+def test_a_class_called_unknown_is_told_from_what_has_no_class(make_map, tmp_path):
+    labels = np.array([[1, 2, 3, 255]], np.uint8)
+    names = {1: "forest", 2: "Unknown", 3: "water"}
+    path = make_map(labels, "a.tif", names=names)
+    found = change(path, path, out=tmp_path / "out")
+    table = found.to_table()
+    assert table.columns.is_unique
+    assert table.columns.tolist() == ["forest", "Unknown", "water", "no class"]
+    rows = list(csv.DictReader(found.table.open()))
+    assert [r["from"] for r in rows if r["kind"] == "unknown"] == ["no class"]
+
+
 def test_from_to_raster_lies_on_the_map_and_says_what_its_codes_mean(dates, tmp_path):
     path_before, path_after, before, after = dates
     found = change(path_before, path_after, out=tmp_path / "out")
