@@ -39,7 +39,7 @@ class FitJob(Reading):
         Bands that the model takes, by number or name, each with its role where the file does not tell it:
         ``[red=3, nir=4]``. All by default.
     scale, offset
-        From raw values to reflectance; for an index.
+        From raw values to reflectance; for an index. By default what the tags of the file say.
     threshold
         Thresholds of an index, ascending; by default Otsu's (1979), for as many classes as `classes` says.
     classes

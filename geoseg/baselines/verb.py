@@ -18,7 +18,7 @@ from geoseg.baselines.job import FitJob
 from geoseg.baselines.regions_over_model import put_regions_over
 from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample, sample_scene
-from geoseg.errors import OutputConflictError
+from geoseg.errors import InputError, OutputConflictError
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
@@ -26,6 +26,7 @@ from geoseg.models.network import fill_network
 from geoseg.models.region_rule import RegionRule
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
+from geoseg.raster.sources import as_text
 
 REGION_MARGIN = 64
 """Context of a tile with regions, in pixels; docs/baselines.md says what was measured."""
@@ -59,10 +60,8 @@ def fit(
     InputError, UsageError, OutputConflictError
         With what to do about it.
     """
-    given = [str(s) for s in scene] if isinstance(scene, list | tuple) else str(scene)
-    return run_fit(
-        FitJob.parse({"method": method, "scene": given, "out": Path(out), **options}), overwrite=overwrite
-    )
+    job = FitJob.parse({"method": method, "scene": as_text(scene), "out": Path(out), **options})
+    return run_fit(job, overwrite=overwrite)
 
 
 def run_fit(
@@ -77,6 +76,7 @@ def run_fit(
     names = name_bands(scene.band_names, job.roles or [None] * scene.count)
     if job.method in INDICES:
         require_roles(job.method, names, scene.name)
+        job = _scaled(job, scene)
     sample = sample_scene(scene, seed=job.seed)
     rule = _find(job, scene, sample, names)
     if report is not None:
@@ -98,6 +98,23 @@ def run_fit(
     network = fill_network(rule.architecture, rule.weights, bands=scene.count, classes=len(rule.legend))
     card = write_card(job, rule, scene, sample, names, regions)
     return save_bundle(job.out, network, model, overwrite=overwrite, card=card)
+
+
+def _scaled(job: FitJob, scene: Scene) -> FitJob:
+    """The job of an index with the scale and offset that the scene states, unless it states its own."""
+    if {"scale", "offset"} & job.model_fields_set or scene.scaling == (1.0, 0.0):
+        return job
+    if scene.scaling is None:
+        tags = ", ".join(f"{b.name} x {b.scale:g} + {b.offset:g}" for b in scene.bands)
+        raise InputError(
+            "the bands' values mean different things by scale and offset",
+            where=scene.name,
+            why=f"the tags say {tags}, an index has one scale",
+            hint="`scale` and `offset` to overrule the tags, or convert the file: "
+            "gdal_translate -unscale -ot Float32 INPUT OUTPUT.tif",
+        )
+    scale, offset = scene.scaling
+    return job.model_copy(update={"scale": scale, "offset": offset})
 
 
 def _find(job: FitJob, scene: Scene, sample: Sample, names: Sequence[str]) -> Rule:

@@ -173,6 +173,7 @@ class InputContract:
         band_names: Sequence[str | None] = (),
         pixel_size_m: float | tuple[float, float] | None = None,
         value_sample: ArrayLike | None = None,
+        scaling: tuple[float, float] | None = (1.0, 0.0),
         override: bool = False,
         where: object = None,
     ) -> tuple[str, ...]:
@@ -191,6 +192,8 @@ class InputContract:
         value_sample
             Raw values of valid pixels, any shape: what the scaling is judged by. Without it only the data
             type is looked at.
+        scaling
+            Scale and offset that the file states for its values; (1, 0) for none, None where bands differ.
         override
             Turn refusals into notes. A wrong number of bands is refused all the same: the network cannot
             take it.
@@ -209,6 +212,7 @@ class InputContract:
         judges: tuple[Callable[[], _Verdict | str | None], ...] = (
             lambda: self._judge_order(band_names),
             lambda: self._judge_values(np.dtype(dtype), value_sample),
+            lambda: self._judge_scaling(scaling),
             lambda: self._judge_pixel_size(pixel_size_m),
         )
         for judge in judges:
@@ -273,6 +277,16 @@ class InputContract:
         if 0 < values.max() - min(low, 0) <= (high - low) / _FAR_BELOW and values.size > 1:
             return "values are scaled differently", f"{found} (they fill a small part of it)", _RESCALE
         return None
+
+    def _judge_scaling(self, scaling: tuple[float, float] | None) -> _Verdict | str | None:
+        """The model's own scale and offset are applied, never the file's, which must not contradict them."""
+        if scaling == (1.0, 0.0) or (scaling and np.allclose(scaling, (self.scale, self.offset), rtol=1e-6)):
+            return None
+        stated = "differing between bands" if scaling is None else f"value * {scaling[0]:g} + {scaling[1]:g}"
+        if (self.scale, self.offset) == (1.0, 0.0):
+            return f"scale and offset of the file ({stated}) not applied: the model takes values as stored"
+        own = f"value * {self.scale:g} + {self.offset:g}"
+        return "values are scaled differently", f"the file states {stated}, the model takes {own}", _RESCALE
 
     def _judge_pixel_size(self, size: float | tuple[float, float] | None) -> _Verdict | str | None:
         low, high = self.pixel_size

@@ -152,6 +152,7 @@ def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tup
                 band_names=scene.band_names,
                 pixel_size_m=scene.grid.ground_size,
                 value_sample=sample,
+                scaling=scene.scaling,
                 override=override,
                 where=scene.paths[0],
             )

@@ -18,6 +18,7 @@ from geoseg.prediction.job import PredictJob
 from geoseg.prediction.plan import Forecast, Preparation, check_resources, forecast, prepare
 from geoseg.prediction.run import Report, Run, identity_of
 from geoseg.raster.burn import to_pixel_coordinates
+from geoseg.raster.sources import as_text
 from geoseg.raster.vectors import read_vector, valid_polygons
 
 Given = str | Path | Sequence[str | Path]
@@ -85,11 +86,7 @@ def plan(
 
 def _job(scene: Given, model: Given, out: str | Path, options: Mapping[str, Any]) -> PredictJob:
     """Job of a call's arguments; one path or several become text."""
-
-    def text(given: Given) -> str | list[str]:
-        return [str(g) for g in given] if isinstance(given, list | tuple) else str(given)
-
-    return PredictJob.parse({"scene": text(scene), "model": text(model), "out": Path(out), **options})
+    return PredictJob.parse({"scene": as_text(scene), "model": as_text(model), "out": Path(out), **options})
 
 
 def run_predict(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import UsageError
+from geoseg.raster.sidecars import Side, read_side
 
 _COLORS = {"red", "green", "blue", "nir"}
 _IN_FILE_NAME = re.compile(r"(?<![A-Za-z0-9])(B\d{1,2}A?)(?![A-Za-z0-9])", re.IGNORECASE)
@@ -33,6 +34,8 @@ class Band:
         Whether the file says that it is an alpha band.
     nodata
         Value that means no data in this band; None if there is none.
+    scale, offset
+        What the file says that its values mean: ``value * scale + offset``. Pixels are read as stored.
     """
 
     file: int
@@ -40,10 +43,16 @@ class Band:
     name: str
     alpha: bool = False
     nodata: float | None = None
+    scale: float = 1.0
+    offset: float = 0.0
 
 
 def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[Band]:
-    """Every band of an open dataset; `alone` says that it is the scene's only file."""
+    """Every band of an open dataset; `alone` says that it is the scene's only file.
+
+    Where the file itself has no nodata value, scale or offset, those of its own ``.aux.xml`` hold.
+    """
+    side = read_side(path)
     colors = [c.name for c in dataset.colorinterp]
     bands = []
     for i, (description, color) in enumerate(zip(dataset.descriptions, colors, strict=True), 1):
@@ -53,13 +62,18 @@ def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[Band
             name = in_name[-1].upper() if in_name else path.stem
         if not name and color in _COLORS and colors.count(color) == 1:
             name = color
+        own, beside = dataset.nodatavals[i - 1], side.get(i, Side())
+        stored = (dataset.scales[i - 1], dataset.offsets[i - 1])
+        scale, offset = stored if stored != (1.0, 0.0) else (beside.scale, beside.offset)
         bands.append(
             Band(
                 file=file,
                 number=i,
                 name=name or f"band {i}",
                 alpha=color == "alpha",
-                nodata=dataset.nodatavals[i - 1],
+                nodata=beside.nodata if own is None else own,
+                scale=scale,
+                offset=offset,
             )
         )
     return bands

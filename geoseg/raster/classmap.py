@@ -19,6 +19,7 @@ from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
+from geoseg.raster.sidecars import Side, read_side
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,9 +109,12 @@ class ClassMap:
         Raises
         ------
         InputError
-            A value that is no class number from 0 to 254, or a block that cannot be read.
+            A value that is no class number from 0 to 254, 255 that nothing calls nodata, or a block that
+            cannot be read.
         """
         (pixels,), valid = self.scene.read(window)
+        if self.scene.nodata != NODATA and (pixels[valid] == NODATA).any():
+            raise self._not_nodata(window)
         if pixels.dtype == np.uint8:
             pixels[~valid] = NODATA
             return np.asarray(pixels, np.uint8)
@@ -143,6 +147,15 @@ class ClassMap:
             chunks=chunks,
         )
 
+    def _not_nodata(self, window: Window) -> InputError:
+        return InputError(
+            f"value {NODATA} is a class or nodata, and no tag says which",
+            where=self.path,
+            why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}",
+            hint=f"`nodata={NODATA}` if it means no data; otherwise renumber that class to 0 to {NODATA - 1} "
+            "first (gdal_calc.py)",
+        )
+
     def _not_a_class(self, value: Any, window: Window) -> InputError:
         whole = float(value).is_integer()
         return InputError(
@@ -171,19 +184,20 @@ def open_class_map(
     path
         Raster of one band, or of several with `band`; whole numbers of any type.
     legend
-        Names and colours; None takes them from the file: ``CLASS_N`` metadata items, then the colour table.
-        A colour table alone names the classes ``class N``.
+        Names and colours; None takes them from the file: ``CLASS_N`` metadata items and the colour table,
+        else the attribute table and the categories in its own ``.aux.xml``. A colour table alone names the
+        classes ``class N``.
     band
         Which band of several, by number or name.
     reading
-        As in `open_scene`. A nodata tag of 0 means that 0 is nodata; 255 is always nodata.
+        As in `open_scene`. A nodata tag of 0 means that 0 is nodata; 255 is never a class.
 
     Raises
     ------
     InputError
         A file that cannot be used as it is, or one of several bands without a choice.
     """
-    scene = open_scene(path, bands=None if band is None else [band], **reading)
+    scene = open_scene(path, bands=None if band is None else [band], categorical=True, **reading)
     if scene.count != 1:
         raise InputError(
             f"classes stand in one band, found {scene.count}",
@@ -193,9 +207,13 @@ def open_class_map(
         )
     source = scene.bands[0]
     dataset = open_raster(scene.paths[source.file], allow_vrt=scene.allow_vrt)
+    side = read_side(scene.paths[source.file]).get(source.number, Side())
     with safe_gdal():
-        colors = _color_table(dataset, source.number)
-        names = _class_names({**dataset.tags(), **dataset.tags(source.number)})
+        colors = _color_table(dataset, source.number) or {
+            i: c for i, c in side.colors.items() if 0 <= i < NODATA
+        }
+        tags = {**dataset.tags(), **dataset.tags(source.number)}
+    names = _unique(_class_names(tags) or {i: n for i, n in side.names.items() if 0 <= i < NODATA})
     if legend is None and names:
         legend = Legend.of(names, {i: c for i, c in colors.items() if i in names})
     return ClassMap(scene=scene, declared=legend, colors=colors)
@@ -215,9 +233,14 @@ def _class_names(tags: Mapping[str, str]) -> dict[int, str]:
         number = key.removeprefix(CLASS_TAG)
         if key.startswith(CLASS_TAG) and number.isdecimal() and int(number) < NODATA and value.strip():
             names[int(number)] = value.strip()
-    if len(set(names.values())) < len(names):  # names of a stranger's file need not be unique
-        names = {i: f"{name} ({i})" for i, name in names.items()}
     return names
+
+
+def _unique(names: Mapping[int, str]) -> dict[int, str]:
+    """Names of a stranger's file need not be unique; where two are equal, all get their number."""
+    if len(set(names.values())) < len(names):
+        return {i: f"{name} ({i})" for i, name in names.items()}
+    return dict(names)
 
 
 def tags_of(legend: Legend) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from affine import Affine
 from pyproj import CRS
+from pyproj.crs import BoundCRS
 from pyproj.exceptions import CRSError
 
 from geoseg.errors import InputError, UsageError
@@ -76,9 +77,9 @@ def parse_transform(value: str | Sequence[float] | Affine) -> Affine:
 
 
 def horizontal(crs: CRS) -> CRS:
-    """Horizontal part of a compound or bound CRS."""
-    if crs.is_bound and crs.source_crs is not None:
-        return horizontal(crs.source_crs)
+    """Horizontal part of a compound CRS; one that is bound to a datum shift (TOWGS84) keeps the shift."""
+    if crs.is_bound and crs.source_crs is not None and crs.source_crs.is_compound:
+        return BoundCRS(horizontal(crs.source_crs), crs.target_crs, crs.coordinate_operation)
     if crs.is_compound:
         return horizontal(crs.sub_crs_list[0])
     return crs

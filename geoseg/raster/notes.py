@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,27 +12,41 @@ import numpy as np
 from geoseg.errors import InputError
 from geoseg.geometry import Window
 from geoseg.raster.scene import Scene
+from geoseg.raster.sidecars import aux_file, read_side
 
-_SIDECARS = (".aux.xml", ".ovr", ".msk")
 _SIBLINGS = (".rpb", ".RPB", ".tfw", ".TFW", ".wld", ".prj")
 _PROBE = 32
 _SUSPICIOUS_RATIO = 100_000
 
 
-def remarks(scene: Scene) -> Iterator[str]:
-    """Notes on a scene, from its metadata and a few small reads at its border."""
+def remarks(scene: Scene, *, collar: bool = True) -> Iterator[str]:
+    """Notes on a scene, from its metadata and a few small reads at its border, which `collar` asks for."""
     yield from _sidecars(scene)
     yield from _shape_of_pixels(scene)
     yield from _compression(scene)
-    yield from _border(scene)
+    if collar:
+        yield from _border(scene)
 
 
 def _sidecars(scene: Scene) -> Iterator[str]:
-    for path in scene.paths:
-        found = [path.name + s for s in _SIDECARS if path.with_name(path.name + s).exists()]
-        found += [path.with_suffix(s).name for s in _SIBLINGS if path.with_suffix(s).exists()]
-        if found:
-            yield f"{path.name}: {', '.join(found)} beside it ignored"
+    """What was taken from files beside the scene's, and which of them were not looked at; each kind once."""
+    ignored: defaultdict[str, list[str]] = defaultdict(list)
+    for path, mask in zip(scene.paths, scene.masks, strict=True):
+        if read_side(path):
+            yield f"what {aux_file(path).name} says of nodata, names and scale is used"
+        elif aux_file(path).exists():
+            ignored[".aux.xml"].append(aux_file(path).name)
+        if mask is not None:
+            yield f"{path.name}: masked by {mask.name}"
+        for suffix in (".ovr", *([] if mask else [".msk"])):
+            if path.with_name(path.name + suffix).exists():
+                ignored[suffix].append(path.name + suffix)
+        for suffix in _SIBLINGS:
+            if path.with_suffix(suffix).exists():
+                ignored[suffix.lower()].append(path.with_suffix(suffix).name)
+    for suffix, names in ignored.items():
+        what = names[0] if len(names) == 1 else f"{len(names)} files {suffix}, such as {names[0]},"
+        yield f"{what} beside the scene ignored"
 
 
 def _shape_of_pixels(scene: Scene) -> Iterator[str]:

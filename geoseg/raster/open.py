@@ -7,6 +7,7 @@ bytes call for, sidecars are not looked for, and every network path of GDAL is c
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -25,6 +26,9 @@ from geoseg.errors import InputError
 # GDAL's block cache would grow to 5 % of the machine's memory, so that a larger scene takes more memory than
 # a small one; GDAL reads this variable (in MB) once, at its first read.
 os.environ.setdefault("GDAL_CACHEMAX", "64")
+
+# GDAL's warnings come through this logger; without a handler, Python would print them to the terminal
+logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 _warnings_lock = threading.RLock()
 

@@ -10,23 +10,32 @@ from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import DTypeLike
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterioWindow
 
 from geoseg.errors import InputError, UsageError
-from geoseg.geometry import Grid
 from geoseg.raster.bands import Band, choose_bands, list_bands, tell_apart
 from geoseg.raster.georeference import Assumption, locate
 from geoseg.raster.notes import remarks
-from geoseg.raster.open import open_raster
+from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
+from geoseg.raster.sidecars import side_mask
 from geoseg.raster.sources import Source, find_files
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 """Pixel types of a scene; 64-bit integers and complex numbers fit no model."""
 
 
+_PROBE = 64
+
+
 def open_scene(
-    source: Source, *, bands: Sequence[int | str] | None = None, **reading: Unpack[ReadingOptions]
+    source: Source,
+    *,
+    bands: Sequence[int | str] | None = None,
+    categorical: bool = False,
+    **reading: Unpack[ReadingOptions],
 ) -> Scene:
     """Scene from a file, a list of files, a folder or a glob pattern.
 
@@ -37,6 +46,8 @@ def open_scene(
         all on one grid. Folders and patterns are sorted naturally.
     bands
         Which bands in which order, by number (from 1, over all files) or name; None for all but alpha.
+    categorical
+        Pixels are class numbers: a border of one value is no collar that nobody declared.
     reading
         `nodata`, `assume_crs` (anything that pyproj understands), `assume_transform`, `pixel_size` and
         `allow_vrt`; see `geoseg.raster.reading.Reading`.
@@ -50,51 +61,83 @@ def open_scene(
     """
     paths = find_files(source)
     assumed = Assumption.of(reading)
-    allow_vrt = reading.get("allow_vrt", False)
-    grids: list[Grid] = []
-    available: list[Band] = []
-    wkt = ""
-    datasets = []
-    for i, path in enumerate(paths):
-        dataset = open_raster(path, allow_vrt=allow_vrt)
-        _check_dtypes(dataset, path)
-        grid, own_wkt = locate(dataset, path, assumed)
-        wkt = wkt or own_wkt
-        grids.append(grid)
-        difference = grids[0].difference(grid)
-        if difference:
+    allow_vrt, nodata = reading.get("allow_vrt", False), reading.get("nodata")
+    where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"
+    datasets = [open_raster(path, allow_vrt=allow_vrt) for path in paths]
+    available = tell_apart(
+        [
+            band
+            for i, (dataset, path) in enumerate(zip(datasets, paths, strict=True))
+            for band in list_bands(dataset, path, i, alone=len(paths) == 1)
+        ]
+    )
+    chosen = choose_bands(available, bands, where)
+    # files that hold none of the chosen bands are not looked at: a sharper band may lie in the folder
+    used = tuple(sorted({b.file for b in chosen}))
+    for i in used:
+        _check_dtypes(datasets[i], paths[i])
+    grids, wkts = zip(*(locate(datasets[i], paths[i], assumed) for i in used), strict=True)
+    for i, grid in zip(used, grids, strict=True):
+        if difference := grids[0].difference(grid):
+            others = "" if bands is not None else "`bands` of one grid, or "
             raise InputError(
                 "files are not on one grid",
-                where=path,
-                why=f"against {paths[0].name}: {difference}",
-                hint="warp it onto the other: gdalwarp -te ... -tr ... -t_srs ... INPUT OUTPUT.tif",
+                where=paths[i],
+                why=f"against {paths[used[0]].name}: {difference}",
+                hint=f"{others}warp it onto the other: gdalwarp -te ... -tr ... -t_srs ... INPUT OUTPUT.tif",
             )
-        available += list_bands(dataset, path, i, alone=len(paths) == 1)
-        datasets.append((dataset.dtypes, list(dataset.mask_flag_enums)))
-    available = tell_apart(available)
-    where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"
-    chosen = choose_bands(available, bands, where)
-    types = [datasets[b.file][0][b.number - 1] for b in chosen]
+    types = [datasets[b.file].dtypes[b.number - 1] for b in chosen]
     notes = list(assumed.notes)
-    chosen = tuple(
-        _with_nodata(b, t, reading.get("nodata"), paths[b.file], notes)
-        for b, t in zip(chosen, types, strict=True)
-    )
-    taken = {(b.file, b.number) for b in chosen}
+    alphas = tuple(_alphas(datasets[i], [b for b in available if b.file == i], chosen, notes) for i in used)
     scene = Scene(
         grid=grids[0],
-        paths=paths,
-        bands=chosen,
-        dtype=_common_dtype(types, where),
-        crs_wkt=wkt,
-        allow_vrt=allow_vrt,
-        alphas=tuple(
-            tuple(b.number for b in available if b.file == i and b.alpha and (i, b.number) not in taken)
-            for i in range(len(paths))
+        paths=tuple(paths[i] for i in used),
+        bands=tuple(
+            replace(_with_nodata(b, t, nodata, paths[b.file], notes), file=used.index(b.file))
+            for b, t in zip(chosen, types, strict=True)
         ),
-        masked=tuple(_has_mask(flags) for _, flags in datasets),
+        dtype=_common_dtype(types, where),
+        crs_wkt=wkts[0],
+        allow_vrt=allow_vrt,
+        alphas=alphas,
+        masked=tuple(_has_mask(datasets[i].mask_flag_enums) for i in used),
+        masks=tuple(side_mask(paths[i], grids[0].shape) for i in used),
     )
-    return replace(scene, notes=tuple(dict.fromkeys([*notes, *remarks(scene)])))
+    return replace(scene, notes=tuple(dict.fromkeys([*notes, *remarks(scene, collar=not categorical)])))
+
+
+def _alphas(dataset: Any, bands: Sequence[Band], chosen: Sequence[Band], notes: list[str]) -> tuple[int, ...]:
+    """Numbers of a file's alpha bands that mask pixels: tagged so, not chosen, and holding a mask."""
+    found = []
+    for band in (b for b in bands if b.alpha and b not in chosen):
+        if _is_measured(dataset, band.number):
+            notes.append(
+                f"{band.name} is tagged alpha but holds many values: it masks nothing, and is read as a band "
+                "only where it is named among the bands"
+            )
+        else:
+            found.append(band.number)
+    return tuple(found)
+
+
+def _is_measured(dataset: Any, number: int) -> bool:
+    """Whether more than a quarter of a band's pixels have some of many values between the least and largest.
+
+    A mask has two values, and a few between them at its edges; near infrared that a writer of four bands took
+    for alpha has not.
+    """
+    rows, cols = (np.linspace(0, max(n - _PROBE, 0), 5).astype(int) for n in dataset.shape)
+    parts = []
+    for row, col in {(int(r), int(c)) for r in rows for c in cols}:
+        height, width = (min(_PROBE, n - start) for n, start in zip(dataset.shape, (row, col), strict=True))
+        try:
+            with safe_gdal():
+                parts.append(dataset.read(number, window=RasterioWindow(col, row, width, height)).ravel())
+        except RasterioError:
+            continue  # a damaged block is reported by the read that needs it
+    values = np.concatenate(parts) if parts else np.zeros(1)
+    between = (values > values.min()) & (values < values.max())
+    return bool(between.mean() > 0.25 and np.unique(values[between]).size > 16)
 
 
 def _has_mask(flags: Sequence[Sequence[Any]]) -> bool:
@@ -135,7 +178,7 @@ def _with_nodata(band: Band, dtype: str, override: float | None, path: Path, not
             )
         notes.append(f"{path.name}: nodata {value:g} cannot occur in {dtype}; ignored")
         value = None
-    return Band(file=band.file, number=band.number, name=band.name, alpha=band.alpha, nodata=value)
+    return replace(band, nodata=value)
 
 
 def _can_occur(value: float, dtype: np.dtype[Any]) -> bool:

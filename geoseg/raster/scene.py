@@ -57,6 +57,7 @@ class Scene:
     allow_vrt: bool = False
     alphas: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     masked: tuple[bool, ...] = field(default=(), repr=False)
+    masks: tuple[Path | None, ...] = field(default=(), repr=False)
 
     @property
     def count(self) -> int:
@@ -81,13 +82,19 @@ class Scene:
             return values.pop()
         return math.nan if all(v is not None and math.isnan(v) for v in values) else None
 
+    @property
+    def scaling(self) -> tuple[float, float] | None:
+        """(scale, offset) by which a file says what its values mean, else (1, 0); None if bands differ."""
+        found = {(b.scale, b.offset) for b in self.bands}
+        return found.pop() if len(found) == 1 else None
+
     def read(
         self, window: Window, bands: Sequence[int | str] | None = None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Pixels (B, h, w) in the native dtype, and where they are valid (h, w).
 
         A pixel is valid when it is so in every band read: not the nodata value, not masked by the file's
-        internal mask or alpha band, and finite. What invalid pixels hold is not defined.
+        internal mask, alpha band or ``.msk`` beside it, and finite. What invalid pixels hold is not defined.
 
         Parameters
         ----------
@@ -116,7 +123,8 @@ class Scene:
         valid = np.ones(window.shape, np.bool_)
         for file in files:
             places = [i for i, b in enumerate(chosen) if b.file == file]
-            part = self._read(file, [chosen[i].number for i in places], window)
+            path = self.paths[file]
+            part = self._read(path, [chosen[i].number for i in places], window)
             for i, band in zip(places, part, strict=True):
                 _mark_nodata(valid, band, chosen[i].nodata)
             if len(files) > 1:
@@ -124,9 +132,11 @@ class Scene:
             else:
                 pixels = part.astype(self.dtype, copy=False)
             if self.alphas and self.alphas[file]:
-                valid &= (self._read(file, list(self.alphas[file]), window) != 0).all(axis=0)
+                valid &= (self._read(path, list(self.alphas[file]), window) != 0).all(axis=0)
             elif self.masked and self.masked[file]:
-                valid &= self._read(file, [chosen[places[0]].number], window, mask=True)[0] != 0
+                valid &= self._read(path, [chosen[places[0]].number], window, mask=True)[0] != 0
+            if self.masks and (beside := self.masks[file]) is not None:
+                valid &= self._read(beside, [1], window)[0] != 0
         return pixels, valid
 
     @property
@@ -143,7 +153,8 @@ class Scene:
         with its modification time (``sha256 of both ends``), so that a changed file is noticed without
         reading a terabyte.
         """
-        files = dict.fromkeys(self.paths)
+        files = dict.fromkeys((*self.paths, *(m for m in self.masks if m is not None)))
+        scaled = [[b.scale, b.offset] for b in self.bands]
         for path in self.paths:
             if self.allow_vrt and _is_vrt(path):
                 files.update(dict.fromkeys(vrt_sources(path)))
@@ -151,6 +162,7 @@ class Scene:
             "files": [_file_digest(path) for path in files],
             "bands": [[b.file, b.number, b.name] for b in self.bands],
             "nodata": [None if b.nodata is None else repr(b.nodata) for b in self.bands],
+            **({} if self.scaling == (1.0, 0.0) else {"scaling": scaled}),
             "size": list(self.grid.shape),
             "transform": [repr(float(v)) for v in self.grid.transform[:6]],
             "crs": hashlib.sha256(self.crs_wkt.encode()).hexdigest()[:16],
@@ -175,8 +187,7 @@ class Scene:
             chunks=chunks,
         )
 
-    def _read(self, file: int, numbers: list[int], window: Window, *, mask: bool = False) -> NDArray[Any]:
-        path = self.paths[file]
+    def _read(self, path: Path, numbers: list[int], window: Window, *, mask: bool = False) -> NDArray[Any]:
         dataset = open_raster(path, allow_vrt=self.allow_vrt)
         place = RasterioWindow(window.col, window.row, window.width, window.height)
         try:

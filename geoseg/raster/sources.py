@@ -8,12 +8,36 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, UsageError
 from geoseg.raster.open import local_file
 
 Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 _SUFFIXES = {".tif", ".tiff", ".jp2", ".j2k", ".png", ".jpg", ".jpeg"}
+
+
+def as_text(given: object) -> str | list[str]:
+    """A scene or model given to a verb, one path or several, as a job holds it.
+
+    Raises
+    ------
+    UsageError
+        Pixels in memory, such as an xarray.DataArray: chunks are read by every worker from files.
+    """
+    if isinstance(given, list | tuple):
+        return [str(_path(g)) for g in given]
+    return str(_path(given))
+
+
+def _path(given: object) -> str | os.PathLike[str]:
+    if isinstance(given, str | os.PathLike):
+        return given
+    kind = type(given).__name__
+    raise UsageError(
+        f"{kind} is not a path",
+        why="expected a path, a list of paths, a folder or a pattern: workers read their parts of files",
+        hint='write it first: array.rio.to_raster("scene.tif")' if kind in {"DataArray", "Dataset"} else None,
+    )
 
 
 def find_files(source: Source) -> tuple[Path, ...]:
@@ -50,11 +74,13 @@ def find_files(source: Source) -> tuple[Path, ...]:
 
 def _in_folder(folder: Path) -> tuple[Path, ...]:
     if folder.suffix.upper() == ".SAFE":
+        # Level-1C has all bands in one folder, Level-2A one folder for each resolution
+        by_resolution = any(folder.glob("GRANULE/*/IMG_DATA/R10m"))
+        pattern = "R10m/*_B0[2348]_10m.jp2" if by_resolution else "*_B0[2348].jp2"
         raise InputError(
             "is a Sentinel-2 product with bands of several resolutions",
             where=folder,
-            hint="bands of one resolution as a pattern: "
-            f"'{folder.name}/GRANULE/*/IMG_DATA/R10m/*_B0[2348]_10m.jp2'",
+            hint=f"bands of one resolution as a pattern: '{folder.name}/GRANULE/*/IMG_DATA/{pattern}'",
         )
     found = [p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file()]
     found = [p for p in found if not p.name.startswith(".")]

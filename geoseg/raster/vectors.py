@@ -7,8 +7,9 @@ import difflib
 import re
 import sqlite3
 import struct
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,12 +146,38 @@ def files_of(path: str | PathLike[str]) -> tuple[Path, ...]:
     return tuple(sorted(p for p in file.parent.glob(f"{file.stem}.*") if p.suffix.casefold() in parts))
 
 
+# A GeoJSON can name its CRS by a link, which GDAL follows; a proxy where nobody listens ends that here.
+_CLOSED = {
+    "GDAL_HTTP_PROXY": "127.0.0.1:9",
+    "GDAL_HTTP_NOPROXY": "",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{noext}",
+    "OGR_SQLITE_LOAD_EXTENSIONS": "NO",
+}
+_options_lock = threading.RLock()
+
+
+@contextmanager
+def closed_ogr() -> Iterator[None]:
+    """The GDAL that reads vectors closed to the network; its options are those of the whole process."""
+    import pyogrio
+
+    with _options_lock:
+        before = {key: pyogrio.get_gdal_config_option(key) for key in _CLOSED}
+        pyogrio.set_gdal_config_options(_CLOSED)
+        try:
+            yield
+        finally:
+            pyogrio.set_gdal_config_options(before)
+
+
 def layers_of(path: str | PathLike[str]) -> list[str]:
     """Names of the layers with geometries."""
     import pyogrio
 
     try:
-        return [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+        with closed_ogr():
+            listed = pyogrio.list_layers(path)
+        return [str(name) for name, geometry in listed if geometry is not None]
     except pyogrio.errors.DataSourceError as error:
         raise _damaged(Path(path), error) from None
 
@@ -260,9 +287,12 @@ def _read_ogr(
         raise UsageError(f"no layer {layer!r}", where=file, why=f"found {', '.join(names)}")
     chosen = layer or names[0]
     try:
-        if columns is not None:
-            _check_fields(file, columns, pyogrio.read_info(file, layer=chosen)["fields"])
-        frame: GeoDataFrame = pyogrio.read_dataframe(file, layer=chosen, columns=columns, encoding=encoding)
+        with closed_ogr():
+            if columns is not None:
+                _check_fields(file, columns, pyogrio.read_info(file, layer=chosen)["fields"])
+            frame: GeoDataFrame = pyogrio.read_dataframe(
+                file, layer=chosen, columns=columns, encoding=encoding
+            )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as e:
         raise _damaged(file, e) from None
     except UnicodeDecodeError as error:

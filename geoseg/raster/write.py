@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.geometry import Grid
 
 _BLOCK = 512
+_COLORS = {name: ColorInterp[name] for name in ("red", "green", "blue")}
 
 
 def write_geotiff(
@@ -37,7 +39,7 @@ def write_geotiff(
     nodata
         Value without meaning, in every band.
     band_names
-        Descriptions of the bands, in order.
+        Descriptions of the bands, in order; red, green and blue also are the colours in which it opens.
     tags
         Free metadata of the file.
 
@@ -83,6 +85,8 @@ def write_geotiff(
                 file.write(np.ascontiguousarray(bands))
                 for number, name in enumerate(band_names, start=1):
                     file.set_band_description(number, name)
+                if {"red", "green", "blue"} <= set(band_names):  # so that a GIS opens it in true colour
+                    file.colorinterp = [_COLORS.get(name, ColorInterp.undefined) for name in band_names]
                 if tags:
                     file.update_tags(**tags)
             partial.replace(target)

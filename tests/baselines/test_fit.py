@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,30 @@ def test_scale_and_offset_reach_evi(place, tmp_path):
     second = geoseg.predict(shifted, model=b.path, out=tmp_path / "ob")
     assert (read(first.classes) != read(second.classes)).mean() < 1e-4
     assert len(np.unique(read(first.classes))) == 3
+
+
+def test_scale_and_offset_tags_are_read_and_kept_in_the_bundle(tmp_path):
+    """Reflectances stored as Landsat Collection 2 stores them give their own index."""
+    truth = np.kron(np.arange(1, 4, dtype=np.uint8), np.ones((60, 60), np.uint8))
+    reflectance = places.pixels(truth) / 10_000
+    tagged = places.write(tmp_path / "l8.tif", np.round((reflectance + 0.2) / 2.75e-5).astype(np.uint16))
+    with rasterio.open(tagged, "r+") as file:
+        file.scales, file.offsets = (2.75e-5,) * 5, (-0.2,) * 5
+    bundle = geoseg.fit("ndvi", tagged, bands="red,nir", threshold=[0.3], out=tmp_path / "ndvi")
+    assert (bundle.contract.scale, bundle.contract.offset) == (2.75e-5, -0.2)
+    made = geoseg.predict(tagged, model=bundle.path, bands="red,nir", out=tmp_path / "out")
+    red, nir = reflectance[2], reflectance[3]
+    index = (nir - red) / (nir + red)
+    sure = np.abs(index - 0.3) > 0.001
+    np.testing.assert_array_equal(read(made.classes)[sure], np.where(index > 0.3, 2, 1)[sure])
+    manifest = json.loads(made.manifest.read_text())
+    assert manifest["identity"]["scene"]["scaling"] == [[2.75e-5, -0.2]] * 2
+    own = geoseg.fit("ndvi", tagged, bands="red,nir", threshold=[0.3], scale=1e-4, out=tmp_path / "own")
+    assert (own.contract.scale, own.contract.offset) == (1e-4, 0.0)
+    with rasterio.open(tagged, "r+") as file:
+        file.scales = (2.75e-5,) * 4 + (1.0,)
+    with pytest.raises(InputError, match="mean different things"):
+        geoseg.fit("mndwi", tagged, bands="green,swir1", threshold=[0.3], out=tmp_path / "refused")
 
 
 def test_clusters_are_those_of_scikit_learn_from_dark_to_bright(place, tmp_path):

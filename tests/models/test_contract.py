@@ -93,6 +93,17 @@ def test_few_values_outside_are_clouds():
     assert fits(REFLECTANCE, value_sample=sample) == ()
 
 
+def test_scale_and_offset_of_a_file_must_not_contradict_the_models():
+    assert fits(REFLECTANCE, scaling=(1e-4, 0.0)) == fits(REFLECTANCE)
+    with pytest.raises(InputError) as caught:
+        fits(REFLECTANCE, scaling=(2.75e-5, -0.2), where="scene.tif")
+    assert "value * 2.75e-05 + -0.2, the model takes value * 0.0001 + 0" in str(caught.value)
+    with pytest.raises(InputError, match="differing between bands"):
+        fits(REFLECTANCE, scaling=None)
+    (note,) = (n for n in fits(RGB, scaling=(2.75e-5, -0.2)) if "scale" in n)
+    assert "not applied" in note
+
+
 def test_nan_is_not_judged_and_nothing_valid_is_said():
     sample = np.array([np.nan, 12.0, 200.0], np.float32)
     assert fits(dtype="float32", value_sample=sample) == ()

@@ -31,11 +31,88 @@ def test_any_type_of_whole_numbers_is_read_as_uint8(tmp_path: Path, dtype: str, 
     assert classes.nodata == 255
 
 
-def test_255_is_nodata_without_any_tag(tmp_path: Path) -> None:
-    pixels = np.array([[1, 255], [2, 1]], np.int16)
-    classes = open_class_map(write(tmp_path / "a.tif", pixels))
-    assert classes.values() == (1, 2)
-    assert classes.read(classes.grid.window)[0, 1] == 255
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_255_that_no_tag_calls_nodata_is_refused_and_never_dropped(tmp_path: Path, dtype: str) -> None:
+    pixels = np.array([[0, 255], [255, 1]], dtype)
+    for nodata in (None, 0):
+        classes = open_class_map(write(tmp_path / "a.tif", pixels, nodata=nodata))
+        with pytest.raises(InputError, match="255 is a class or nodata, and no tag says which"):
+            classes.values()
+    said = open_class_map(tmp_path / "a.tif", nodata=255)
+    assert said.values() == (0, 1)
+    assert open_class_map(write(tmp_path / "b.tif", pixels, nodata=255)).values() == (0, 1)
+
+
+def _aux(path: Path, band: str) -> None:
+    xml = f'<PAMDataset><SRS>EPSG:4326</SRS><PAMRasterBand band="1">{band}</PAMRasterBand></PAMDataset>'
+    path.with_name(path.name + ".aux.xml").write_text(xml)
+
+
+TABLE = """<NoDataValue>7</NoDataValue><GDALRasterAttributeTable tableType="thematic">
+<FieldDefn index="0"><Name>OID</Name><Type>0</Type><Usage>0</Usage></FieldDefn>
+<FieldDefn index="1"><Name>Value</Name><Type>0</Type><Usage>{value}</Usage></FieldDefn>
+<FieldDefn index="2"><Name>{name}</Name><Type>2</Type><Usage>{usage}</Usage></FieldDefn>
+<FieldDefn index="3"><Name>Red</Name><Type>0</Type><Usage>6</Usage></FieldDefn>
+<FieldDefn index="4"><Name>Green</Name><Type>0</Type><Usage>7</Usage></FieldDefn>
+<FieldDefn index="5"><Name>Blue</Name><Type>0</Type><Usage>8</Usage></FieldDefn>
+<Row index="0"><F>0</F><F>3</F><F>Forest</F><F>0</F><F>128</F><F>16</F></Row>
+<Row index="1"><F>1</F><F>5</F><F>Water</F><F>0</F><F>0</F><F>255</F></Row>
+<Row index="2"><F>2</F><F>9</F><F>Water</F><F>x</F><F>0</F><F>255</F></Row>
+</GDALRasterAttributeTable>"""
+
+
+@pytest.mark.parametrize(("value", "name", "usage"), [("5", "CLASSNAME", "2"), ("0", "Class_Name", "0")])
+def test_names_colours_and_nodata_of_its_own_side_file(
+    tmp_path: Path, value: str, name: str, usage: str
+) -> None:
+    """By the table's usages or, as ESRI writes it, by the names of its fields; the CRS there is not taken."""
+    pixels = np.array([[3, 5, 7], [9, 3, 5]], np.uint8)
+    path = write(tmp_path / "map.tif", pixels)
+    _aux(path, TABLE.format(value=value, name=name, usage=usage))
+    classes = open_class_map(path)
+    assert classes.legend.to_json()[0] == {"id": 3, "name": "Forest (3)", "color": "#008010"}
+    assert classes.legend.names[1:] == ("Water (5)", "Water (9)")
+    assert classes.values() == (3, 5, 9)
+    assert classes.grid.crs.to_epsg() == 32633
+    _aux(tmp_path / "other.tif", TABLE)  # of another name: not looked at
+    assert open_class_map(write(tmp_path / "map2.tif", pixels)).declared is None
+
+
+def test_categories_name_classes_by_position_and_the_files_own_tags_go_before(tmp_path: Path) -> None:
+    pixels = np.array([[1, 2], [2, 1]], np.uint8)
+    band = "<CategoryNames><Category/><Category>wood</Category><Category>lake</Category></CategoryNames>"
+    path = write(tmp_path / "a.tif", pixels)
+    _aux(path, band + "<NoDataValue>2</NoDataValue>")
+    assert open_class_map(path).legend.names == ("wood", "lake")
+    assert open_class_map(path).values() == (1,)
+    own = write(tmp_path / "b.tif", pixels, tags=tags_of(LEGEND), nodata=0)
+    _aux(own, band + "<NoDataValue>2</NoDataValue>")
+    assert open_class_map(own).legend.names == LEGEND.names
+    assert open_class_map(own).values() == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<PAMDataset><PAMRasterBand",
+        "not xml",
+        '<!DOCTYPE x [<!ENTITY a "b">]><PAMDataset/>',
+        '<PAMDataset><PAMRasterBand band="x"/></PAMDataset>',
+        '<PAMDataset><PAMRasterBand band="1"><NoDataValue>?</NoDataValue></PAMRasterBand></PAMDataset>',
+        "\x00",
+    ],
+)
+def test_a_side_file_that_says_nothing_changes_nothing(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "a.tif", np.array([[1, 2]], np.uint8))
+    path.with_name("a.tif.aux.xml").write_text(text)
+    assert open_class_map(path).declared is None
+    assert open_class_map(path).values() == (1, 2)
+
+
+def test_no_advice_to_call_a_class_nodata(tmp_path: Path) -> None:
+    forest = np.ones((200, 200), np.uint8)
+    forest[90:110, 90:110] = 2
+    assert not open_class_map(write(tmp_path / "a.tif", forest)).scene.notes
 
 
 def test_mask_alpha_and_nan_become_255(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import http.server
 import json
 import shutil
 import struct
+import threading
 import zipfile
 from pathlib import Path
 
 import geopandas
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 import shapely
@@ -258,3 +261,29 @@ def test_real_references(shared_data: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "rcr_landcover.shp", tmp_path)
     with pytest.raises(InputError, match="rcr_landcover"):
         read_vector(tmp_path / "rcr_landcover.shp")
+
+
+def test_a_linked_crs_makes_no_request(tmp_path: Path) -> None:
+    """GDAL would ask the host that a GeoJSON names, once for the layers and once for the features."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        link = {"type": "link", "properties": {"href": f"http://127.0.0.1:{server.server_port}/x"}}
+        ring = [[14, 46], [15, 46], [15, 47], [14, 46]]
+        shape = {"type": "Polygon", "coordinates": [ring]}
+        feature = {"type": "Feature", "properties": {"class": 1}, "geometry": shape}
+        path = tmp_path / "linked.geojson"
+        path.write_text(json.dumps({"type": "FeatureCollection", "crs": link, "features": [feature]}))
+        assert len(read_vector(path)) == 1
+        server.shutdown()
+    assert asked == []
+    assert pyogrio.get_gdal_config_option("GDAL_HTTP_PROXY") is None

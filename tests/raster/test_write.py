@@ -66,3 +66,13 @@ def test_a_folder_that_cannot_be_made_is_an_output_conflict(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputConflictError, match="cannot be written"):
         write_geotiff(tmp_path / "file" / "a.tif", _grid(5, 6), np.zeros((5, 6), np.uint8))
+
+
+def test_bands_named_red_green_and_blue_open_in_true_colour(tmp_path: Path) -> None:
+    grid = Grid(crs=CRS(32633), transform=Affine(10, 0, 5e5, 0, -10, 5e6), height=8, width=9)
+    path = write_geotiff(
+        tmp_path / "a.tif", grid, np.ones((4, 8, 9), np.uint16), band_names=("blue", "green", "red", "nir")
+    )
+    with rasterio.open(path) as file:
+        assert [c.name for c in file.colorinterp] == ["blue", "green", "red", "undefined"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
