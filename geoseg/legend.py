@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import difflib
 import re
 import unicodedata
@@ -17,8 +18,28 @@ from geoseg.errors import InputError, UsageError
 NODATA = 255
 """The label of every pixel that has no class, in every class map that geoseg writes."""
 
-# Okabe & Ito (2008), distinguishable with colour-vision deficiency; used where a legend brings no colours.
-_PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
+# Okabe & Ito (2008), then Tol's muted scheme (2021): told apart with any colour vision, also each by itself
+_PALETTE = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999",
+    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499",
+)  # fmt: skip
+
+# what readers of maps expect of a name, by how its words begin
+_EXPECTED = {
+    "#0072B2": "water hydro river lake sea ocean reservoir",
+    "#009E73": "forest tree wood",
+    "#117733": "vegetation plant",
+    "#F0E442": "grass pasture meadow savanna herbaceous",
+    "#E69F00": "crop agricultur farm field cultivated",
+    "#D55E00": "urban built building construction settlement developed residential house roof",
+    "#999999": "road railway paved impervious",
+    "#56B4E9": "wetland swamp marsh mangrove",
+    "#DDCC77": "bare barren soil sand beach rock",
+    "#999933": "shrub bush scrub",
+    "#88CCEE": "snow ice glacier cloud",
+}
+_ALIKE = 0.13  # of the colour circle
+_GREY = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +91,13 @@ class Legend:
 
     @classmethod
     def of(cls, classes: Mapping[int, str], colors: Mapping[int, str] | None = None) -> Legend:
-        """Legend from ``{id: name}`` and optional ``{id: '#RRGGBB'}``; a palette fills missing colours."""
-        colors = colors or {}
-        return cls(
-            tuple(
-                LandClass(id=i, name=name, color=colors.get(i, _PALETTE[k % len(_PALETTE)]))
-                for k, (i, name) in enumerate(sorted(classes.items()))
-            )
-        )
+        """Legend from ``{id: name}`` and optional ``{id: '#RRGGBB'}``.
+
+        A class without a colour gets the one that its name makes expect (blue for water), else the next of a
+        palette for any colour vision that no other class has and that looks like none with an expected one.
+        """
+        chosen = _colors(classes, colors or {})
+        return cls(tuple(LandClass(id=i, name=name, color=chosen[i]) for i, name in sorted(classes.items())))
 
     @classmethod
     def from_json(cls, items: Sequence[Mapping[str, Any]]) -> Legend:
@@ -148,6 +168,50 @@ class Legend:
             if c.id == name_or_id or str(c.id) == str(name_or_id).strip():
                 return c
         return next((c for c in self.classes if as_compared(c.name) == wanted), None)
+
+
+def _colors(classes: Mapping[int, str], given: Mapping[int, str]) -> dict[int, str]:
+    """Colour of every class: given, expected of its name, or of the palette."""
+    chosen = {i: given[i] for i in sorted(classes) if i in given}
+    for i, name in sorted(classes.items()):
+        if i not in chosen and (color := _expected(name)) and color not in chosen.values():
+            chosen[i] = color
+    taken = [_hue(color) for color in chosen.values()]
+    free = [color for color in _PALETTE if color not in chosen.values()] or list(_PALETTE)
+    free.sort(key=lambda color: _alike(_hue(color), taken))  # stable: the palette's order otherwise
+    rest = [i for i in sorted(classes) if i not in chosen]
+    return chosen | {i: free[k % len(free)] for k, i in enumerate(rest)}
+
+
+def _expected(name: str) -> str | None:
+    """Colour that a name makes expect; None for what is said not to be there, or to change."""
+    words = re.findall(r"[a-z]+", name.casefold())
+    if {"no", "non", "not", "other", "loss", "gain", "change", "cleared"} & set(words):
+        return None
+    # the last word is what it is: a forest road is a road
+    for word in reversed(words):
+        for color, begins in _EXPECTED.items():
+            if word.startswith(tuple(begins.split())):
+                return color
+    return None
+
+
+def _hue(color: str) -> float | None:
+    """Place on the colour circle, 0 to 1; None for grey."""
+    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    hue, _, saturation = colorsys.rgb_to_hls(red, green, blue)
+    return hue if saturation > _GREY else None
+
+
+def _alike(hue: float | None, others: Sequence[float | None]) -> bool:
+    """Whether a hue lies near one of the others."""
+    if hue is None:
+        return None in others
+    return any(other is not None and _apart(hue, other) < _ALIKE for other in others)
+
+
+def _apart(one: float, other: float) -> float:
+    return min(abs(one - other), 1 - abs(one - other))
 
 
 def class_numbers(values: Sequence[int | str], legend: Legend | None, *, where: object) -> tuple[int, ...]:

@@ -110,3 +110,36 @@ def test_a_value_outside_the_crosswalk_is_named() -> None:
 def test_a_crosswalk_to_nowhere_is_refused() -> None:
     with pytest.raises(InputError, match="no class 'savanna'"):
         Crosswalk.parse({10: "savanna"}, FOREST)
+
+
+def test_colours_are_what_names_make_expect() -> None:
+    names = ["water", "construction", "forest", "xyz", "Forest road", "non-forest"]
+    legend = Legend.of(dict(enumerate(names)))
+    color = {c.name: c.color for c in legend.classes}
+    assert color["water"] == "#0072B2"
+    assert color["forest"] == "#009E73"
+    assert color["Forest road"] == "#999999"
+    blues = {"#0072B2", "#56B4E9", "#332288", "#88CCEE"}
+    assert not blues & {color["construction"], color["xyz"], color["non-forest"]}
+    assert len(set(color.values())) == len(color)
+    # a blue that was given counts, too
+    assert Legend.of({1: "a", 2: "b"}, {1: "#1060C0"}).classes[1].color == "#E69F00"
+    assert Legend.of({1: "a", 2: "b"}, {1: "#F0A010"}).classes[1].color == "#56B4E9"
+
+
+def test_classes_without_a_telling_name_take_the_palette_in_order() -> None:
+    legend = Legend.of({k: f"class {k}" for k in range(17)})
+    assert [c.color for c in legend.classes][:4] == ["#E69F00", "#56B4E9", "#009E73", "#F0E442"]
+    assert len({c.color for c in legend.classes}) == 17
+    assert len(Legend.of({k: f"class {k}" for k in range(60)})) == 60
+
+
+def test_a_text_names_classes_with_commas_of_their_own_first() -> None:
+    legend = Legend.of({1: "Developed, Low", 2: "Developed", 3: "Low", 4: "Low, wet, 1"})
+    for text, ids in {
+        "Developed, Low": [1], "developed,  low": [1], "Developed": [2], "Low, Developed": [3, 2],
+        "Low, wet, 1, 2": [4, 2], "1,2": [1, 2], " , 3,": [3], "Developed, Low, Low": [1, 3],
+    }.items():  # fmt: skip
+        assert [c.id for c in legend.find_all(text)] == ids, text
+    with pytest.raises(InputError, match="no class 'wet'"):
+        legend.find_all("wet, Low")

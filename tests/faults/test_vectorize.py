@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 import geoseg
+from geoseg.writers.formats import FORMATS
 from tests.raster.makers import write
 
-SUFFIXES = (".gpkg", ".parquet", ".fgb", ".shp", ".geojson")
+SUFFIXES = tuple(f.suffix for f in FORMATS if f.suffix != ".pmtiles")
 
 
 def class_map(path: Path, side: int, seed: int = 0) -> Path:

@@ -21,6 +21,7 @@ from geoseg.cli.main import cli
 from geoseg.errors import UsageError
 from geoseg.outlines.borders import CELL
 from geoseg.outlines.coverage import Generalization
+from geoseg.writers.formats import FORMATS
 from tests.raster.makers import TRANSFORM, UTM, write
 
 UTM_NORTH = "EPSG:32632"
@@ -117,7 +118,7 @@ def test_tolerance_is_in_metres_on_the_ground(tmp_path: Path) -> None:
     assert 9 < moved.max() < 18.1
 
 
-@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".fgb", ".geojson"])
+@pytest.mark.parametrize("suffix", [f.suffix for f in FORMATS if f.suffix not in (".parquet", ".pmtiles")])
 def test_every_format_takes_it(tmp_path: Path, suffix: str) -> None:
     source = write(tmp_path / "a.tif", blobs(80, 90, sigma=3), nodata=255)
     geoseg.vectorize(source, out=tmp_path / f"a{suffix}", simplify=15, smooth=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import warnings
 from pathlib import Path
@@ -20,10 +21,11 @@ from rasterio.features import rasterize
 import geoseg
 from geoseg.cleaning.cleaned import chunk_shape
 from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.writers.formats import FORMATS, suffixes
 from tests.outlines.maps import frames, geometry_set, whole_raster_answer
 from tests.raster.makers import TRANSFORM, UTM, write
 
-SUFFIXES = [".gpkg", ".shp", ".fgb", ".parquet", ".geojson"]
+SUFFIXES = [f.suffix for f in FORMATS if f.suffix != ".pmtiles"]
 FIELDS = ["class_id", "class_name", "area_ha", "perim_m", "conf_mean", "n_pix", "run_id"]
 
 
@@ -216,7 +218,7 @@ def test_refusals(class_map: Path, tmp_path: Path) -> None:
     assert (tmp_path / "p.gpkg").read_bytes() == b"mine"
     geoseg.vectorize(class_map, out=tmp_path / "p.gpkg", overwrite=True)
     assert len(read(tmp_path / "p.gpkg"))
-    with pytest.raises(UsageError, match=r"\.gpkg \.shp \.fgb \.parquet \.geojson"):
+    with pytest.raises(UsageError, match=re.escape(suffixes())):
         geoseg.vectorize(class_map, out=tmp_path / "p.kml")
     with pytest.raises(OutputConflictError, match="folder"):
         geoseg.vectorize(class_map, out=tmp_path / "no" / "p.gpkg")
