@@ -38,7 +38,7 @@ _EXPECTED = {
     "#999933": "shrub bush scrub",
     "#88CCEE": "snow ice glacier cloud",
 }
-_ALIKE = 0.13  # of the colour circle
+_ALIKE = 0.14  # of the colour circle
 _GREY = 0.1
 
 
