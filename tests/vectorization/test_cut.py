@@ -78,7 +78,7 @@ def test_a_limit_of_zero_never_cuts(tmp_path: Path) -> None:
 def test_a_polygon_that_no_reader_could_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geoseg.writers.geopackage._LARGEST", 20_000)
+    monkeypatch.setattr("geoseg.writers.sqlite.rows._LARGEST", 20_000)
     source = write(tmp_path / "map.tif", spanning_map())
     with pytest.raises(UsageError, match="does not fit into a GeoPackage"):
         geoseg.vectorize(source, out=tmp_path / "whole.gpkg", chunk=16)

@@ -19,8 +19,8 @@ from geoseg.outlines.coverage import Generalization
 from geoseg.outlines.shapes import shapes_of
 from geoseg.outlines.square import FARTHEST_PIXELS
 from tests.outlines.maps import polygons_of
+from tests.outlines.test_borders import in_pixels, simplified
 from tests.raster.makers import write
-from tests.vectorization.test_borders import in_pixels, simplified
 
 
 def village(
