@@ -48,6 +48,7 @@ _PREDICTION = (
         show_default=True,
         help="auto is decided with the engine; fp32 where nothing is measured.",
     ),
+    click.option("--novelty", is_flag=True, help="Also map how unlike the model's training the scene looks."),
     click.option("--aoi", type=click.Path(), help="Polygon layer; everything outside becomes nodata."),
     click.option("--nodata", type=float, help="Value that means no data, instead of the file's own tag."),
     click.option("--assume-crs", help="CRS of a scene that has none, for example EPSG:32720."),

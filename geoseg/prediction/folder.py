@@ -16,10 +16,11 @@ from geoseg.results import as_json
 
 WORK = ".work"
 CLASSES_TIF, CONFIDENCE_TIF, STYLE = "classes.tif", "confidence.tif", "classes.qml"
+NOVELTY_TIF = "novelty.tif"
 RUN_YAML, LOG = "run.yaml", "log.jsonl"
 LEDGER, STORE = "ledger.sqlite", "store.zarr"
 
-_PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, MANIFEST)
+_PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, MANIFEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,8 @@ class PredictJob(Reading):
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
         ``fp32``, ``bf16`` or ``fp16``; ``auto`` is decided together with the engine.
+    novelty
+        Also write novelty.tif: how unlike the model's training each square of the scene looks, in percent.
     aoi
         Polygon layer; pixels whose centre is outside become nodata.
     force
@@ -62,6 +64,7 @@ class PredictJob(Reading):
     engine: str = "auto"
     device: str = "auto"
     precision: Precision = "auto"
+    novelty: bool = False
     aoi: Path | None = None
     force: bool = False
     allow_missing: bool = False

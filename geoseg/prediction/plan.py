@@ -24,6 +24,7 @@ from geoseg.models.contract import InputContract
 from geoseg.models.experience import Experience, look
 from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob
+from geoseg.prediction.novelty import check_experience
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
@@ -114,6 +115,8 @@ def prepare(job: PredictJob) -> Preparation:
         Bundles that cannot be averaged, or a tile plan that cannot work.
     """
     ensemble = Ensemble.load(job.models, tta=job.tta)
+    if job.novelty:
+        check_experience(ensemble.bundles)
     scene = open_scene(job.scene, bands=job.bands, **job.reading)
     notes = _check_contracts(ensemble, scene, override=job.force)
     tiling = plan_tiles(

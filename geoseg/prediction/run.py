@@ -35,6 +35,7 @@ from geoseg.prediction.folder import (
     CONFIDENCE_TIF,
     LEDGER,
     LOG,
+    NOVELTY_TIF,
     RUN_YAML,
     STORE,
     STYLE,
@@ -42,6 +43,7 @@ from geoseg.prediction.folder import (
     Prediction,
     read_result,
 )
+from geoseg.prediction.novelty import publish_novelty
 from geoseg.prediction.plan import Preparation, settle_engine
 from geoseg.prediction.stitch import NO_CONFIDENCE
 from geoseg.raster.cog import publish_cog
@@ -318,7 +320,11 @@ class Run:
             )
         write_durably(self.out / STYLE, raster_qml(ensemble.legend))
         manifest = self._manifest(records, failed, decision, started)
-        write_manifest(self.out, manifest, (CLASSES_TIF, CONFIDENCE_TIF, STYLE, RUN_YAML))
+        files = [CLASSES_TIF, CONFIDENCE_TIF, STYLE, RUN_YAML]
+        if self.preparation.job.novelty:
+            publish_novelty(self.out / NOVELTY_TIF, scene, ensemble.bundles, tags)
+            files.append(NOVELTY_TIF)
+        write_manifest(self.out, manifest, files)
         return manifest
 
     def _manifest(
