@@ -148,11 +148,10 @@ def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
     """Both maps, their classes brought together, and notes."""
     if job.crosswalk is not None and (job.crosswalk_before is not None or job.crosswalk_after is not None):
         raise UsageError("`crosswalk` is for both maps", hint="it, or one for each date")
-    legend = _legend(job.legend)
     with called(BEFORE_NAMES):
-        before = open_class_map(job.before, legend, band=job.band_before, **job.reading_at(BEFORE_NAMES))
+        before = open_class_map(job.before, job.legend, band=job.band_before, **job.reading_at(BEFORE_NAMES))
     with called(AFTER_NAMES):
-        after = open_class_map(job.after, legend, band=job.band_after, **job.reading_at(AFTER_NAMES))
+        after = open_class_map(job.after, job.legend, band=job.band_after, **job.reading_at(AFTER_NAMES))
     notes = [
         *called_notes(before.scene.notes, BEFORE_NAMES),
         *called_notes(after.scene.notes, AFTER_NAMES),
@@ -230,17 +229,6 @@ def _unshared(classes: Classes) -> list[str]:
 
 def _mapping(given: Path | Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
     return read_yaml(given) if isinstance(given, Path) else given
-
-
-def _legend(given: Path | Mapping[int, str] | None) -> Legend | None:
-    raw = _mapping(given)
-    if raw is None:
-        return None
-    try:
-        return Legend.of({int(k): str(v) for k, v in raw.items()})
-    except ValueError:
-        found = ", ".join(map(str, raw))
-        raise UsageError("legend keys are not class numbers", where=given, why=f"found {found}") from None
 
 
 def _check_output(job: ChangeJob, overwrite: bool) -> None:

@@ -100,6 +100,8 @@ class CleanJob(Reading, Cleaning):
         Raster of class numbers 0 to 254, geoseg's own or any other.
     out
         GeoTIFF to write.
+    legend
+        YAML file or mapping ``{class number: name}``, instead of the file's own names.
     band
         Which band of a raster of several, by number or name.
     chunk
@@ -108,6 +110,7 @@ class CleanJob(Reading, Cleaning):
 
     classes: Path
     out: Path
+    legend: Path | dict[int, str] | None = None
     band: int | str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
 

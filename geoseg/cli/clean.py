@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 @click.option("--opening", help="Take off parts narrower than N pixels, odd: 3, or road=3,building=5.")
 @click.option("--closing", help="Give classes what is narrower between them: road=3,building=5.")
 @click.option("--fill-holes", type=int, help="Fill nodata areas of fewer pixels first.")
+@click.option(
+    "--legend",
+    type=click.Path(path_type=Path),
+    help="YAML: class number to name.",
+)
 @click.option("--chunk", type=int, help="Side of one task's block. [by the map's width]")
 @click.option("--band", help="Which band of several, by number or name.")
 @click.option("--nodata", type=float, help="Value that means no data, instead of the file's own tag.")

@@ -61,6 +61,11 @@ if TYPE_CHECKING:
 @click.option("--layer", help="Layer name. [landcover]")
 @click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")
 @click.option("--chunk", type=int, help="Side of one task's block. [by the map's width]")
+@click.option(
+    "--legend",
+    type=click.Path(path_type=Path),
+    help="YAML: class number to name.",
+)
 @click.option("--band", help="Which band of several, by number or name.")
 @click.option("--nodata", type=float, help="Value that means no data, instead of the file's own tag.")
 @click.option("--assume-crs", help="CRS of a map that has none, for example EPSG:32720.")

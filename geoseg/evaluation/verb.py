@@ -18,7 +18,6 @@ from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import sha256_file, write_durably
 from geoseg.execution.where import available_cores
 from geoseg.geometry import Window
-from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.vectors import is_vector
@@ -63,7 +62,7 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     """Scores of a job; see `evaluate`. Threads of this process do it: of `where`, only `threads` counts."""
     if job.out is not None:
         _check_output(job, job.out, overwrite)
-    class_map = open_class_map(job.classes, band=job.band, **job.reading)
+    class_map = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
     legend = legend_of(class_map, job)
     reference = open_reference(job, class_map.grid, legend)
     if job.boundary is not None and reference.kind == "points":
@@ -110,15 +109,6 @@ def _score_window(
 
 def legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
     """Classes to score: given, else the map's own, else those in the map and a raster reference."""
-    if job.legend is not None:
-        raw = job.legend if isinstance(job.legend, dict) else read_yaml(job.legend)
-        try:
-            names = {int(k): str(v) for k, v in raw.items()}
-        except ValueError:
-            raise UsageError(
-                "legend keys are not class numbers", where=job.legend, why=f"{list(raw)}"
-            ) from None
-        return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
     if class_map.declared is not None:
         return class_map.declared
     names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))

@@ -7,7 +7,7 @@ whole number of cells, so which tile decides a pixel never depends on chunk size
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -141,10 +141,13 @@ class TilePlan:
 
     def halo_of(self, chunk: Chunk) -> Window:
         """Pixels that a chunk's tiles see, inside the scene."""
-        tiles = self.tiles_of(chunk)
-        first, last = tiles[0].window, tiles[-1].window
-        around = Window(first.row, first.col, last.row_end - first.row, last.col_end - first.col)
-        return around.clip(self.height, self.width)
+        return self.seen_by(self.tiles_of(chunk))
+
+    def seen_by(self, tiles: Sequence[Tile]) -> Window:
+        """Smallest window inside the scene that holds all that these tiles (at least one) see of it."""
+        row, col = (min(t.window.row for t in tiles), min(t.window.col for t in tiles))
+        row_end, col_end = (max(t.window.row_end for t in tiles), max(t.window.col_end for t in tiles))
+        return Window(row, col, row_end - row, col_end - col).clip(self.height, self.width)
 
     @property
     def forward_tiles(self) -> int:

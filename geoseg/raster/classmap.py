@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
+from geoseg.job import read_yaml
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
@@ -172,7 +173,7 @@ class ClassMap:
 
 def open_class_map(
     path: str | PathLike[str],
-    legend: Legend | None = None,
+    legend: Legend | Mapping[int, str] | Path | None = None,
     *,
     band: int | str | None = None,
     **reading: Unpack[ReadingOptions],
@@ -184,9 +185,9 @@ def open_class_map(
     path
         Raster of one band, or of several with `band`; whole numbers of any type.
     legend
-        Names and colours; None takes them from the file: ``CLASS_N`` metadata items and the colour table,
-        else the attribute table and the categories in its own ``.aux.xml``. A colour table alone names the
-        classes ``class N``.
+        Names and colours; with ``{class number: name}``, or a YAML file of that, colours stay the file's.
+        None takes both from the file: ``CLASS_N`` metadata items and the colour table, else the attribute
+        table and the categories in its own ``.aux.xml``. A colour table alone names the classes ``class N``.
     band
         Which band of several, by number or name.
     reading
@@ -214,9 +215,20 @@ def open_class_map(
         }
         tags = {**dataset.tags(), **dataset.tags(source.number)}
     names = _unique(_class_names(tags) or {i: n for i, n in side.names.items() if 0 <= i < NODATA})
-    if legend is None and names:
-        legend = Legend.of(names, {i: c for i, c in colors.items() if i in names})
+    if not isinstance(legend, Legend):
+        named = names if legend is None else _given_names(legend)
+        legend = Legend.of(named, {i: c for i, c in colors.items() if i in named}) if named else None
     return ClassMap(scene=scene, declared=legend, colors=colors)
+
+
+def _given_names(given: Mapping[int, str] | Path) -> dict[int, str]:
+    """Class number to name, as the user says it."""
+    raw = read_yaml(given) if isinstance(given, Path) else given
+    try:
+        return {int(number): str(name) for number, name in raw.items()}
+    except ValueError:
+        found = ", ".join(map(str, raw))
+        raise UsageError("legend keys are not class numbers", where=given, why=f"found {found}") from None
 
 
 def _color_table(dataset: Any, number: int) -> dict[int, str]:

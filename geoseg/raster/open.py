@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import struct
 import threading
 import warnings
 from collections import OrderedDict
@@ -263,6 +264,8 @@ def _open(path: Path, *, allow_vrt: bool) -> Any:
             ) from None
     try:
         _check_limits(dataset, path)
+        if driver == "JP2OpenJPEG":
+            _check_codestream(path)
         _check_ends(dataset, path)
     except InputError:
         dataset.close()
@@ -290,6 +293,28 @@ def _check_limits(dataset: Any, path: Path) -> None:
             where=path,
             why=f"the decompression limit is {MAX_BLOCK_BYTES // 2**20} MiB",
             hint="tile it again: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE INPUT OUTPUT.tif",
+        )
+
+
+def _check_codestream(path: Path) -> None:
+    """InputError for a JPEG 2000 of one huge tile, which every small window would decode anew.
+
+    The size of its tiles stands in the SIZ marker (ISO/IEC 15444-1, A.5.1), which GDAL does not tell.
+    """
+    with path.open("rb") as file:
+        head = file.read(1_000_000)
+    at = head.find(b"\xff\x4f\xff\x51")
+    if at < 0 or len(head) < at + 42:
+        return
+    width, height, left, top, across, down = struct.unpack_from(">6I", head, at + 8)
+    components = struct.unpack_from(">H", head, at + 40)[0]
+    size = min(across, width - left) * min(down, height - top) * components
+    if size > MAX_BLOCK_BYTES:
+        raise InputError(
+            f"one tile of {min(down, height)} x {min(across, width)} pixels in {components} bands",
+            where=path,
+            why=f"every window would decode it whole; the limit is {MAX_BLOCK_BYTES // 2**20} Mi values",
+            hint=_CONVERT,
         )
 
 

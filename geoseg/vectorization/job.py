@@ -53,6 +53,8 @@ class VectorizeJob(Reading, Cleaning):
     chunk
         Side of the block one task reads; chosen by the map's width. It never changes a polygon, but those
         that `max_corners` cuts.
+    legend
+        YAML file or mapping ``{class number: name}``, instead of the file's own names.
     band
         Which band of a raster of several, by number or name.
     """
@@ -72,6 +74,7 @@ class VectorizeJob(Reading, Cleaning):
     layer: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\"'`\\/]+$")] = "landcover"
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
+    legend: Path | dict[int, str] | None = None
     band: int | str | None = None
 
     @model_validator(mode="after")

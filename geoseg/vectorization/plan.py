@@ -55,7 +55,7 @@ class Plan:
     @classmethod
     def of(cls, job: VectorizeJob) -> Plan:
         """The plan of a job; UsageError or InputError where it cannot be done."""
-        classes = open_class_map(job.classes, band=job.band, **job.reading)
+        classes = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
         confidence, notes = _confidence(job, classes)
         if job.conf_min and confidence is None:
             raise UsageError("conf_min needs a confidence raster", hint="`confidence=FILE`")

@@ -14,7 +14,9 @@ from safetensors.numpy import load_file
 import geoseg
 from geoseg.errors import ChunksFailedError, InputError, OutputConflictError, ResourceError
 from geoseg.execution.manifest import verify_files
+from geoseg.geometry import Window
 from geoseg.prediction.folder import Prediction
+from geoseg.raster.scene import Scene
 from tests.prediction.conftest import make_pixels
 
 SceneFile = Callable[..., Path]
@@ -124,6 +126,33 @@ def test_area_of_interest_blanks_the_rest_and_changes_nothing_inside(
     gpd.GeoDataFrame({"geometry": [bow_tie]}, crs="EPSG:32720").to_file(tmp_path / "tie.gpkg")
     with pytest.raises(InputError, match="1 of 1 polygons are invalid"):
         geoseg.predict(scene, out=tmp_path / "tie", aoi=tmp_path / "tie.gpkg", **options)
+
+
+@pytest.mark.parametrize("stitch", ["crop", "blend"])
+def test_a_small_area_of_interest_reads_no_more_than_its_tiles(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stitch: str
+) -> None:
+    import geopandas as gpd
+    from shapely.geometry import box
+
+    scene = scene_file(make_pixels(700, 900))
+    shape = box(505000, 8996800, 505200, 8997000)  # columns 500..520, rows 300..320
+    gpd.GeoDataFrame({"geometry": [shape]}, crs="EPSG:32720").to_file(tmp_path / "aoi.gpkg")
+    options = {"model": linear, "tile": 128, "margin": 32, "chunk": 2048, "stitch": stitch, "threads": 1}
+    whole = labels_of(geoseg.predict(scene, out=tmp_path / "whole", **options))
+    read: list[int] = []
+    original = Scene.read
+
+    def spy(self: Scene, window: Window, bands: None = None) -> object:
+        read.append(window.area)
+        return original(self, window, bands)
+
+    monkeypatch.setattr(Scene, "read", spy)
+    part = labels_of(geoseg.predict(scene, out=tmp_path / "part", aoi=tmp_path / "aoi.gpkg", **options))
+    assert max(read) <= (3 * 128) ** 2
+    expected = np.full_like(whole, 255)
+    expected[300:320, 500:520] = whole[300:320, 500:520]
+    np.testing.assert_array_equal(part, expected)
 
 
 def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import color_table_of, open_class_map, tags_of
@@ -211,3 +211,14 @@ def test_xarray_view(tmp_path: Path) -> None:
     assert view.attrs["_FillValue"] == 255
     assert view.attrs["flag_meanings"] == "forest water"
     assert np.array_equal(view.values, [[1, 2], [255, 1]])
+
+
+def test_given_names_keep_the_files_colours(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.array([[1, 2]], np.uint8), colors={1: (1, 2, 3, 255)})
+    (tmp_path / "names.yaml").write_text("1: forest\n2: water\n")
+    for given in ({1: "forest", 2: "water"}, tmp_path / "names.yaml"):
+        legend = open_class_map(path, given).legend
+        assert legend.names == ("forest", "water")
+        assert legend.classes[0].color == "#010203"
+    with pytest.raises(UsageError, match="not class numbers"):
+        open_class_map(path, {"forest": "1"})

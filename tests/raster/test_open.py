@@ -5,6 +5,7 @@ import os
 import pickle
 import random
 import socket
+import struct
 import threading
 import warnings
 from pathlib import Path
@@ -19,7 +20,7 @@ from geoseg.geometry import Window
 from geoseg.raster import open as opening
 from geoseg.raster.open import close_handles, driver_of, local_file, open_raster, vrt_sources
 from geoseg.raster.opening import open_scene
-from tests.raster.makers import coordinates, write
+from tests.raster.makers import TRANSFORM, coordinates, write
 
 VRT = """<VRTDataset rasterXSize="30" rasterYSize="20"><SRS>EPSG:32633</SRS>
 <GeoTransform>500000,10,0,5000000,0,-10</GeoTransform>
@@ -324,3 +325,22 @@ def test_no_warning_escapes(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"no georeferencing"):
             open_scene(path)
         assert open_scene(path, assume_crs=32633, assume_transform="10,0,0,0,-10,0").count == 1
+
+
+@pytest.mark.parametrize(("across", "refused"), [(1024, False), (12_000, True)])
+def test_a_jpeg_2000_of_one_huge_tile_is_refused(tmp_path: Path, across: int, refused: bool) -> None:
+    """The sizes of image and tiles are written into the header of a small file: only they are judged."""
+    path = tmp_path / "a.jp2"
+    profile = {"driver": "JP2OpenJPEG", "count": 1, "height": 256, "width": 256, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, crs="EPSG:32633", transform=TRANSFORM) as file:
+        file.write(np.ones((1, 256, 256), np.uint8))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\xff\x4f\xff\x51")
+    struct.pack_into(">2I", content, at + 8, 12_000, 12_000)
+    struct.pack_into(">2I", content, at + 24, across, across)
+    path.write_bytes(content)
+    if refused:
+        with pytest.raises(InputError, match="one tile of 12000 x 12000 pixels"):
+            opening._check_codestream(path)
+    else:
+        opening._check_codestream(path)
