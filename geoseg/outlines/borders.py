@@ -117,11 +117,11 @@ def _chains(corners, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
             if not corners[r, c] & NODE:
                 continue
             for d in range(4):
-                if used[r - r0, c - c0] & (1 << d) or not _leads_inside(corners, r, c, d, r0, c0, r1, c1):
+                if used[r - r0, c - c0] & (1 << d) or not _leads_inside(corners, r, c, d, (r0, c0, r1, c1)):
                     continue
                 used[r - r0, c - c0] |= 1 << d
                 rows[n], cols[n] = r, c
-                n, back = _follow(corners, r, c, d, r0, c0, rows, cols, n + 1, used)
+                n, back = _follow(corners, (r, c, d), (rows, cols), n + 1, used, (r0, c0))
                 end_r, end_c = rows[n - 1], cols[n - 1]
                 used[end_r - r0, end_c - c0] |= 1 << back
                 kind[chains] = LOOP if end_r == r and end_c == c else OPEN
@@ -131,7 +131,7 @@ def _chains(corners, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
         for c in range(c0 + 1, c1):
             if corners[r, c] & KEPT and not corners[r, c] & NODE and not used[r - r0, c - c0]:
                 # the smallest corner of a ring that no node lies on: its borders run east and south
-                n, _ = _follow(corners, r, c, 1, r0, c0, rows, cols, n, used)
+                n, _ = _follow(corners, (r, c, 1), (rows, cols), n, used, (r0, c0))
                 _turn_last_first(rows, cols, offsets[chains], n)
                 kind[chains] = RING
                 chains += 1
@@ -148,15 +148,16 @@ def _count(corners, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
             bits = corners[r, c]
             if bits & NODE:
                 for d in range(4):
-                    arms += _leads_inside(corners, r, c, d, r0, c0, r1, c1)
+                    arms += _leads_inside(corners, r, c, d, (r0, c0, r1, c1))
             elif bits & KEPT and r0 < r < r1 and c0 < c < c1:
                 turns += 1
     return turns, arms
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _leads_inside(corners, r, c, d, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
+def _leads_inside(corners, r, c, d, cell):  # type: ignore[no-untyped-def]
     """Whether a border leaves (r, c) in direction d through the inside of the cell."""
+    r0, c0, r1, c1 = cell
     if not corners[r, c] & (1 << d):
         return False
     if d == 0:
@@ -169,9 +170,10 @@ def _leads_inside(corners, r, c, d, r0, c0, r1, c1):  # type: ignore[no-untyped-
 
 
 @njit(nogil=True, cache=True)
-def _follow(corners, r, c, d, r0, c0, rows, cols, n, used):  # type: ignore[no-untyped-def]
-    """Write the turns from (r, c) to the next node, or round to (r, c); (end, direction back)."""
-    begin_r, begin_c = r, c
+def _follow(corners, begin, chain, n, used, origin):  # type: ignore[no-untyped-def]
+    """Write the turns from `begin` (row, column, direction) to the next node, or round; (end, way back)."""
+    r, c, d = begin
+    rows, cols = chain
     while True:
         r += _ROW_STEP[d]
         c += _COL_STEP[d]
@@ -182,8 +184,8 @@ def _follow(corners, r, c, d, r0, c0, rows, cols, n, used):  # type: ignore[no-u
         n += 1
         if bits & NODE:
             return n, (d + 2) & 3
-        used[r - r0, c - c0] = 1
-        if r == begin_r and c == begin_c:
+        used[r - origin[0], c - origin[1]] = 1
+        if r == begin[0] and c == begin[1]:
             return n, d
         ahead = bits & ARMS & ~(1 << ((d + 2) & 3))
         d = 0 if ahead == NORTH else 1 if ahead == EAST else 2 if ahead == SOUTH else 3

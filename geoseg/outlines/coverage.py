@@ -83,6 +83,11 @@ class Generalization:
     squares: tuple[int, ...] = ()
     cell: int = CELL
 
+    @property
+    def pixel(self) -> tuple[float, float]:
+        """Height and width of a pixel, in tolerances."""
+        return float(self.down), float(self.across)
+
     @classmethod
     def of(
         cls,
@@ -148,7 +153,7 @@ class Generalization:
             (squared.corners, squared.offsets, squared.first),
             row,
             col,
-            (self.rounds, self.scale, self.down, self.across),
+            (self.rounds, self.scale, self.pixel),
         )
         redrawn = Paths(points=points, offsets=offsets, owner=paths.owner, first=paths.first, last=last)
         return Generalized(paths=redrawn, overlap=squared.overlap)
@@ -169,8 +174,7 @@ class Generalization:
                         chains,
                         edges,
                         self._budget(classes, chains, edges),
-                        down=self.down,
-                        across=self.across,
+                        pixel=self.pixel,
                         peucker=self.method == "douglas-peucker",
                     )
                 if self.squares:
@@ -181,13 +185,12 @@ class Generalization:
                             kept,
                             (chains.kind == RING) & np.isin(sides_of(classes, chains)[1], self.squares),
                             edges,
-                            down=self.down,
-                            across=self.across,
+                            pixel=self.pixel,
                             scale=self.scale,
                         )
                     )
                 if self.rounds:
-                    mark_rounded(corners, chains, kept, down=self.down, across=self.across)
+                    mark_rounded(corners, chains, kept, self.pixel)
         return corners, joined_squares(parts)
 
     def _budget(
@@ -203,7 +206,7 @@ class Generalization:
 def _redraw(paths, corners, squared, row, col, how):  # type: ignore[no-untyped-def]
     """(points, offsets, last) of the same paths over the vertices that stay."""
     points, offsets, first, last = paths
-    rounds, scale, down, across = how
+    rounds, scale, pixel = how
     finer = scale // (1 << (FINEST + 2 * rounds))
     count = first.shape[0]
     out, out_offsets = np.empty((points.shape[0] + 64, 2), np.int32), np.zeros(count + 1, np.int64)
@@ -214,10 +217,10 @@ def _redraw(paths, corners, squared, row, col, how):  # type: ignore[no-untyped-
         begin, end = offsets[i], offsets[i + 1]
         is_ring = first[i] < 0
         if is_ring and corners[points[begin, 0] - row, points[begin, 1] - col] & SQUARED:
-            out, n = _drawn(out, n, points, begin, corners, squared, row, col, scale)
+            out, n = _drawn(out, n, points[begin : begin + 2], corners, squared, (row, col), scale)
             out_offsets[i + 1] = n
             continue
-        line, size = _vertices(points, begin, end, is_ring, corners, row, col, line)
+        line, size = _vertices(points[begin:end], is_ring, corners, (row, col), line)
         if n + (size << rounds) > out.shape[0]:
             out = _grown(out, max(n + (size << rounds), out.shape[0] * 3 // 2), n)
         begun = n
@@ -228,7 +231,7 @@ def _redraw(paths, corners, squared, row, col, how):  # type: ignore[no-untyped-
                 p, v = line[j - 1 if j > 0 else size - 1], line[j]
                 after = line[j + 1 if j + 1 < size else 0]
                 if bits & ROUNDED and rounds > 0:
-                    n = cut(out, n, p, v, after, rounds, down, across)
+                    n = cut(out, n, p, v, after, rounds, pixel)
                     for m in range(n - (1 << rounds), n):
                         out[m, 0] = out[m, 0] * finer + row * scale
                         out[m, 1] = out[m, 1] * finer + col * scale
@@ -246,16 +249,17 @@ def _redraw(paths, corners, squared, row, col, how):  # type: ignore[no-untyped-
 
 
 @njit(nogil=True, cache=True)
-def _drawn(out, n, points, begin, corners, squared, row, col, scale):  # type: ignore[no-untyped-def]
-    """(out, end) with the squared ring that begins at the corner points[begin]."""
+def _drawn(out, n, path, corners, squared, origin, scale):  # type: ignore[no-untyped-def]
+    """(out, end) with the squared ring that begins with the corners of the path."""
     ring, offsets, first = squared
-    r, c = points[begin, 0] - row, points[begin, 1] - col
+    row, col = origin
+    r, c = path[0, 0] - row, path[0, 1] - col
     k = np.searchsorted(first, np.int64(r) * corners.shape[1] + c)
     size = offsets[k + 1] - offsets[k]
     if n + size > out.shape[0]:
         out = _grown(out, max(n + size, out.shape[0] * 3 // 2), n)
     # chains of rings leave their smallest corner eastwards
-    turned = points[begin + 1, 0] != points[begin, 0]
+    turned = path[1, 0] != path[0, 0]
     for j in range(size):
         at = offsets[k] + (size - 1 - j if turned else j)
         out[n + j, 0], out[n + j, 1] = ring[at, 0] + row * scale, ring[at, 1] + col * scale
@@ -271,16 +275,17 @@ def _passes(bits):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _vertices(points, begin, end, is_ring, corners, row, col, line):  # type: ignore[no-untyped-def]
+def _vertices(path, is_ring, corners, origin, line):  # type: ignore[no-untyped-def]
     """(line, size): corners of the chunk that stay along a path, those passed straight included."""
+    row, col = origin
     size = 0
-    at = end - 1 if is_ring else begin
-    r, c = np.int64(points[at, 0] - row), np.int64(points[at, 1] - col)
+    at = path.shape[0] - 1 if is_ring else 0
+    r, c = np.int64(path[at, 0] - row), np.int64(path[at, 1] - col)
     if not is_ring:
         line[0, 0], line[0, 1] = r, c
         size = 1
-    for k in range(begin if is_ring else begin + 1, end):
-        to_r, to_c = np.int64(points[k, 0] - row), np.int64(points[k, 1] - col)
+    for k in range(0 if is_ring else 1, path.shape[0]):
+        to_r, to_c = np.int64(path[k, 0] - row), np.int64(path[k, 1] - col)
         step_r = 1 if to_r > r else -1 if to_r < r else 0
         step_c = 1 if to_c > c else -1 if to_c < c else 0
         while r != to_r or c != to_c:

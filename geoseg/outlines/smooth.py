@@ -31,7 +31,7 @@ def scale_of(rounds: int) -> int:
 
 
 def mark_rounded(
-    corners: NDArray[np.uint8], chains: Chains, kept: NDArray[np.bool_], *, down: float, across: float
+    corners: NDArray[np.uint8], chains: Chains, kept: NDArray[np.bool_], pixel: tuple[float, float]
 ) -> None:
     """Set the bit ROUNDED of every vertex of a cell's chains that can be cut.
 
@@ -41,16 +41,15 @@ def mark_rounded(
         Bits of the chunk's corners.
     chains, kept
         Chains of one cell, and which of their corners are vertices.
-    down, across
-        Height and width of a pixel, in tolerances.
+    pixel
+        Its height and width, in tolerances.
     """
-    _mark_rounded(
-        corners, chains.rows, chains.cols, chains.offsets, chains.kind, kept, float(down), float(across)
-    )
+    _mark_rounded(corners, (chains.rows, chains.cols, chains.offsets, chains.kind), kept, pixel)
 
 
 @njit(nogil=True, cache=True)
-def _mark_rounded(corners, rows, cols, offsets, kind, kept, down, across):  # type: ignore[no-untyped-def]
+def _mark_rounded(corners, chains, kept, pixel):  # type: ignore[no-untyped-def]
+    rows, cols, offsets, kind = chains
     unit = np.int64(1) << FINEST
     for k in range(kind.shape[0]):
         vertices = offsets[k] + np.flatnonzero(kept[offsets[k] : offsets[k + 1]])
@@ -60,7 +59,7 @@ def _mark_rounded(corners, rows, cols, offsets, kind, kept, down, across):  # ty
             i, p, n = vertices[j], vertices[j - 1], vertices[(j + 1) % count]
             r, c = np.int64(rows[i]), np.int64(cols[i])
             pr, pc, nr, nc = rows[p] - r, cols[p] - c, rows[n] - r, cols[n] - c
-            one, two = cut_of(pr, pc, down, across), cut_of(nr, nc, down, across)
+            one, two = cut_of(pr, pc, pixel), cut_of(nr, nc, pixel)
             if one < 0 or two < 0 or pr * nc == pc * nr:
                 continue
             a = (r * unit + (pr << (FINEST - one)), c * unit + (pc << (FINEST - one)))
@@ -70,9 +69,9 @@ def _mark_rounded(corners, rows, cols, offsets, kind, kept, down, across):  # ty
 
 
 @njit(nogil=True, cache=True, inline="always")
-def cut_of(dr, dc, down, across):  # type: ignore[no-untyped-def]
+def cut_of(dr, dc, pixel):  # type: ignore[no-untyped-def]
     """How often to halve the edge (dr, dc) for its cut to be within reach; -1 where that takes too often."""
-    length = (dr * down) ** 2 + (dc * across) ** 2
+    length = (dr * pixel[0]) ** 2 + (dc * pixel[1]) ** 2
     for halvings in range(1, FINEST + 1):
         length /= 4.0
         if length <= _REACH * _REACH:
@@ -81,11 +80,11 @@ def cut_of(dr, dc, down, across):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def cut(out, at, p, v, n, rounds, down, across):  # type: ignore[no-untyped-def]
+def cut(out, at, p, v, n, rounds, pixel):  # type: ignore[no-untyped-def]
     """Write the 2**rounds points that replace v between its neighbours, in units of `scale_of`; the end."""
     pr, pc, nr, nc = p[0] - v[0], p[1] - v[1], n[0] - v[0], n[1] - v[1]
-    one = FINEST - cut_of(pr, pc, down, across)
-    two = FINEST - cut_of(nr, nc, down, across)
+    one = FINEST - cut_of(pr, pc, pixel)
+    two = FINEST - cut_of(nr, nc, pixel)
     ar, ac, br, bc = pr << one, pc << one, nr << two, nc << two
     pieces = np.int64(1) << rounds
     whole = pieces * pieces << FINEST

@@ -74,8 +74,7 @@ def square(
     chosen: NDArray[np.bool_],
     edges: tuple[int, int, int, int],
     *,
-    down: float,
-    across: float,
+    pixel: tuple[float, float],
     scale: int,
 ) -> Squared:
     """Squared outlines of one cell; their smallest corners get the bit SQUARED.
@@ -90,8 +89,8 @@ def square(
         (chains,) bool: which rings to square, if they can be.
     edges
         First and last corner row and column of the cell.
-    down, across
-        Height and width of a pixel, in tolerances.
+    pixel
+        Its height and width, in tolerances.
     scale
         Units per pixel.
     """
@@ -101,16 +100,16 @@ def square(
         kept,
         chosen,
         edges,
-        float(down),
-        float(across),
+        pixel,
         scale,
     )
     return Squared(corners=points, offsets=offsets, first=first, overlap=overlap)
 
 
 @njit(nogil=True, cache=True)
-def _square(corners, chains, kept, chosen, edges, down, across, scale):  # type: ignore[no-untyped-def]
+def _square(corners, chains, kept, chosen, edges, pixel, scale):  # type: ignore[no-untyped-def]
     rows, cols, offsets, kind = chains
+    down, across = pixel
     count = np.flatnonzero(chosen).shape[0]
     out, out_offsets = np.empty((rows.shape[0] + 4, 2), np.int64), np.zeros(count + 1, np.int64)
     first, overlap = np.empty(count, np.int64), np.empty(count)

@@ -109,8 +109,7 @@ def thin(
     edges: tuple[int, int, int, int],
     budget: AreaBudget,
     *,
-    down: float,
-    across: float,
+    pixel: tuple[float, float],
     peucker: bool,
 ) -> NDArray[np.bool_]:
     """(n,) bool: which corners of the chains stay vertices; the others lose their bit in `corners`.
@@ -125,8 +124,8 @@ def thin(
         First and last corner row and column of that cell: (row, col, row end, col end).
     budget
         What classes may gain and lose.
-    down, across
-        Height and width of a pixel, in tolerances.
+    pixel
+        Its height and width, in tolerances.
     peucker
         Take out only what Douglas and Peucker leave out.
     """
@@ -135,18 +134,17 @@ def thin(
         (chains.rows, chains.cols, chains.offsets, chains.kind),
         edges,
         (budget.left, budget.right, budget.most),
-        down,
-        across,
+        pixel,
         peucker,
     )
     return kept
 
 
 @njit(nogil=True, cache=True)
-def _thin(corners, chains, edges, budget, down, across, peucker):  # type: ignore[no-untyped-def]
+def _thin(corners, chains, edges, budget, pixel, peucker):  # type: ignore[no-untyped-def]
     rows, cols, offsets, kind = chains
     count = rows.shape[0]
-    before, after, chain_of, inner, goes, bare = _linked(chains, edges, down, across, peucker)
+    before, after, chain_of, inner, goes, bare = _linked(chains, edges, pixel, peucker)
     kept = np.ones(count, np.bool_)
     gain = np.zeros(256, np.int64)
     heap = np.empty(3 * count + 16, np.int64)
@@ -170,7 +168,7 @@ def _thin(corners, chains, edges, budget, down, across, peucker):  # type: ignor
             k = chain_of[i]
             if kind[k] != OPEN and inner[k] + (kind[k] == LOOP) <= FEWEST_OF_A_RING:
                 continue
-            if not _is_near(rows, cols, p, n, offsets[k], offsets[k + 1], down, across):
+            if not _is_near(rows, cols, p, n, offsets[k], offsets[k + 1], pixel):
                 continue
             is_last = inner[k] == 1 and kind[k] == OPEN
             if is_last and _on_one_edge(rows, cols, p, n, edges):
@@ -209,7 +207,7 @@ def _thin(corners, chains, edges, budget, down, across, peucker):  # type: ignor
 
 
 @njit(nogil=True, cache=True)
-def _linked(chains, edges, down, across, peucker):  # type: ignore[no-untyped-def]
+def _linked(chains, edges, pixel, peucker):  # type: ignore[no-untyped-def]
     """Neighbours and chain of every corner, corners inside each chain, what may go, straight borders."""
     rows, cols, offsets, kind = chains
     count = rows.shape[0]
@@ -231,7 +229,7 @@ def _linked(chains, edges, down, across, peucker):  # type: ignore[no-untyped-de
             if inner[k] == 0:
                 _add_pair(bare, _pair(rows, cols, begin, end - 1, edges))
         if peucker:
-            _spare_farthest(rows, cols, begin, end, kind[k], down, across, goes)
+            _spare_farthest(rows, cols, begin, end, kind[k], pixel, goes)
     return before, after, chain_of, inner, goes, bare
 
 
@@ -268,8 +266,9 @@ def _squared_distance(dr, dc, er, ec):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _is_near(rows, cols, p, n, begin, end, down, across):  # type: ignore[no-untyped-def]
+def _is_near(rows, cols, p, n, begin, end, pixel):  # type: ignore[no-untyped-def]
     """Whether all corners between p and n are within the tolerance of the segment p-n."""
+    down, across = pixel
     r, c = rows[p], cols[p]
     er, ec = (rows[n] - r) * down, (cols[n] - c) * across
     i = p + 1
@@ -284,8 +283,9 @@ def _is_near(rows, cols, p, n, begin, end, down, across):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _spare_farthest(rows, cols, begin, end, kind, down, across, goes):  # type: ignore[no-untyped-def]
+def _spare_farthest(rows, cols, begin, end, kind, pixel, goes):  # type: ignore[no-untyped-def]
     """Unmark the corners that Douglas and Peucker keep; a ring is split at its first and farthest corner."""
+    down, across = pixel
     stack = np.empty((64, 2), np.int64)
     depth = 0
     if kind == RING:

@@ -97,7 +97,8 @@ def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore
     offsets, owner = np.zeros(256, np.int64), np.empty(256, np.int32)
     first, last = np.empty(256, np.int8), np.empty(256, np.int8)
     paths = 0
-    stack = _border_starts(flat, height, width, runs, is_open)
+    chunk = (flat, height, width, runs, is_open)
+    stack = _border_starts(chunk)
     depth = stack.shape[0]
     r, k, c = 0, 0, 0
     while True:
@@ -119,9 +120,8 @@ def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore
                 break
             pr, pc, d, own = r, c, np.int64(WEST), label[k]
             is_arc = False
-        points, end, cut_at, heading = _walk(
-            flat, height, width, runs, is_open, own, pr, pc, d, is_arc, seen, points, offsets[paths], row, col
-        )
+        begin = (pr, pc, d, is_arc)
+        points, end, cut_at, heading = _walk(chunk, own, begin, seen, points, offsets[paths], (row, col))
         if cut_at >= 0:
             # where the cut lies inside the chunk, two arcs start at it: around the pixel beyond, and here
             pr, pc = cut_at // width, cut_at % width
@@ -196,16 +196,16 @@ def _grown(array, size):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _walk(  # type: ignore[no-untyped-def]
-    flat, height, width, runs, is_open, own, r, c, d, is_arc, seen, points, n, row, col
-):
-    """Walk from pixel (r, c)'s edge d to the next cut, or round to the start.
+def _walk(chunk, own, begin, seen, points, n, origin):  # type: ignore[no-untyped-def]
+    """Walk from `begin` (row, column, edge, whether of an arc) to the next cut, or round to the start.
 
     Returns (points, end, pixel of the cut or -1, last direction). A ring is begun at the last pixel along an
     edge. An arc records its start and its end; a ring
     is turned to start at its smallest point.
     """
-    row_start, start, label = runs
+    flat, height, width, _, is_open = chunk
+    r, c, d, is_arc = begin
+    row, col = origin
     stride = width + 2
     cuts = is_open[own]
     r_begin, c_begin, d_begin = r, c, d
@@ -247,7 +247,7 @@ def _walk(  # type: ignore[no-untyped-def]
         cut_at = r * width + c
         crosses = flat[p + beyond] == v
         if crosses and flat[p + ahead] != v:
-            joined = _corner(height, width, row_start, start, label, is_open, own, r + sr, c + sc)
+            joined = _corner(chunk, own, r + sr, c + sc)
             if joined == _CUT:
                 return points, n, cut_at, d
             crosses = joined == 1
@@ -270,8 +270,9 @@ def _grown_points(points, n):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _corner(height, width, row_start, start, label, is_open, own, yr, yc):  # type: ignore[no-untyped-def]
+def _corner(chunk, own, yr, yc):  # type: ignore[no-untyped-def]
     """Whether `own` and the pixel (yr, yc) that it touches at a corner are one region; _CUT if unknown."""
+    _, height, width, (row_start, start, label), is_open = chunk
     inside = 0 <= yr < height and 0 <= yc < width
     if not is_open[own]:
         return np.int64(inside and label_at(row_start, start, label, yr, yc) == own)
@@ -304,9 +305,9 @@ def _reverse(points, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _border_starts(flat, height, width, runs, is_open):  # type: ignore[no-untyped-def]
+def _border_starts(chunk):  # type: ignore[no-untyped-def]
     """First edges of the arcs that start at the chunk's border, as pixel * 4 + direction."""
-    row_start, start, label = runs
+    _, height, width, (row_start, start, label), is_open = chunk
     starts = np.empty(8 * (height + width) + 8, np.int64)
     n = 0
     for r in range(height):
@@ -324,7 +325,7 @@ def _border_starts(flat, height, width, runs, is_open):  # type: ignore[no-untyp
                     c = max(c + 1, min(c1, np.int64(width - 1)))
                     continue
                 for d in range(4):
-                    if _is_start(flat, height, width, runs, is_open, own, np.int64(r), c, d):
+                    if _is_start(chunk, own, np.int64(r), c, d):
                         starts[n] = (np.int64(r) * width + c) * 4 + d
                         n += 1
                 c += 1
@@ -332,9 +333,9 @@ def _border_starts(flat, height, width, runs, is_open):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True)
-def _is_start(flat, height, width, runs, is_open, own, r, c, d):  # type: ignore[no-untyped-def]
+def _is_start(chunk, own, r, c, d):  # type: ignore[no-untyped-def]
     """Whether edge d of pixel (r, c) is a boundary whose predecessor this chunk cannot know."""
-    row_start, start, label = runs
+    flat, height, width = chunk[:3]
     stride = width + 2
     right = (d + 3) & 3
     p = (r + 1) * stride + c + 1
@@ -350,5 +351,5 @@ def _is_start(flat, height, width, runs, is_open, own, r, c, d):  # type: ignore
             br, bc = yr, yc
         return not (0 <= br < height and 0 <= bc < width)
     if flat[back + side] == v:
-        return _corner(height, width, row_start, start, label, is_open, own, yr, yc) == _CUT
+        return _corner(chunk, own, yr, yc) == _CUT
     return False

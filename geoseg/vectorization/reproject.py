@@ -219,20 +219,22 @@ def _densified(points, ring_offsets, step, poles):  # type: ignore[no-untyped-de
                 k = j + 1 if j + 1 < end else begin
                 r0, c0 = float(points[j, 0]), float(points[j, 1])
                 r1, c1 = float(points[k, 0]), float(points[k, 1])
+                edge = (r0, c0, r1, c1)
                 if write:
                     out[n, 0], out[n, 1] = r0, c0
                 n += 1
                 if r0 == r1 or c0 == c1:
-                    n = _along_lattice(out, n, write, r0, c0, r1, c1, step, poles)
+                    n = _along_lattice(out, n, write, edge, step, poles)
                 else:
-                    n = _in_equal_parts(out, n, write, r0, c0, r1, c1, step, poles)
+                    n = _in_equal_parts(out, n, write, edge, step, poles)
             offsets[i + 1] = n
         count = n
     return out, offsets
 
 
 @njit(nogil=True, cache=True)
-def _along_lattice(out, n, write, r0, c0, r1, c1, step, poles):  # type: ignore[no-untyped-def]
+def _along_lattice(out, n, write, edge, step, poles):  # type: ignore[no-untyped-def]
+    r0, c0, r1, c1 = edge
     is_row = r0 == r1
     start, stop = (c0, c1) if is_row else (r0, r1)
     low, high = min(start, stop), max(start, stop)
@@ -252,7 +254,8 @@ def _along_lattice(out, n, write, r0, c0, r1, c1, step, poles):  # type: ignore[
 
 
 @njit(nogil=True, cache=True)
-def _in_equal_parts(out, n, write, r0, c0, r1, c1, step, poles):  # type: ignore[no-untyped-def]
+def _in_equal_parts(out, n, write, edge, step, poles):  # type: ignore[no-untyped-def]
+    r0, c0, r1, c1 = edge
     pace = min(_shorter(step, r0, c0, poles), _shorter(step, r1, c1, poles))
     pace = min(pace, _shorter(step, (r0 + r1) / 2, (c0 + c1) / 2, poles))
     inner = int(np.ceil(np.hypot(r1 - r0, c1 - c0) / pace)) - 1
