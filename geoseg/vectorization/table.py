@@ -117,9 +117,9 @@ class PolygonTable:
 
     @property
     def _decimals(self) -> int:
-        """Decimals of hectares: four (a square metre), or as many as tell a thousandth of a pixel."""
+        """Decimals of hectares: four (a square metre), or as many as tell a ten-thousandth of a pixel."""
         width, height = self.grid.ground_size
-        return max(4, 3 - math.floor(math.log10(max(width * height, 1e-9) / HECTARE)))
+        return max(4, 4 - math.floor(math.log10(max(width * height, 1e-9) / HECTARE)))
 
     def _encoded(self, rings: Rings) -> EncodedPolygons:
         t, s = self.grid.transform, self.scale

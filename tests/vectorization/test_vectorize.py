@@ -89,9 +89,8 @@ def test_attributes(class_map: Path, tmp_path: Path) -> None:
     frame = read(tmp_path / "p.parquet")
     geod = frame.crs.get_geod()
     areas = [abs(geod.geometry_area_perimeter(g)[0]) / 1e4 for g in frame.to_crs(4326).geometry]
-    # to a thousandth of a pixel of 0.01 ha
-    np.testing.assert_allclose(frame.area_ha, areas, rtol=1e-5, atol=0.5e-5)
-    assert (frame.area_ha == frame.area_ha.round(5)).all()
+    np.testing.assert_allclose(frame.area_ha, areas, rtol=1e-5, atol=0.5e-6)
+    assert (frame.area_ha == frame.area_ha.round(6)).all()  # of a pixel of 0.01 ha
     np.testing.assert_allclose(frame.n_pix, frame.area / 100)
     confidence = pq.read_table(tmp_path / "p.parquet")["conf_mean"].to_numpy()
     percent = np.random.default_rng(1).integers(0, 101, busy().shape)
