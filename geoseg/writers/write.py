@@ -84,8 +84,10 @@ def write_layer(path: Path, batches: Batches, layer: Layer, *, overwrite: bool) 
             styles = _styles(path, written, layer.style(), overwrite=overwrite)
             written = [*styles, *written]
         targets = [path.with_name(file.name) for file in written]
+        checked = {path, *_sides(path, format_, beside, overwrite=overwrite)}
         for target in targets:  # parts that a format adds as it goes are met here for the first time
-            require_free(target, overwrite=overwrite)
+            if target not in checked:
+                require_free(target, overwrite=overwrite)
         _clear(path, format_, layer, targets)
         commit(zip(written, targets, strict=True))
     return tuple(reversed(targets))
