@@ -54,7 +54,7 @@ def labels(scene: Path, model: str, out: Path, **options: object) -> tuple[NDArr
     seconds = time.perf_counter() - started
     cost = geoseg.plan(scene, model=model, probe=False, chunk=16384, **options)
     classes = geoseg.open_class_map(made.classes)
-    return classes.read(classes.grid.window), seconds, cost.preparation.tiling.forward_ratio
+    return classes.read(classes.grid.window), seconds, cost.request.tiling.forward_ratio
 
 
 def main() -> None:

@@ -18,23 +18,26 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
 from geoseg.errors import GeosegError, OutputConflictError, ResourceError
 
 _LOCK, _REPLACED = "lock", ".replaced"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-_DENIED = ("Permission denied", "Read-only file system", "No such file or directory")
+_DENIED = (
+    *("Permission denied", "Read-only file system", "No such file or directory"),
+    *("readonly database", "unable to open database"),  # SQLite's words
+)
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[Path]:
+def whole(target: Path, *kinds: type[Exception]) -> Iterator[Path]:
     """Path to write a file or make a folder at; it becomes the target when the context ends without an error.
 
-    What stood under that name is replaced; the folders above are made. An OSError inside is taken for one
-    of writing, and raised in words (see `cannot_write`).
+    What stood under that name is replaced; the folders above are made. An OSError inside, or an error of
+    `kinds`, is taken for one of writing and raised in words (see `cannot_write`).
     """
-    with writing(target):
+    with writing(target, *kinds):
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial_folder(target) as folder:
             partial = folder / target.name
@@ -52,15 +55,15 @@ def write_durably(target: Path, text: str) -> None:
 def partial_folder(target: Path) -> Iterator[Path]:
     """Folder for what is unfinished of a target, in the target's own folder; removed at the end."""
     remove_left(target)
-    folder = target.parent / f".{target.name}.{uuid.uuid4().hex[:12]}.partial"
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        folder.mkdir()
-        with suppress(OSError, NotImplementedError):  # no locks on this disk: nobody removes it either
-            lock.acquire()
-        yield folder
-    finally:
-        _remove(folder, lock, target)
+    while True:
+        folder = target.parent / f".{target.name}.{uuid.uuid4().hex[:12]}.partial"
+        lock = FileLock(folder / _LOCK, timeout=0)
+        try:
+            if _take(folder, lock):
+                yield folder
+                return
+        finally:
+            _remove(folder, lock, target)
 
 
 def remove_left(target: Path) -> None:
@@ -144,23 +147,24 @@ def require_folder(target: Path) -> None:
 
 
 @contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Context in which an OSError is one of writing the target, and is raised in words."""
+def writing(target: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Context in which an OSError, or one of `kinds`, is taken for one of writing the target, in words."""
+    caught: tuple[type[Exception], ...] = (OSError, *kinds)
     try:
         yield
-    except OSError as error:
+    except caught as error:
         raise cannot_write(error, target) from None
 
 
-def cannot_write(error: Exception, target: Path, why: str | None = None) -> GeosegError:
-    """What to raise where a target cannot be written: a disk that is full or failing, or a place not ours.
+def cannot_write(error: BaseException, target: Path) -> GeosegError:
+    """ResourceError for a disk that is full or failing, OutputConflictError for a place that is not ours.
 
-    `why` tells the reason in place of the system's words, for libraries that hide its number.
+    An error of a library that hides the system's number is judged by the words of its first cause.
     """
     number = getattr(error, "errno", None)
-    reason = why or getattr(error, "strerror", None) or str(error)
+    reason = getattr(error, "strerror", None) or _first_cause(error)
     if number in _NO_ROOM or (number is None and not any(text in reason for text in _DENIED)):
-        free = shutil.disk_usage(_existing(target)).free
+        free = shutil.disk_usage(nearest_existing(target)).free
         return ResourceError(
             "cannot be written",
             where=target,
@@ -176,7 +180,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _existing(path: Path) -> Path:
+def _first_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:300].rstrip(".")
+
+
+def nearest_existing(path: Path) -> Path:
     """The path or the nearest folder above it that is there."""
     return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
 
@@ -197,6 +207,18 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _take(folder: Path, lock: BaseFileLock) -> bool:
+    """Whether the folder was made and is ours; before it is locked, another may take it for a dead one's."""
+    folder.mkdir()
+    try:
+        lock.acquire()
+    except Timeout:
+        return False
+    except (OSError, NotImplementedError):  # no locks on this disk: nobody removes it either
+        return True
+    return (folder / _LOCK).exists()
 
 
 def _remove(folder: Path, lock: BaseFileLock, target: Path) -> None:

@@ -15,9 +15,9 @@ from geoseg.errors import UsageError
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.evaluation.verb import run_evaluate
 from geoseg.execution import Where
+from geoseg.execution.progress import Report
 from geoseg.job import Job
 from geoseg.prediction.job import PredictJob
-from geoseg.prediction.run import Report
 from geoseg.prediction.verb import run_predict
 from geoseg.results import as_json
 from geoseg.vectorization.job import VectorizeJob

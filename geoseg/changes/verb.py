@@ -18,8 +18,7 @@ from geoseg.changes.result import Change
 from geoseg.changes.transitions import Transitions, count_transitions, encode
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.execution import Where, run_chunks
-from geoseg.execution.manifest import write_durably
-from geoseg.execution.where import available_cores
+from geoseg.files import require_free, write_durably, writing
 from geoseg.geometry import Window
 from geoseg.geometry.alignment import sample_nearest
 from geoseg.geometry.integer_areas import area_unit
@@ -36,6 +35,9 @@ def change(
     after: str | PathLike[str],
     *,
     out: str | PathLike[str],
+    workers: int | str = 0,
+    threads: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Change:
@@ -47,6 +49,8 @@ def change(
         The class maps; classes with equal names are the same class.
     out
         Folder that gets change.tif, transitions.csv and transitions.json.
+    workers, threads, scheduler
+        As in `geoseg.predict`; in this process, `threads` windows are compared at a time.
     overwrite
         Replace files of these names that no comparison wrote.
     **options
@@ -58,22 +62,21 @@ def change(
     InputError, UsageError, OutputConflictError
         Before anything is written.
     """
-    return run_change(
-        ChangeJob.parse({"before": before, "after": after, "out": out, **options}), overwrite=overwrite
-    )
+    job = ChangeJob.parse({"before": before, "after": after, "out": out, **options})
+    return run_change(job, where=Where.parse(workers, scheduler, threads), overwrite=overwrite)
 
 
 def run_change(job: ChangeJob, *, where: Where | None = None, overwrite: bool = False) -> Change:
-    """Change of a job; see `change`. Threads of this process do it: of `where`, only `threads` counts."""
+    """Change of a job; see `change`."""
+    where = where or Where()
     _check_output(job, overwrite)
     pair, classes, notes = _open(job)
     codes = Codes.of(classes.legend)
     task = _Comparison(pair=pair, classes=classes, codes=codes, unit=area_unit(pair.before.grid))
     windows = pair.before.scan_windows()
-    threads = (where.threads if where else None) or available_cores()
     total = Transitions.zero(classes.legend.names, task.unit)
     digests: dict[Window, str] = {}
-    for outcome in run_chunks(task, windows, concurrency=min(threads, len(windows))):
+    for outcome in run_chunks(task, windows, where, concurrency=min(where.threads_here, len(windows))):
         part, digests[outcome.item] = outcome.result()
         total = total + part
     result = Change(
@@ -236,23 +239,9 @@ def _check_output(job: ChangeJob, overwrite: bool) -> None:
     if job.out.exists() and not job.out.is_dir():
         raise OutputConflictError("is a file", where=job.out, hint="`out=FOLDER`")
     raster, report = job.out / "change.tif", job.out / "transitions.json"
-    if raster.exists() and any(raster.samefile(p) for p in (job.before, job.after) if p.exists()):
-        raise OutputConflictError("the output is one of the inputs", where=raster)
-    taken = [f for f in (raster, report) if f.exists()]
-    if taken and not overwrite and not _is_ours(report):
-        raise OutputConflictError(
-            "exists and was not written by a comparison",
-            where=taken[0],
-            hint="another `out`, or `overwrite` to replace it",
-        )
-
-
-def _is_ours(report: Path) -> bool:
-    try:
-        content = json.loads(report.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and {"geoseg", "transitions"} <= content.keys()
+    marks = {"geoseg", "transitions"}
+    require_free(report, overwrite=overwrite, marks=marks)
+    require_free(raster, overwrite=overwrite or report.exists(), inputs=(job.before, job.after))
 
 
 def _write(
@@ -260,27 +249,25 @@ def _write(
 ) -> None:
     """Write raster, table and report, each whole or not at all, the report last."""
     codes = result.codes
-    try:
+    with writing(result.out):
         result.out.mkdir(parents=True, exist_ok=True)
-        publish_cog(
-            result.raster,
-            pair.before.grid,
-            read,
-            list(digests),
-            dtype=codes.dtype,
-            nodata=codes.nodata,
-            digests=digests,
-            legend=codes.as_legend(_occurring(result)),
-            crs_wkt=pair.before.crs_wkt,
-            tags=_tags(result),
-            description="from-to code",
-            resampling="mode",
-            overwrite=True,
-        )
-        write_durably(result.table, result.to_csv())
-        write_durably(result.report, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise OutputConflictError("cannot be written", where=result.out, why=str(error)) from None
+    publish_cog(
+        result.raster,
+        pair.before.grid,
+        read,
+        list(digests),
+        dtype=codes.dtype,
+        nodata=codes.nodata,
+        digests=digests,
+        legend=codes.as_legend(_occurring(result)),
+        crs_wkt=pair.before.crs_wkt,
+        tags=_tags(result),
+        description="from-to code",
+        resampling="mode",
+        overwrite=True,
+    )
+    write_durably(result.table, result.to_csv())
+    write_durably(result.report, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def _occurring(result: Change) -> set[int]:

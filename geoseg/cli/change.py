@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from geoseg.cli.options import split_where, where_options
 from geoseg.cli.say import show_notes
 
 _WIDEST_MATRIX = 8
@@ -34,6 +35,7 @@ _MOST_TRANSITIONS = 12
 @click.option("--band-before", help="Band of BEFORE where it has several.")
 @click.option("--band-after", help="Band of AFTER where it has several.")
 @click.option("--legend", type=click.Path(path_type=Path), help="YAML: class number to name, for both maps.")
+@where_options
 @click.option("--overwrite", is_flag=True, help="Replace files that no comparison wrote.")
 def command(before: Path, after: Path, out: Path, overwrite: bool, **options: Any) -> None:
     """Transitions from the class map BEFORE to the class map AFTER, in pixels and hectares.
@@ -47,10 +49,9 @@ def command(before: Path, after: Path, out: Path, overwrite: bool, **options: An
     from geoseg.changes.job import ChangeJob
     from geoseg.changes.verb import run_change
 
-    given = {key: value for key, value in options.items() if value is not None}
-    result = run_change(
-        ChangeJob.parse({"before": before, "after": after, "out": out, **given}), overwrite=overwrite
-    )
+    where, given = split_where(options)
+    job = ChangeJob.parse({"before": before, "after": after, "out": out, **given})
+    result = run_change(job, where=where, overwrite=overwrite)
     show_notes(result.notes)
     _show(result)
     for path in (result.raster, result.table, result.report):

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from geoseg.cli.options import split_where, where_options
 from geoseg.cli.say import show_notes
 
 
@@ -47,6 +48,7 @@ from geoseg.cli.say import show_notes
 @click.option(
     "--legend", type=click.Path(path_type=Path), help="YAML: class number to name, if the map has none."
 )
+@where_options
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds no scores.")
 def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> None:
     """Scores of the class map CLASSES against REFERENCE (a raster, polygons or points).
@@ -61,9 +63,9 @@ def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> 
     from geoseg.evaluation.job import EvaluateJob
     from geoseg.evaluation.verb import beside, run_evaluate
 
-    given = {key: value for key, value in options.items() if value is not None}
+    where, given = split_where(options)
     job = EvaluateJob.parse({"classes": classes, "reference": reference, **given})
-    scores = run_evaluate(job, overwrite=overwrite)
+    scores = run_evaluate(job, where=where, overwrite=overwrite)
     show_notes(scores.notes)
     _show(scores)
     for path in (job.out, *beside(job.out)) if job.out else ():

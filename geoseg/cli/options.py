@@ -55,15 +55,26 @@ _PREDICTION = (
     click.option("--assume-transform", help="Its affine numbers a,b,c,d,e,f (pixel corner to map)."),
     click.option("--allow-vrt", is_flag=True, help="Read VRT files (they can name other files)."),
     click.option("--force", is_flag=True, help="Use the model although its input contract refuses."),
+)
+
+
+_WHERE = (
     click.option("--workers", default="0", show_default=True, help="0: this process; N processes; or 'gpu'."),
-    click.option("--threads", type=int, help="Threads per forward pass. The cores, shared by the workers."),
+    click.option("--threads", type=int, help="Threads of this process, or of each worker. All cores."),
     click.option("--scheduler", help="Address of a running Dask scheduler, like tcp://host:8786."),
 )
 
 
+def where_options(command: F) -> F:
+    """The command with the options of where it runs."""
+    for option in reversed(_WHERE):
+        command = option(command)
+    return command
+
+
 def prediction_options(command: F) -> F:
     """The command with every option of a prediction and of where it runs."""
-    for option in reversed(_PREDICTION):
+    for option in reversed((*_PREDICTION, *_WHERE)):
         command = option(command)
     return command
 
@@ -74,6 +85,6 @@ def split_where(options: dict[str, Any]) -> tuple[Where, dict[str, Any]]:
 
     fields = dict(options)
     where = Where.parse(fields.pop("workers"), fields.pop("scheduler"), fields.pop("threads"))
-    if len(fields["model"]) == 1:
+    if len(fields.get("model", ())) == 1:
         (fields["model"],) = fields["model"]
     return where, {key: value for key, value in fields.items() if value is not None}

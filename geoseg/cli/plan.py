@@ -12,7 +12,7 @@ from geoseg.cli.say import show_notes
 if TYPE_CHECKING:
     from geoseg.execution import Where
     from geoseg.prediction.job import PredictJob
-    from geoseg.prediction.plan import Preparation
+    from geoseg.prediction.plan import OpenedJob
 
 
 @click.command(name="plan")
@@ -39,11 +39,11 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
     from rich.table import Table
 
     from geoseg.cli.progress import _duration
-    from geoseg.prediction.plan import check_resources, describe_grid, forecast, prepare
+    from geoseg.prediction.plan import check_resources, describe_grid, forecast, open_job
 
-    preparation = prepare(job)
-    cost = forecast(preparation, where, probe=probe)
-    tiling, scene, ensemble = preparation.tiling, preparation.scene, preparation.ensemble
+    opened = open_job(job)
+    cost = forecast(opened, where, probe=probe)
+    tiling, scene, ensemble = opened.tiling, opened.scene, opened.ensemble
     networks = "the network" if len(ensemble.bundles) == 1 else f"the {len(ensemble.bundles)} networks"
     table = Table(show_header=False, box=None, pad_edge=False)
     rows = {
@@ -52,8 +52,8 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
         "model": f"{' + '.join(f'{b.name} {b.version}' for b in ensemble.bundles)}: "
         f"{', '.join(ensemble.legend.names)}",
         "tiles": f"{tiling.forward_tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, "
-        f"{tiling.stitch}, {preparation.batch} per forward pass",
-        "cost": _cost(preparation),
+        f"{tiling.stitch}, {opened.batch} per forward pass",
+        "cost": _cost(opened),
         "chunks": f"{tiling.chunks:,} of {tiling.chunk} pixels",
         "memory": f"{cost.memory / 1e6:,.0f} MB per worker"
         + ("" if cost.engine_memory is None else f", and {cost.engine_memory / 1e6:,.0f} MB for {networks}"),
@@ -66,18 +66,18 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
     for key, value in rows.items():
         table.add_row(key, value)
     Console().print(table, highlight=False)
-    show_notes(preparation.notes)
-    check_resources(preparation, where)
+    show_notes(opened.notes)
+    check_resources(opened, where)
 
 
-def _cost(preparation: Preparation) -> str:
+def _cost(opened: OpenedJob) -> str:
     """Forward-pixels per scene-pixel, and what they are the product of."""
-    models = len(preparation.ensemble.bundles)
-    views = preparation.ensemble.forwards // models
-    factors = [f"{preparation.tiling.forward_ratio:.3f}"]
+    models = len(opened.ensemble.bundles)
+    views = opened.ensemble.forwards // models
+    factors = [f"{opened.tiling.forward_ratio:.3f}"]
     factors += [f"{models} models"] if models > 1 else []
     factors += [f"{views} views"] if views > 1 else []
-    total = f"{preparation.forward_ratio:.3f} forward-pixels per scene-pixel"
+    total = f"{opened.forward_ratio:.3f} forward-pixels per scene-pixel"
     return total if len(factors) == 1 else f"{total} ({' x '.join(factors)})"
 
 

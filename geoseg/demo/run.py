@@ -17,7 +17,7 @@ from geoseg.demo.files import DATES, reference_file, scene_file, write_scenes
 from geoseg.demo.frontier import DEMO_SEED, DEMO_SHAPE, make_frontier
 from geoseg.errors import OutputConflictError
 from geoseg.evaluation.verb import evaluate
-from geoseg.execution.manifest import write_durably
+from geoseg.files import write_durably
 from geoseg.prediction.folder import Prediction
 from geoseg.prediction.verb import predict
 from geoseg.report import figures
@@ -195,12 +195,8 @@ def _take(folder: Path, *, shape: tuple[int, int], seed: int) -> None:
             why="it holds other files",
             hint="another `out`",
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        record = {"geoseg": __version__, "seed": seed, "shape": list(shape)}
-        write_durably(marker, json.dumps(record, indent=2) + "\n")
-    except OSError as error:
-        raise OutputConflictError("cannot be written", where=folder.absolute(), why=str(error)) from None
+    record = {"geoseg": __version__, "seed": seed, "shape": list(shape)}
+    write_durably(marker, json.dumps(record, indent=2) + "\n")
 
 
 def _predict(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geoseg.errors import OutputConflictError, ResourceError, UsageError
-from geoseg.files import whole
+from geoseg.errors import ResourceError, UsageError
+from geoseg.files import require_free, sha256_of, whole, write_durably
 from geoseg.models.bundle import Bundle
 from geoseg.models.contract import InputContract
 from geoseg.models.network import load_network
@@ -96,27 +93,14 @@ def export_onnx(
         )
     if path.is_dir() or path.suffix != ".onnx":
         raise UsageError("not a name for an ONNX file", where=path, hint=str(path / FILE))
-    if path.exists() and not overwrite:
-        raise OutputConflictError("exists already", where=path, hint="another `out`, or `overwrite`")
+    require_free(path, overwrite=overwrite)
     network = RawNetwork(load_network(bundle), bundle.contract, bundle.temperature)
     network.eval()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as work:
-            partial = Path(work) / FILE
-            _write(network, bundle, partial, tile)
-            exported = _compare(network, bundle.contract, partial, path, tile)
-            description = partial.with_suffix(".json")
-            description.write_text(
-                json.dumps(_describe(bundle, exported, partial), indent=2, ensure_ascii=False) + "\n",
-                encoding="utf-8",
-            )
-            os.replace(partial, path)  # noqa: PTH105 (Path.replace is the same call)
-            description.replace(path.with_name(f"{path.name}.json"))
-    except OSError as error:
-        raise OutputConflictError(
-            "cannot be written", where=path, why=str(error), hint="`out` in a folder of yours"
-        ) from error
+    with whole(path) as partial:
+        _write(network, bundle, partial, tile)
+        exported = _compare(network, bundle.contract, partial, path, tile)
+        description = json.dumps(_describe(bundle, exported, partial), indent=2, ensure_ascii=False)
+        write_durably(path.with_name(f"{path.name}.json"), description + "\n")
     return exported
 
 
@@ -257,7 +241,7 @@ def _samples(contract: InputContract, tile: int) -> Iterator[NDArray[np.float32]
 def _describe(bundle: Bundle, exported: Exported, partial: Path) -> dict[str, Any]:
     return {
         "file": exported.path.name,
-        "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
+        "sha256": sha256_of(partial),
         "bytes": exported.bytes,
         "opset": OPSET,
         "input": {"pixels": ["N", len(bundle.contract.bands), exported.tile, exported.tile]},

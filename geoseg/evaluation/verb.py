@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.scores import Scores
-from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.evaluation.reference import file_of, open_reference, pairs, score_chunk
 from geoseg.execution import Where, run_chunks
-from geoseg.execution.manifest import sha256_file, write_durably
-from geoseg.execution.where import available_cores
+from geoseg.execution.opened import Opened
+from geoseg.files import require_free, sha256_of, write_durably
 from geoseg.geometry import Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
@@ -30,6 +31,9 @@ def evaluate(
     reference: str | PathLike[str],
     *,
     out: str | PathLike[str] | None = None,
+    workers: int | str = 0,
+    threads: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Scores:
@@ -43,6 +47,8 @@ def evaluate(
         Raster of class numbers, polygons or points, in any CRS; a raster of any pixel size.
     out
         ``scores.json`` to write, with ``scores.csv`` and ``confusion.csv`` beside it.
+    workers, threads, scheduler
+        As in `geoseg.predict`; in this process, `threads` windows are scored at a time.
     overwrite
         Replace a file of that name even if it holds no scores.
     **options
@@ -55,22 +61,21 @@ def evaluate(
         Before anything is written.
     """
     job = EvaluateJob.parse({"classes": classes, "reference": reference, "out": out, **options})
-    return run_evaluate(job, overwrite=overwrite)
+    return run_evaluate(job, where=Where.parse(workers, scheduler, threads), overwrite=overwrite)
 
 
 def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: bool = False) -> Scores:
-    """Scores of a job; see `evaluate`. Threads of this process do it: of `where`, only `threads` counts."""
+    """Scores of a job; see `evaluate`."""
+    where = where or Where()
     if job.out is not None:
         _check_output(job, job.out, overwrite)
-    class_map = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
-    legend = legend_of(class_map, job)
-    reference = open_reference(job, class_map.grid, legend)
+    inputs = _open(job)
+    class_map, legend, reference = inputs.class_map, inputs.legend, inputs.reference
     if job.boundary is not None and reference.kind == "points":
         raise UsageError("`boundary` needs a raster or polygons", where=job.reference, why="it holds points")
-    task = partial(_score_window, class_map, reference, legend, job.boundary)
-    threads = (where.threads if where else None) or available_cores()
+    task = partial(_score_window, Opened(inputs, _open, job), job.boundary)
     windows = class_map.scan_windows()
-    outcomes = run_chunks(task, windows, concurrency=min(threads, len(windows)))
+    outcomes = run_chunks(task, windows, where, concurrency=min(where.threads_here, len(windows)))
     parts = [o.result() for o in outcomes]
     matrix = ConfusionMatrix.sum((m for m, _ in parts), legend)
     outlines = [b for _, b in parts if b is not None]
@@ -95,9 +100,27 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     return scores
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inputs:
+    """The map, the classes to score, and the reference on the map's grid."""
+
+    class_map: ClassMap
+    legend: Legend
+    reference: Truth
+
+
+def _open(job: EvaluateJob) -> _Inputs:
+    class_map = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
+    legend = legend_of(class_map, job)
+    reference = open_reference(job, class_map.grid, legend)
+    return _Inputs(class_map=class_map, legend=legend, reference=reference)
+
+
 def _score_window(
-    class_map: ClassMap, reference: Truth, legend: Legend, boundary: int | None, window: Window
+    opened: Opened[_Inputs], boundary: int | None, window: Window
 ) -> tuple[ConfusionMatrix, BoundaryCounts | None]:
+    inputs = opened.value
+    class_map, legend, reference = inputs.class_map, inputs.legend, inputs.reference
     if boundary is None:
         return score_chunk(reference, window, class_map.read(window), legend), None
     around = window.grow(boundary).clip(*class_map.grid.shape)
@@ -143,7 +166,7 @@ def _provenance(job: EvaluateJob, class_map: ClassMap, reference: Truth) -> dict
         "reference": {
             "path": str(job.reference),
             "files": [
-                {"name": f.name, "size": f.stat().st_size, "sha256": sha256_file(f)}
+                {"name": f.name, "size": f.stat().st_size, "sha256": sha256_of(f)}
                 for f in reference.files
                 if f.is_file()
             ],
@@ -157,20 +180,8 @@ def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:
     """Refuse an output that would destroy something, before any work."""
     if out.suffix.casefold() != ".json":
         raise UsageError(f"`out={out}` is not a .json file", hint=f"`out={out.with_suffix('.json')}`")
-    if out.exists() and any(out.samefile(p) for p in (job.classes, job.reference) if p.exists()):
-        raise OutputConflictError("the output is one of the inputs", where=out)
-    if out.exists() and not overwrite and not _is_ours(out):
-        raise OutputConflictError(
-            "exists and holds no scores", where=out, hint="another `out`, or `overwrite` to replace it"
-        )
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and {"geoseg", "confusion"} <= content.keys()
+    inputs = (job.classes, job.reference)
+    require_free(out, overwrite=overwrite, inputs=inputs, marks={"geoseg", "confusion"})
 
 
 def beside(out: Path) -> tuple[Path, Path]:
@@ -183,10 +194,6 @@ def beside(out: Path) -> tuple[Path, Path]:
 def _write(scores: Scores, out: Path) -> None:
     """Write the three files, each whole or not at all, the JSON last."""
     table, confusion = beside(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(table, scores.to_csv())
-        write_durably(confusion, scores.confusion_csv())
-        write_durably(out, json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    except OSError as error:
-        raise OutputConflictError("cannot be written", where=out, why=str(error)) from None
+    write_durably(table, scores.to_csv())
+    write_durably(confusion, scores.confusion_csv())
+    write_durably(out, json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from geoseg.errors import OutputConflictError
-from geoseg.execution.manifest import write_durably
+from geoseg.files import write_durably
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from geoseg.files import writing
+
 _SECRET = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
 
 
@@ -21,5 +23,5 @@ class Journal:
         """Append one event with its time in UTC; queries of signed addresses are stripped."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **fields}
         text = _SECRET.sub(r"\1", json.dumps(line, ensure_ascii=False, default=str))
-        with self._path.open("a", encoding="utf-8") as file:
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")

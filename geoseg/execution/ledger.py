@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from geoseg.errors import OutputConflictError
+from geoseg.files import writing
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -30,9 +31,11 @@ class Ledger:
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._path = path
+        with writing(path, sqlite3.OperationalError):
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
         stored = self.note("identity")
         if stored is None:
             self.set_note("identity", dict(identity))
@@ -58,7 +61,7 @@ class Ledger:
 
     def set_note(self, key: str, value: Any) -> None:
         """Store a JSON value under a key."""
-        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, json.dumps(value)))
+        self._write("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, json.dumps(value)))
 
     def done(self) -> dict[int, dict[str, Any]]:
         """Records of the chunks that are done, by chunk index."""
@@ -80,15 +83,19 @@ class Ledger:
 
     def forget(self, chunk: int) -> None:
         """Drop a chunk whose stored bytes no longer agree with its record."""
-        self._db.execute("DELETE FROM chunk WHERE id = ?", (chunk,))
+        self._write("DELETE FROM chunk WHERE id = ?", (chunk,))
 
     def _put(self, chunk: int, state: str, record: str | None, error: str | None) -> None:
-        self._db.execute(
+        self._write(
             "INSERT INTO chunk VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO UPDATE SET "
             "state = excluded.state, attempts = attempts + 1, "
             "record = excluded.record, error = excluded.error",
             (chunk, state, record, error),
         )
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        with writing(self._path, sqlite3.OperationalError):
+            self._db.execute(statement, values)
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[str]:

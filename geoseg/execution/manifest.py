@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from geoseg.errors import InputError
+from geoseg.files import sha256_of, write_durably
 
 MANIFEST = "manifest.json"
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(value: Any) -> str:
@@ -26,33 +20,10 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_durably(path: Path, text: str) -> None:
-    """Write a text file so that it appears whole or not at all, even through a power cut."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk; where the system cannot open folders, nothing."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write_manifest(folder: Path, content: Mapping[str, Any], files: Iterable[str]) -> Path:
     """Write `manifest.json` last, with size and SHA-256 of each named file in the folder."""
     listed = {
-        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)}
-        for name in files
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in files
     }
     path = folder / MANIFEST
     write_durably(path, json.dumps({**content, "files": listed}, indent=2, ensure_ascii=False) + "\n")
@@ -92,7 +63,7 @@ def verify_files(folder: Path) -> list[tuple[str, str | None]]:
             results.append((name, "missing"))
         elif path.stat().st_size != expected["bytes"]:
             results.append((name, f"{path.stat().st_size} bytes, expected {expected['bytes']}"))
-        elif sha256_file(path) != expected["sha256"]:
+        elif sha256_of(path) != expected["sha256"]:
             results.append((name, "content changed: SHA-256 differs"))
         else:
             results.append((name, None))

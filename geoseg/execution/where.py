@@ -61,6 +61,11 @@ class Where:
             return self.threads
         return max(available_cores() // max(self.workers, 1), 1)
 
+    @property
+    def threads_here(self) -> int:
+        """Tasks that run at a time in this process, where none of them leaves it."""
+        return self.threads or available_cores()
+
 
 def available_cores() -> int:
     """Number of cores this process may use (a container's share, not the machine's total)."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.files import sha256_of, whole
 from geoseg.models.description import REQUIRED, ModelDescription
 from geoseg.version import __version__
 
@@ -147,9 +145,8 @@ def save_bundle(
         raise OutputConflictError("exists already", where=target, hint="another name, or `overwrite`")
     shape = {"bands": len(model.contract.bands), "classes": len(model.legend)}
     check_weights(network.state_dict(), model.architecture, **shape)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    try:
+    with whole(target) as partial:
+        partial.mkdir()
         write_weights(network.state_dict(), partial / _WEIGHTS, half=half)
         said = model.to_json()
         raw = {
@@ -158,7 +155,7 @@ def save_bundle(
             "provenance": {"geoseg": __version__, **said["provenance"]},
             "weights": {
                 "file": _WEIGHTS,
-                "sha256": _sha256(partial / _WEIGHTS),
+                "sha256": sha256_of(partial / _WEIGHTS),
                 "bytes": (partial / _WEIGHTS).stat().st_size,
             },
         }
@@ -167,22 +164,7 @@ def save_bundle(
         for extra, content in {**(files or {}), **({"README.md": card.encode()} if card else {})}.items():
             (partial / Path(extra).name).write_bytes(content)
         load_bundle(partial)
-        partial.chmod(0o755)
-        _swap(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return load_bundle(target)
-
-
-def _swap(partial: Path, target: Path) -> None:
-    """Put `partial` where `target` is; the old one is moved aside first: a reader finds one or none."""
-    if not target.exists():
-        os.replace(partial, target)  # noqa: PTH105 (Path.replace is the same call)
-        return
-    old = partial.with_suffix(".old")
-    target.rename(old)
-    partial.rename(target)
-    shutil.rmtree(old)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -257,7 +239,7 @@ def _parse(raw: Any, folder: Path, content: bytes) -> Bundle:
 
 
 def _verify(bundle: Bundle) -> None:
-    found = _sha256(bundle.weights)
+    found = sha256_of(bundle.weights)
     if found != bundle.weights_sha256:
         raise InputError(
             "the weights are not the ones that the bundle describes",
@@ -265,8 +247,3 @@ def _verify(bundle: Bundle) -> None:
             why=f"SHA-256 found {found}, expected {bundle.weights_sha256}",
             hint="copying the bundle again from where it came",
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

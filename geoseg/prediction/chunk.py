@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,15 @@ class ChunkRecord:
     skipped: int
     seconds: float
     engine: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """What the ledger stores; keys of `counts` become text there."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> ChunkRecord:
+        """Record that `to_json` gave, after a round trip through JSON."""
+        return cls(**{**stored, "counts": {int(k): v for k, v in stored["counts"].items()}})
 
 
 @lru_cache(maxsize=2)

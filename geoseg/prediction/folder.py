@@ -12,13 +12,14 @@ from typing import Any
 from geoseg.errors import OutputConflictError
 from geoseg.execution.ledger import differences
 from geoseg.execution.manifest import MANIFEST, read_manifest, verify_files
+from geoseg.execution.resume import LEDGER, STORE
+from geoseg.files import remove_left
 from geoseg.results import as_json
 
 WORK = ".work"
 CLASSES_TIF, CONFIDENCE_TIF, STYLE = "classes.tif", "confidence.tif", "classes.qml"
 NOVELTY_TIF = "novelty.tif"
 RUN_YAML, LOG = "run.yaml", "log.jsonl"
-LEDGER, STORE = "ledger.sqlite", "store.zarr"
 
 _PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, MANIFEST)
 
@@ -56,9 +57,9 @@ class Prediction:
 
 
 def clear_partials(out: Path) -> None:
-    """Remove what a killed publication left; nobody else writes here while the folder is claimed."""
-    for partial_file in out.glob(".*.partial*"):
-        partial_file.unlink(missing_ok=True)
+    """Remove what a killed publication left unfinished."""
+    for name in (*_PRODUCTS, STYLE, RUN_YAML):
+        remove_left(out / name)
 
 
 def clear(out: Path) -> None:

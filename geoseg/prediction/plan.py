@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.probing import Decision, settle
 from geoseg.errors import InputError, ResourceError
 from geoseg.execution.where import Where
+from geoseg.files import nearest_existing
 from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
 from geoseg.models.contract import InputContract
 from geoseg.models.experience import Experience, look
@@ -34,7 +34,7 @@ _SAMPLE_SIDE, _SAMPLES = 64, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preparation:
+class OpenedJob:
     """A job with its files opened and checked against each other.
 
     Attributes
@@ -82,7 +82,7 @@ class Forecast:
         Identity of the engine that was probed.
     """
 
-    preparation: Preparation
+    request: OpenedJob
     memory: int
     engine_memory: int | None
     disk: int
@@ -90,9 +90,9 @@ class Forecast:
     engine: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, JSON-ready; of the preparation, what it says of the work."""
-        asked, tiling = self.preparation, self.preparation.tiling
-        preparation = {
+        """Everything, JSON-ready; of the request, what it says of the work."""
+        asked, tiling = self.request, self.request.tiling
+        request = {
             "grid": asked.scene.grid,
             "bands": asked.scene.band_names,
             "models": [f"{b.name} {b.version}" for b in asked.ensemble.bundles],
@@ -101,10 +101,10 @@ class Forecast:
             "forward_pixels_per_pixel": asked.forward_ratio,
             "notes": asked.notes,
         }
-        return as_json(self, preparation=preparation)
+        return as_json(self, request=request)
 
 
-def prepare(job: PredictJob) -> Preparation:
+def open_job(job: PredictJob) -> OpenedJob:
     """Scene, bundles and tile plan of a job, checked against each other.
 
     Raises
@@ -128,19 +128,19 @@ def prepare(job: PredictJob) -> Preparation:
         stitch=job.stitch,
         multiple=ensemble.size_multiple,
     )
-    return Preparation(job=job, scene=scene, ensemble=ensemble, tiling=tiling, notes=(*scene.notes, *notes))
+    return OpenedJob(job=job, scene=scene, ensemble=ensemble, tiling=tiling, notes=(*scene.notes, *notes))
 
 
-def settle_engine(preparation: Preparation, where: Where) -> Decision:
+def settle_engine(opened: OpenedJob, where: Where) -> Decision:
     """The engine of a run, measured on the scene's own tiles where that pays; see `settle`.
 
     Workers of a running scheduler are other machines: what is open is then left to the default, and the
     ledger sees to it that all workers come to the same.
     """
-    tiling, ensemble = preparation.tiling, preparation.ensemble
+    tiling, ensemble = opened.tiling, opened.ensemble
     forwards = 0 if where.scheduler else tiling.forward_tiles * ensemble.forwards
-    asked = asked_engine(preparation.job, where)
-    return settle(asked, ensemble, tiling.tile, forwards, partial(sample_tiles, preparation.scene, tiling))
+    asked = asked_engine(opened.job, where)
+    return settle(asked, ensemble, tiling.tile, forwards, partial(sample_tiles, opened.scene, tiling))
 
 
 def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tuple[str, ...]:
@@ -196,37 +196,37 @@ def _lattice(scene: Scene, side: int) -> Iterator[tuple[NDArray[Any], NDArray[np
             continue  # a corrupt block is reported by the chunk that needs it
 
 
-def forecast(preparation: Preparation, where: Where, *, probe: bool = True) -> Forecast:
+def forecast(opened: OpenedJob, where: Where, *, probe: bool = True) -> Forecast:
     """Cost of a prepared job; with `probe`, one tile is run through the networks to time it."""
-    tiling, scene = preparation.tiling, preparation.scene
-    seconds, engine_memory, engine = _probe(preparation, where) if probe else (None, None, None)
+    tiling, scene = opened.tiling, opened.scene
+    seconds, engine_memory, engine = _probe(opened, where) if probe else (None, None, None)
     workers = max(where.workers, 1)
     return Forecast(
-        preparation=preparation,
-        memory=chunk_memory(preparation),
+        request=opened,
+        memory=chunk_memory(opened),
         engine_memory=engine_memory,
         disk=2 * scene.grid.height * scene.grid.width,
-        seconds=None if seconds is None else seconds * tiling.forward_tiles / preparation.batch / workers,
+        seconds=None if seconds is None else seconds * tiling.forward_tiles / opened.batch / workers,
         engine=engine,
     )
 
 
-def chunk_memory(preparation: Preparation) -> int:
+def chunk_memory(opened: OpenedJob) -> int:
     """Bytes that one chunk needs besides the networks."""
-    tiling, scene = preparation.tiling, preparation.scene
+    tiling, scene = opened.tiling, opened.scene
     side = tiling.chunk + 2 * (tiling.tile if tiling.stitch == "blend" else tiling.margin)
     halo = min(side, scene.grid.height) * min(side, scene.grid.width)
     pixels = halo * (scene.count * scene.dtype.itemsize + 2)
     labels = min(tiling.chunk, scene.grid.height) * min(tiling.chunk, scene.grid.width) * 4
     width = min(tiling.chunk, scene.grid.width)
-    classes = len(preparation.ensemble.legend)
+    classes = len(opened.ensemble.legend)
     sums = 2 * 4 * classes * tiling.tile * width if tiling.stitch == "blend" else 0
-    averaged = preparation.ensemble.forwards > 1  # probabilities of a batch: one answer and their sum
-    answers = (2 + 4) * classes * tiling.tile**2 * preparation.batch if averaged else 0
+    averaged = opened.ensemble.forwards > 1  # probabilities of a batch: one answer and their sum
+    answers = (2 + 4) * classes * tiling.tile**2 * opened.batch if averaged else 0
     return pixels + labels + sums + answers
 
 
-def check_resources(preparation: Preparation, where: Where) -> None:
+def check_resources(opened: OpenedJob, where: Where) -> None:
     """Refuse a plan that cannot fit into this machine's memory or the output's disk.
 
     Raises
@@ -235,43 +235,38 @@ def check_resources(preparation: Preparation, where: Where) -> None:
         With what is needed and what there is.
     """
     if not where.scheduler:
-        needed = chunk_memory(preparation) * max(where.workers, 1)
+        needed = chunk_memory(opened) * max(where.workers, 1)
         available = psutil.virtual_memory().available
         if needed > available:
             raise ResourceError(
                 "the plan does not fit the memory",
-                why=f"chunks of {preparation.tiling.chunk} pixels need {needed / 1e9:.1f} GB, "
+                why=f"chunks of {opened.tiling.chunk} pixels need {needed / 1e9:.1f} GB, "
                 f"{available / 1e9:.1f} GB are free",
-                hint=f"`chunk={max(preparation.tiling.chunk // 2, preparation.tiling.stride)}` "
-                "or fewer `workers`",
+                hint=f"`chunk={max(opened.tiling.chunk // 2, opened.tiling.stride)}` or fewer `workers`",
             )
-    free = shutil.disk_usage(_existing(preparation.job.out)).free
+    free = shutil.disk_usage(nearest_existing(opened.job.out)).free
     # class maps compress at least tenfold; a plan that needs more than that much room is hopeless
-    least = preparation.scene.grid.height * preparation.scene.grid.width // 10
+    least = opened.scene.grid.height * opened.scene.grid.width // 10
     if free < least:
         raise ResourceError(
             "the disk is too full for the outputs",
-            where=preparation.job.out,
+            where=opened.job.out,
             why=f"{free / 1e9:.2f} GB free, at least {least / 1e9:.2f} GB needed",
             hint="another `out`",
         )
 
 
-def _existing(path: Path) -> Path:
-    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-
-
-def _probe(preparation: Preparation, where: Where) -> tuple[float, int, dict[str, Any]]:
+def _probe(opened: OpenedJob, where: Where) -> tuple[float, int, dict[str, Any]]:
     """(seconds per batch, bytes taken, engine identity) from real pixels of the scene's centre."""
-    tiling, scene = preparation.tiling, preparation.scene
-    choice = settle_engine(preparation, where).choice
+    tiling, scene = opened.tiling, opened.scene
+    choice = settle_engine(opened, where).choice
     before = psutil.Process().memory_info().rss
-    engine = preparation.ensemble.open(choice)
+    engine = opened.ensemble.open(choice)
     rows, cols = tiling.lattice
     tile = tiling.tile_at(rows // 2, cols // 2)
     held = tile.window.clip(*scene.grid.shape)
     pixels, _ = scene.read(held)
-    raw = np.repeat(cut_tile(pixels, held, tile, tiling)[None], preparation.batch, axis=0)
+    raw = np.repeat(cut_tile(pixels, held, tile, tiling)[None], opened.batch, axis=0)
     engine.classify(raw)
     started = time.perf_counter()
     engine.classify(raw)

@@ -13,10 +13,12 @@ import numpy as np
 from geoseg.errors import InputError
 from geoseg.execution import Where
 from geoseg.execution.claim import claim
+from geoseg.execution.progress import Report
 from geoseg.prediction.folder import WORK, Prediction, clear, clear_partials, finished
 from geoseg.prediction.job import PredictJob
-from geoseg.prediction.plan import Forecast, Preparation, check_resources, forecast, prepare
-from geoseg.prediction.run import Report, Run, identity_of
+from geoseg.prediction.plan import Forecast, OpenedJob, check_resources, forecast, open_job
+from geoseg.prediction.product import Classification
+from geoseg.prediction.run import execute, identity_of
 from geoseg.raster.burn import to_pixel_coordinates
 from geoseg.raster.sources import as_text
 from geoseg.raster.vectors import read_vector, valid_polygons
@@ -81,7 +83,7 @@ def plan(
 ) -> Forecast:
     """Cost of the same call to `predict`: tiles, memory, time, disk. Nothing is written."""
     job = _job(scene, model, out, options)
-    return forecast(prepare(job), Where.parse(workers, None, threads), probe=probe)
+    return forecast(open_job(job), Where.parse(workers, None, threads), probe=probe)
 
 
 def _job(scene: Given, model: Given, out: str | Path, options: Mapping[str, Any]) -> PredictJob:
@@ -99,28 +101,28 @@ def run_predict(
     """Run one `PredictJob`; see `predict`."""
     started = time.perf_counter()
     where = where or Where()
-    preparation = prepare(job)
-    aoi = _aoi(preparation)
-    identity = identity_of(preparation, where)
+    opened = open_job(job)
+    aoi = _aoi(opened)
+    identity = identity_of(opened, where)
     with claim(job.out / WORK):
         clear_partials(job.out)
         if overwrite:
             clear(job.out)
         elif (earlier := finished(job.out, identity, started)) is not None:
             return earlier
-        check_resources(preparation, where)
-        run = Run(preparation=preparation, where=where, identity=identity, aoi=aoi, progress=progress)
-        result = run.execute(started)
+        check_resources(opened, where)
+        product = Classification(opened=opened, where=where, aoi=aoi)
+        result = execute(product, opened, identity, where=where, report=progress, started=started)
     shutil.rmtree(job.out / WORK, ignore_errors=True)
     return result
 
 
-def _aoi(preparation: Preparation) -> tuple[Any, ...] | None:
+def _aoi(opened: OpenedJob) -> tuple[Any, ...] | None:
     """Polygons of the area of interest in global pixel coordinates."""
-    path = preparation.job.aoi
+    path = opened.job.aoi
     if path is None:
         return None
-    grid = preparation.scene.grid
+    grid = opened.scene.grid
     layer = read_vector(path)
     valid_polygons(np.asarray(layer.geometry.array, object), path, repair=False, notes=[])
     shapes = to_pixel_coordinates(layer, grid).geometry

@@ -17,7 +17,7 @@ _IN_FILE_NAME = re.compile(r"(?<![A-Za-z0-9])(B\d{1,2}A?)(?![A-Za-z0-9])", re.IG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
+class SceneBand:
     """One band of a scene.
 
     Attributes
@@ -47,7 +47,7 @@ class Band:
     offset: float = 0.0
 
 
-def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[Band]:
+def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[SceneBand]:
     """Every band of an open dataset; `alone` says that it is the scene's only file.
 
     Where the file itself has no nodata value, scale or offset, those of its own ``.aux.xml`` hold.
@@ -66,7 +66,7 @@ def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[Band
         stored = (dataset.scales[i - 1], dataset.offsets[i - 1])
         scale, offset = stored if stored != (1.0, 0.0) else (beside.scale, beside.offset)
         bands.append(
-            Band(
+            SceneBand(
                 file=file,
                 number=i,
                 name=name or f"band {i}",
@@ -79,7 +79,7 @@ def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[Band
     return bands
 
 
-def tell_apart(bands: Sequence[Band]) -> list[Band]:
+def tell_apart(bands: Sequence[SceneBand]) -> list[SceneBand]:
     """The bands; a name that several files have is followed by ``@`` and which of those it is, from 1."""
     files: defaultdict[str, list[int]] = defaultdict(list)
     for band in bands:
@@ -92,8 +92,8 @@ def tell_apart(bands: Sequence[Band]) -> list[Band]:
 
 
 def choose_bands(
-    available: Sequence[Band], wanted: Sequence[int | str] | None, where: object
-) -> tuple[Band, ...]:
+    available: Sequence[SceneBand], wanted: Sequence[int | str] | None, where: object
+) -> tuple[SceneBand, ...]:
     """Bands in the order asked for; without a choice, all but alpha.
 
     Numbers count from 1 over all files in order, alpha included. Names are compared without case, spaces and
@@ -114,7 +114,7 @@ def choose_bands(
     return tuple(_find(available, w, where) for w in wanted)
 
 
-def _find(available: Sequence[Band], wanted: int | str, where: object) -> Band:
+def _find(available: Sequence[SceneBand], wanted: int | str, where: object) -> SceneBand:
     listing = ", ".join(f"{i} {b.name!r}" for i, b in enumerate(available, 1))
     named = [b for b in available if _plain(b.name) == _plain(str(wanted))]
     if not isinstance(wanted, str) or (not named and wanted.strip().isdecimal()):

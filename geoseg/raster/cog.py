@@ -1,18 +1,13 @@
 """Cloud-optimised GeoTIFFs, published whole or not at all.
 
 No reader can tell a finished GeoTIFF from a half-written one, so the final name appears only after every
-block has been read back and compared: partial file, copy in COG layout, re-read, fsync, rename, fsync of the
-folder.
+block has been read back and compared.
 """
 
 from __future__ import annotations
 
-import errno
-import glob
 import math
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +20,12 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window as RasterioWindow
 
-from geoseg.errors import GeosegError, InputError, OutputConflictError, ResourceError
+from geoseg.errors import GeosegError, InputError, ResourceError
+from geoseg.files import require_folder, require_free, whole
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import color_table_of, tags_of
-from geoseg.raster.open import forget, gdal_reason, open_raster, safe_gdal
+from geoseg.raster.open import forget, open_raster, safe_gdal
 from geoseg.raster.store import digest
 from geoseg.version import __version__
 
@@ -97,16 +93,9 @@ def publish_cog(
         The disk is full, or what was written does not read back; nothing is left behind.
     """
     target = Path(target).absolute()
-    if target.exists() and not overwrite:
-        raise OutputConflictError("exists", where=target, hint="another name, or `overwrite`")
-    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise OutputConflictError(
-            "cannot be written", where=target, why=f"no writable folder {target.parent}"
-        )
+    require_free(target, overwrite=overwrite)
+    require_folder(target)
     windows = list(windows)
-    token = uuid.uuid4().hex[:12]
-    tiled = target.with_name(f".{target.stem}.{token}.partial.tif")
-    partial = target.with_name(f".{target.stem}.{token}.partial.cog.tif")
     metadata = {**(tags or {}), **(tags_of(legend) if legend else {})}
     metadata |= {"AREA_OR_POINT": "Area", "TIFFTAG_SOFTWARE": f"geoseg {__version__}"}
     profile = {
@@ -119,25 +108,22 @@ def publish_cog(
         "crs": rasterio.CRS.from_wkt(crs_wkt or grid.crs.to_wkt()),
         "transform": grid.transform,
     }
-    try:
-        with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, dtype)):
-            written = _write_tiled(
-                tiled, profile, read, windows, digests, progress, metadata, description, legend
-            )
-            _copy_as_cog(tiled, partial, resampling or ("mode" if legend else "nearest"))
-            tiled.unlink()
+    with whole(target, RasterioError) as partial:
+        tiled = partial.with_name("tiled.tif")
         try:
-            _verify(partial, target, written, grid)
-        except InputError as error:
-            raise _spoiled(target, f"it does not read back: {error.what}, {error.why}") from None
-        _commit(partial, target)
-    except (OSError, RasterioError) as error:
-        raise _cannot_write(error, target) from None
-    finally:
-        for path in (tiled, partial):
-            forget(path)
-        for leftover in target.parent.glob(f".{glob.escape(target.stem)}.{token}.partial*"):
-            leftover.unlink(missing_ok=True)
+            with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, dtype)):
+                written = _write_tiled(
+                    tiled, profile, read, windows, digests, progress, metadata, description, legend
+                )
+                _copy_as_cog(tiled, partial, resampling or ("mode" if legend else "nearest"))
+                tiled.unlink()
+            try:
+                _verify(partial, target, written, grid)
+            except InputError as error:
+                raise _spoiled(target, f"it does not read back: {error.what}, {error.why}") from None
+        finally:
+            for path in (tiled, partial, target):
+                forget(path)
     return target
 
 
@@ -271,30 +257,3 @@ def cog_problems(path: str | Path) -> list[str]:
     if pixels and min(pixels) < max(directories):
         problems.append("pixels before directories")
     return problems
-
-
-def _commit(partial: Path, target: Path) -> None:
-    forget(partial)
-    forget(target)
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _cannot_write(error: Exception, target: Path) -> GeosegError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else gdal_reason(error)
-    number = getattr(error, "errno", None)
-    if number in {errno.EACCES, errno.EPERM, errno.EROFS} or "Permission denied" in reason:
-        return OutputConflictError("cannot be written", where=target, why=reason)
-    free = shutil.disk_usage(target.parent).free
-    return ResourceError(
-        "cannot be written",
-        where=target,
-        why=f"{reason}; {free / 2**20:.0f} MiB free on the disk",
-        hint="free some disk space; the same command resumes",
-    )

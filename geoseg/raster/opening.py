@@ -14,7 +14,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.errors import InputError, UsageError
-from geoseg.raster.bands import Band, choose_bands, list_bands, tell_apart
+from geoseg.raster.bands import SceneBand, choose_bands, list_bands, tell_apart
 from geoseg.raster.georeference import Assumption, locate
 from geoseg.raster.notes import remarks
 from geoseg.raster.open import open_raster, safe_gdal
@@ -106,7 +106,9 @@ def open_scene(
     return replace(scene, notes=tuple(dict.fromkeys([*notes, *remarks(scene, collar=not categorical)])))
 
 
-def _alphas(dataset: Any, bands: Sequence[Band], chosen: Sequence[Band], notes: list[str]) -> tuple[int, ...]:
+def _alphas(
+    dataset: Any, bands: Sequence[SceneBand], chosen: Sequence[SceneBand], notes: list[str]
+) -> tuple[int, ...]:
     """Numbers of a file's alpha bands that mask pixels: tagged so, not chosen, and holding a mask."""
     found = []
     for band in (b for b in bands if b.alpha and b not in chosen):
@@ -168,7 +170,9 @@ def _common_dtype(types: Sequence[DTypeLike], where: object) -> np.dtype[Any]:
     return common
 
 
-def _with_nodata(band: Band, dtype: str, override: float | None, path: Path, notes: list[str]) -> Band:
+def _with_nodata(
+    band: SceneBand, dtype: str, override: float | None, path: Path, notes: list[str]
+) -> SceneBand:
     """Band with the nodata value that holds: the user's, else the file's if it can occur at all."""
     value = band.nodata if override is None else float(override)
     if value is not None and not _can_occur(value, np.dtype(dtype)):

@@ -16,7 +16,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
-from geoseg.raster.bands import Band, choose_bands
+from geoseg.raster.bands import SceneBand, choose_bands
 from geoseg.raster.open import gdal_reason, open_raster, safe_gdal, vrt_sources
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Scene:
 
     grid: Grid
     paths: tuple[Path, ...]
-    bands: tuple[Band, ...]
+    bands: tuple[SceneBand, ...]
     dtype: np.dtype[Any]
     crs_wkt: str
     notes: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
-from geoseg.errors import OutputConflictError, UsageError
+from geoseg.errors import UsageError
+from geoseg.files import whole
 from geoseg.geometry import Grid
 
 _BLOCK = 512
@@ -31,8 +31,7 @@ def write_geotiff(
 ) -> Path:
     """Path of a tiled, compressed GeoTIFF of `pixels` (bands, height, width) or (height, width) on a grid.
 
-    It appears under its name when it is whole: it is written beside it and renamed. A file that is there is
-    replaced.
+    It appears under its name when it is whole. A file that is there is replaced.
 
     Parameters
     ----------
@@ -47,8 +46,8 @@ def write_geotiff(
     ------
     UsageError
         Pixels of another size than the grid, or names for another number of bands.
-    OutputConflictError
-        The folder cannot be written.
+    OutputConflictError, ResourceError
+        The folder cannot be written; the disk is full.
     """
     bands = pixels[None] if pixels.ndim == 2 else pixels
     if bands.ndim != 3 or bands.shape[1:] != grid.shape:
@@ -62,7 +61,6 @@ def write_geotiff(
             why=f"{len(band_names)} names for {len(bands)} bands",
         )
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "count": len(bands),
@@ -78,20 +76,12 @@ def write_geotiff(
     }
     if min(grid.shape) >= _BLOCK:
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with rasterio.open(partial, "w", **profile) as file:
-                file.write(np.ascontiguousarray(bands))
-                for number, name in enumerate(band_names, start=1):
-                    file.set_band_description(number, name)
-                if {"red", "green", "blue"} <= set(band_names):  # so that a GIS opens it in true colour
-                    file.colorinterp = [_COLORS.get(name, ColorInterp.undefined) for name in band_names]
-                if tags:
-                    file.update_tags(**tags)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-    except (OSError, RasterioError) as error:
-        raise OutputConflictError("cannot be written", where=target, why=str(error)) from None
+    with whole(target, RasterioError) as partial, rasterio.open(partial, "w", **profile) as file:
+        file.write(np.ascontiguousarray(bands))
+        for number, name in enumerate(band_names, start=1):
+            file.set_band_description(number, name)
+        if {"red", "green", "blue"} <= set(band_names):  # so that a GIS opens it in true colour
+            file.colorinterp = [_COLORS.get(name, ColorInterp.undefined) for name in band_names]
+        if tags:
+            file.update_tags(**tags)
     return target

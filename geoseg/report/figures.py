@@ -6,7 +6,6 @@ state, so that figures may be drawn in any thread and no window is ever opened.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.errors import InputError, UsageError
+from geoseg.files import whole
 from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
@@ -337,14 +337,6 @@ def _short(count: int) -> str:
 
 def _save(figure: Any, out: str | Path) -> Path:
     target = Path(out)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            figure.savefig(partial, format="png", bbox_inches="tight", pad_inches=0.12)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputConflictError("cannot be written", where=target, why=str(error)) from None
+    with whole(target) as partial:
+        figure.savefig(partial, format="png", bbox_inches="tight", pad_inches=0.12)
     return target

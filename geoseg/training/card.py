@@ -14,7 +14,7 @@ from geoseg.accuracy.card import bundle_scores, cell, class_table, confusion_tab
 from geoseg.accuracy.ranking import auroc
 from geoseg.engines.views import VIEWS
 from geoseg.tables import markdown
-from geoseg.training.checkpoint import Progress
+from geoseg.training.checkpoint import TrainingState
 from geoseg.training.examine import Examination
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import Preparation
@@ -74,7 +74,7 @@ def split_in_words(preparation: Preparation) -> str:
 
 def write_card(
     preparation: Preparation,
-    progress: Progress,
+    progress: TrainingState,
     found: Examination,
     calibration: Calibration,
     *,

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from geoseg.errors import InputError, OutputConflictError
+from geoseg.files import whole
 
 _STATE = "geoseg"
 
 
 @dataclass(kw_only=True)
-class Progress:
+class TrainingState:
     """How far a training is.
 
     Attributes
@@ -46,7 +47,11 @@ class Progress:
 
 
 def store(
-    path: Path, progress: Progress, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+    path: Path,
+    progress: TrainingState,
+    network: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
 ) -> None:
     """Write everything to `path`: weights, their average, the optimiser's moments, and the progress."""
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
@@ -58,8 +63,8 @@ def store(
 
 def restore(
     path: Path, identity: str, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> Progress:
-    """Progress of the checkpoint, with everything read back; a fresh one where there is no file.
+) -> TrainingState:
+    """State that the checkpoint holds, with everything read back; a fresh one where there is no file.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def restore(
         It is damaged.
     """
     if not path.is_file():
-        return Progress(identity=identity)
+        return TrainingState(identity=identity)
     tensors, state = _read(path)
     if state.get("identity") != identity:
         raise OutputConflictError(
@@ -84,7 +89,7 @@ def restore(
         number, _, name = key.partition(".")
         moments.setdefault(int(number), {})[name] = value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    return Progress(**state)
+    return TrainingState(**state)
 
 
 def store_best(path: Path, average: nn.Module, step: int) -> None:
@@ -98,13 +103,12 @@ def restore_best(path: Path, average: nn.Module) -> None:
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    save_file(plain, partial, metadata={_STATE: json.dumps(dict(state))})
-    partial.replace(path)
+    with whole(path, SafetensorError) as partial:
+        save_file(plain, partial, metadata={_STATE: json.dumps(dict(state))})
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from geoseg.files import whole
 from geoseg.legend import Legend
-from geoseg.training.checkpoint import Progress
+from geoseg.training.checkpoint import TrainingState
 from geoseg.training.pictures import learning_curve
 
 
@@ -33,11 +34,11 @@ class Log:
         if self._board is not None:
             self._board.close()
 
-    def write(self, progress: Progress) -> None:
+    def write(self, progress: TrainingState) -> None:
         """Write the history up to now."""
         write_metrics(self._folder / "metrics.csv", progress, self._legend)
-        picture = self._folder / "curve.png"
-        picture.write_bytes(learning_curve(progress.history, self._legend, progress.best_step))
+        with whole(self._folder / "curve.png") as picture:
+            picture.write_bytes(learning_curve(progress.history, self._legend, progress.best_step))
         if self._board is None:
             return
         row = progress.history[-1]
@@ -48,13 +49,11 @@ class Log:
         self._board.flush()
 
 
-def write_metrics(path: Path, progress: Progress, legend: Legend) -> None:
+def write_metrics(path: Path, progress: TrainingState, legend: Legend) -> None:
     """CSV with one row per validation: step, loss, rate, mean IoU, IoU of each class."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["step", "loss", "rate", "mean_iou", *(f"iou_{c.id}" for c in legend.classes)])
         for row in progress.history:
             own = [row["iou"][name] for name in legend.names]
             writer.writerow([row["step"], row["loss"], f"{row['rate']:.6g}", row["mean_iou"], *own])
-    partial.replace(path)

@@ -24,7 +24,7 @@ from geoseg.models.bundle import Bundle
 from geoseg.models.encoder_weights import download_encoder, load_encoder
 from geoseg.models.network import load_network
 from geoseg.training.batches import Batches
-from geoseg.training.checkpoint import Progress, restore, restore_best, store, store_best
+from geoseg.training.checkpoint import TrainingState, restore, restore_best, store, store_best
 from geoseg.training.job import TrainJob
 from geoseg.training.light import Light
 from geoseg.training.losses import build_loss
@@ -40,10 +40,10 @@ class Trained:
     """A finished training: the best averaged network, on the CPU and in evaluation mode."""
 
     network: nn.Module
-    progress: Progress
+    progress: TrainingState
 
 
-def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progress], None]) -> Trained:
+def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[TrainingState], None]) -> Trained:
     """Train to the end, from the last checkpoint in `work` if there is one.
 
     Parameters
@@ -114,7 +114,9 @@ def fit(preparation: Preparation, team: Team, work: Path, after: Callable[[Progr
     return Trained(network=average.cpu(), progress=progress)
 
 
-def _note(progress: Progress, row: dict[str, Any], average: nn.Module, work: Path, job: TrainJob) -> None:
+def _note(
+    progress: TrainingState, row: dict[str, Any], average: nn.Module, work: Path, job: TrainJob
+) -> None:
     """Enter a validation into the progress; keep the weights if they are wanted, end if none came long."""
     progress.history.append(row)
     found = -1.0 if row["mean_iou"] is None else row["mean_iou"]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
+from geoseg.files import sha256_of
 from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.models.architectures import Architecture, resolve
@@ -363,7 +364,6 @@ def _digest(weights: Literal["hub"] | Path) -> str:
     if not isinstance(weights, Path):
         return weights
     try:
-        with weights.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(weights)
     except OSError as error:
         raise InputError("encoder weights cannot be read", where=weights, why=error.strerror) from None

@@ -20,7 +20,7 @@ from geoseg.models.description import ModelDescription
 from geoseg.results import as_json
 from geoseg.training import pictures
 from geoseg.training.card import score_table, write_card
-from geoseg.training.checkpoint import Progress
+from geoseg.training.checkpoint import TrainingState
 from geoseg.training.examine import Examination, examine, join
 from geoseg.training.job import TrainJob
 from geoseg.training.log import Log
@@ -175,7 +175,7 @@ def _fit(preparation: Preparation, team: Team, work: Path, report: Report, part:
     work.mkdir(parents=True, exist_ok=True)
     with Log(work, preparation.legend) as log:
 
-        def after(progress: Progress) -> None:
+        def after(progress: TrainingState) -> None:
             log.write(progress)
             steps = preparation.job.steps
             report({**progress.history[-1], "part": part, "steps": steps, "seconds": progress.seconds})

@@ -202,12 +202,18 @@ def test_more_than_fifteen_classes_need_sixteen_bits(make_map, tmp_path):
     assert np.array_equal(codes // 20, before) and np.array_equal(codes % 20, before.T)
 
 
+def test_processes_give_the_same_files(dates, tmp_path):
+    here, there = (change(*dates[:2], out=tmp_path / n, workers=w) for n, w in (("here", 0), ("there", 2)))
+    for name in ("change.tif", "transitions.csv"):
+        assert (here.out / name).read_bytes() == (there.out / name).read_bytes()
+
+
 def test_only_comparisons_are_replaced(dates, tmp_path):
     path_before, path_after, *_ = dates
     out = tmp_path / "out"
     out.mkdir()
     (out / "change.tif").write_bytes(b"mine")
-    with pytest.raises(OutputConflictError, match="not written by a comparison"):
+    with pytest.raises(OutputConflictError, match="exists"):
         change(path_before, path_after, out=out)
     assert (out / "change.tif").read_bytes() == b"mine"
     first = change(path_before, path_after, out=out, overwrite=True).raster.read_bytes()

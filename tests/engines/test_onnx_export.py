@@ -88,7 +88,7 @@ def test_argmax_and_softmax_are_the_engines_labels_and_confidence(tmp_path):
 
 def test_names_sizes_and_files_that_are_there_are_refused(exported, tmp_path):
     bundle = exported[0]
-    with pytest.raises(OutputConflictError, match=r"exists already.*`overwrite`"):
+    with pytest.raises(OutputConflictError, match=r"exists.*`overwrite`"):
         export_onnx(bundle, tile=64)
     with pytest.raises(UsageError, match="found 50, expected a multiple of 32"):
         export_onnx(bundle, tmp_path / "a.onnx", tile=50)

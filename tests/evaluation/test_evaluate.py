@@ -30,6 +30,11 @@ def pair(make_map):
     return make_map(mapped.astype(np.uint8), "classes.tif"), make_map(truth, "truth.tif"), mapped, truth
 
 
+def test_processes_score_alike(pair):
+    here, there = (evaluate(*pair[:2], workers=w, boundary=1) for w in (0, 2))
+    assert here.to_json() == there.to_json()
+
+
 def test_scores_equal_scikit_learn_and_the_files_say_the_same(pair, tmp_path):
     classes, reference, mapped, truth = pair
     scores = evaluate(classes, reference, out=tmp_path / "new" / "scores.json")
@@ -97,7 +102,7 @@ def test_only_scores_are_replaced(pair, tmp_path):
     classes, reference, *_ = pair
     out = tmp_path / "scores.json"
     out.write_text('{"mine": 1}')
-    with pytest.raises(OutputConflictError, match="holds no scores"):
+    with pytest.raises(OutputConflictError, match="no earlier result"):
         evaluate(classes, reference, out=out)
     assert out.read_text() == '{"mine": 1}'
     evaluate(classes, reference, out=out, overwrite=True)

@@ -13,7 +13,7 @@ from geoseg.engines.probing import Decision
 from geoseg.errors import ResourceError, UsageError
 from geoseg.execution import Where
 from geoseg.geometry import plan_tiles
-from geoseg.prediction import run as runs
+from geoseg.prediction import product
 from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob
 from tests.prediction.conftest import make_pixels
@@ -48,7 +48,7 @@ def test_a_run_keeps_the_engine_that_it_began_with(
     scene, out = scene_file(make_pixels(256, 256)), tmp_path / "out"
     options = {"model": linear, "out": out, "tile": 64, "margin": 0, "chunk": 128, "threads": 1}
     choice = EngineChoice(name="torch", device="cpu", precision="bf16", threads=1)
-    monkeypatch.setattr(runs, "settle_engine", lambda *_: Decision(choice=choice, reason="measured"))
+    monkeypatch.setattr(product, "settle_engine", lambda *_: Decision(choice=choice, reason="measured"))
     shown = []
 
     def stop(progress: object) -> None:
@@ -62,7 +62,7 @@ def test_a_run_keeps_the_engine_that_it_began_with(
     def measured_again(*_: object) -> Decision:
         raise AssertionError("decided twice")
 
-    monkeypatch.setattr(runs, "settle_engine", measured_again)
+    monkeypatch.setattr(product, "settle_engine", measured_again)
     manifest = geoseg.predict(scene, **options).manifest.read_text()
     assert '"precision": "bf16"' in manifest
     assert '"reason": "measured"' in manifest

@@ -17,7 +17,7 @@ import geoseg
 from geoseg.cli.main import cli
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.models.bundle import load_bundle
-from geoseg.prediction import run as run_module
+from geoseg.prediction import product
 from geoseg.prediction.chunk import EngineRequest, engine_for
 from geoseg.prediction.folder import Prediction
 from geoseg.prediction.job import PredictJob
@@ -92,7 +92,7 @@ def test_resumes_and_refuses_a_changed_member(
     shutil.copytree(linear, second)
     options: dict[str, Any] = {"model": [linear, second], "tta": "flips", "tile": 128, "chunk": 64}
     expected = maps_of(geoseg.predict(scene, out=tmp_path / "clean", **options))
-    real, calls = run_module.predict_chunk, []
+    real, calls = product.predict_chunk, []
 
     def interrupted(request: Any, index: int) -> Any:
         if len(calls) == 3:
@@ -100,7 +100,7 @@ def test_resumes_and_refuses_a_changed_member(
         calls.append(index)
         return real(request, index)
 
-    monkeypatch.setattr(run_module, "predict_chunk", interrupted)
+    monkeypatch.setattr(product, "predict_chunk", interrupted)
     with pytest.raises(KeyboardInterrupt):
         geoseg.predict(scene, out=out, **options)
     monkeypatch.undo()
@@ -173,7 +173,7 @@ def test_the_command_takes_models_again_and_again_and_shows_what_it_costs(
     assert "64.000 forward-pixels per scene-pixel (4.000 x 2 models x 8 views)" in both.output
     plan = geoseg.plan(scene, model=[linear, unet], tta="d4", tile=128, probe=False)
     more, said = plan.memory, json.loads(json.dumps(plan.to_json(), allow_nan=False))
-    assert said["memory"] == more and said["seconds"] is None and len(said["preparation"]["models"]) == 2
+    assert said["memory"] == more and said["seconds"] is None and len(said["request"]["models"]) == 2
     assert more > geoseg.plan(scene, model=linear, tile=128, probe=False).memory
 
 

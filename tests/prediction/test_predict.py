@@ -215,7 +215,7 @@ def test_a_changed_scene_is_not_resumed(
 
 def _interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Let Ctrl-C arrive after some chunks."""
-    from geoseg.prediction import run as module
+    from geoseg.prediction import product as module
 
     real, calls = module.predict_chunk, [0]
 
@@ -258,18 +258,19 @@ def test_resume_computes_only_what_is_missing_and_what_was_harmed(
 def test_stopped_between_the_files_of_a_publication(
     scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    from geoseg.prediction import run as module
+    from geoseg.prediction import product, run
 
     scene, out = scene_file(make_pixels(150, 150)), tmp_path / "out"
     expected = labels_of(geoseg.predict(scene, model=linear, out=tmp_path / "clean"))
-    real = module.publish_cog
+    real = product.publish_cog
 
     def stop(*args: object, **kwargs: object) -> object:
         if moment == "manifest" or Path(str(args[0])).name == "confidence.tif":
             raise KeyboardInterrupt
         return real(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "write_manifest" if moment == "manifest" else "publish_cog", stop)
+    module, name = (run, "write_manifest") if moment == "manifest" else (product, "publish_cog")
+    monkeypatch.setattr(module, name, stop)
     with pytest.raises(KeyboardInterrupt):
         geoseg.predict(scene, model=linear, out=out)
     monkeypatch.undo()
@@ -327,6 +328,6 @@ def test_the_forecast_counts_what_the_run_does(scene_file: SceneFile, linear: Pa
         cost = geoseg.plan(scene, model=linear, tile=192, chunk=256, stitch=stitch)
         made = geoseg.predict(scene, model=linear, tile=192, chunk=256, stitch=stitch, out=tmp_path / stitch)
         tiles = json.loads(made.manifest.read_text())["tiles"]
-        assert cost.preparation.tiling.forward_tiles == tiles["run"] + tiles["skipped"]
+        assert cost.request.tiling.forward_tiles == tiles["run"] + tiles["skipped"]
         assert cost.seconds is not None
         assert cost.seconds > 0

@@ -1,0 +1,184 @@
+"""What a prediction makes of a scene: layers of every chunk, and the files published of them all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from geoseg.engines.probing import Decision
+from geoseg.execution import Where
+from geoseg.execution.resume import ChunkWork, Computed, Record
+from geoseg.files import write_durably
+from geoseg.geometry import TilePlan, Window
+from geoseg.legend import NODATA
+from geoseg.prediction.chunk import (
+    CLASSES,
+    CONFIDENCE,
+    ChunkRecord,
+    ChunkRequest,
+    EngineRequest,
+    predict_chunk,
+)
+from geoseg.prediction.folder import CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, STYLE
+from geoseg.prediction.novelty import publish_novelty
+from geoseg.prediction.plan import OpenedJob, settle_engine
+from geoseg.prediction.stitch import NO_CONFIDENCE
+from geoseg.raster.cog import publish_cog
+from geoseg.raster.store import WorkStore
+from geoseg.raster.style import raster_qml
+
+R = TypeVar("R", bound=Record)
+
+
+class Product(ChunkWork[R], Protocol[R]):
+    """Work on chunks whose result is published."""
+
+    def publish(self, computed: Computed[R], out: Path, run_id: str) -> tuple[str, ...]:
+        """Names of the files written into `out`, after their content was re-read against the records."""
+        ...
+
+    def facts(self, computed: Computed[R]) -> dict[str, Any]:
+        """What the manifest says of the product."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """A class map, and how sure the model is of it.
+
+    Attributes
+    ----------
+    where
+        The processors that the engine is chosen for.
+    aoi
+        Area of interest in global pixel coordinates; None means everywhere.
+    """
+
+    opened: OpenedJob
+    where: Where
+    aoi: tuple[Any, ...] | None
+
+    @property
+    def stage(self) -> str:
+        """The verb, for progress."""
+        return "predict"
+
+    @property
+    def tiling(self) -> TilePlan:
+        """The chunks, and the tiles in them."""
+        return self.opened.tiling
+
+    @property
+    def layers(self) -> Mapping[str, str]:
+        """Labels, and confidence in percent; 255 for none in both."""
+        return {CLASSES: "uint8", CONFIDENCE: "uint8"}
+
+    def settle(self) -> dict[str, Any]:
+        """The engine that runs the networks, and why it does."""
+        return settle_engine(self.opened, self.where).to_json()
+
+    def task(self, store: Path, settled: Mapping[str, Any]) -> Callable[[int], ChunkRecord]:
+        """Function of a chunk's index, to be run anywhere."""
+        opened = self.opened
+        request = ChunkRequest(
+            scene=opened.scene,
+            plan=opened.tiling,
+            engine=EngineRequest(
+                bundles=tuple(str(b.path.absolute()) for b in opened.ensemble.bundles),
+                digests=tuple(b.digest for b in opened.ensemble.bundles),
+                tta=opened.job.tta,
+                choice=Decision.from_json(settled).choice,
+            ),
+            store=store,
+            batch=opened.batch,
+            aoi=self.aoi,
+        )
+        return partial(predict_chunk, request)
+
+    def record(self, stored: Mapping[str, Any]) -> ChunkRecord:
+        """Record from the ledger's JSON."""
+        return ChunkRecord.from_json(stored)
+
+    def blank(self, store: WorkStore, window: Window) -> ChunkRecord:
+        """Record of a chunk that holds nodata alone."""
+        empty = np.full(window.shape, NODATA, np.uint8)
+        return ChunkRecord(
+            digests={layer: store.write(layer, window, empty) for layer in self.layers},
+            counts={NODATA: window.area},
+            tiles=0,
+            skipped=0,
+            seconds=0.0,
+            engine={},
+        )
+
+    def publish(self, computed: Computed[ChunkRecord], out: Path, run_id: str) -> tuple[str, ...]:
+        """Names of the maps and of the style."""
+        scene, ensemble = self.opened.scene, self.opened.ensemble
+        windows = {index: self.tiling.chunk_at(index).window for index in sorted(computed.records)}
+        tags = {
+            "GEOSEG_RUN": run_id,
+            "GEOSEG_MODEL": ", ".join(b.name for b in ensemble.bundles),
+            "GEOSEG_MODEL_SHA256": ", ".join(b.digest for b in ensemble.bundles),
+            "GEOSEG_TTA": ensemble.tta,
+        }
+        if computed.failed:
+            tags["GEOSEG_MISSING_CHUNKS"] = str(len(computed.failed))
+        for layer, name, description in (
+            (CLASSES, CLASSES_TIF, f"class by {ensemble.name}"),
+            (CONFIDENCE, CONFIDENCE_TIF, "confidence in % (0-100)"),
+        ):
+            publish_cog(
+                out / name,
+                scene.grid,
+                partial(computed.store.read, layer),
+                list(windows.values()),
+                dtype="uint8",
+                nodata=NODATA if layer == CLASSES else NO_CONFIDENCE,
+                digests={windows[i]: computed.records[i].digests[layer] for i in windows},
+                legend=ensemble.legend if layer == CLASSES else None,
+                crs_wkt=scene.crs_wkt,
+                tags=tags,
+                description=description,
+                resampling="mode" if layer == CLASSES else "average",
+                overwrite=True,  # the folder is ours: a kill may have left one map of two
+            )
+        write_durably(out / STYLE, raster_qml(ensemble.legend))
+        if not self.opened.job.novelty:
+            return CLASSES_TIF, CONFIDENCE_TIF, STYLE
+        publish_novelty(out / NOVELTY_TIF, scene, ensemble.bundles, tags)
+        return CLASSES_TIF, CONFIDENCE_TIF, STYLE, NOVELTY_TIF
+
+    def facts(self, computed: Computed[ChunkRecord]) -> dict[str, Any]:
+        """Models and engine, legend, tiles, pixels of every class, and what the user should know."""
+        ensemble, records = self.opened.ensemble, computed.records.values()
+        decision = Decision.from_json(computed.settled)
+        total: Counter[int] = Counter()
+        for record in records:
+            total.update(record.counts)
+        return {
+            "models": [
+                {"name": b.name, "version": b.version, "digest": b.digest, "licence": b.licence}
+                for b in ensemble.bundles
+            ],
+            "tta": ensemble.tta,
+            "legend": ensemble.legend.to_json(),
+            "engine": next((r.engine for r in records if r.engine), {}),
+            "decision": dict(computed.settled),
+            "tiling": {
+                **asdict(self.tiling),
+                "forward_pixels_per_pixel": round(self.opened.forward_ratio, 4),
+            },
+            "chunks": {
+                "total": self.tiling.chunks,
+                "failed": {str(i): e for i, e in computed.failed.items()},
+            },
+            "tiles": {"run": sum(r.tiles for r in records), "skipped": sum(r.skipped for r in records)},
+            "pixels": {**{c.name: total[c.id] for c in ensemble.legend.classes}, "nodata": total[NODATA]},
+            "notes": [*self.opened.notes, *([str(decision)] if decision.trials else [])],
+        }
