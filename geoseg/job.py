@@ -6,15 +6,18 @@ A job says *what* to compute, never *where*: only the job is hashed into a run's
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from geoseg.errors import InputError, UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_YAML_BYTES = 1_000_000
 
@@ -44,6 +47,33 @@ class Job(BaseModel):
         fields = self.model_dump(mode="json", exclude_none=True)
         text: str = yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
         return text
+
+
+def takes(job: type[Job]) -> Callable[[F], F]:
+    """Decorator that shows the fields of `job` in the signature of a verb that takes them as ``**options``.
+
+    ``help`` and completion then know every option with its default, which stands in the job alone.
+    """
+
+    def signed(verb: F) -> F:
+        own = inspect.signature(verb)
+        said = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        fields = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty
+                if field.is_required()
+                else field.get_default(call_default_factory=True),
+                annotation=field.annotation,
+            )
+            for name, field in job.model_fields.items()
+            if name not in own.parameters
+        ]
+        verb.__signature__ = own.replace(parameters=[*said, *fields])  # type: ignore[attr-defined]
+        return verb
+
+    return signed
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -35,9 +35,8 @@ def loaded_by(code: str) -> set[str]:
     [
         "import geoseg; geoseg.__version__",
         "from geoseg.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
-        "from geoseg.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass",
     ],
-    ids=["import", "--help", "--version"],
+    ids=["import", "--help"],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded_by(code) & HEAVY == set()

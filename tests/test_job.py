@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import geoseg
 from geoseg.errors import InputError, UsageError
 from geoseg.job import Job, read_yaml
 
@@ -139,3 +142,24 @@ def test_what_is_dumped_is_loaded_again(tmp_path: Path) -> None:
     job = Words(words=["08", "010", "no", "2001-01-01", "1:30", "~", "null", "1e3", "0x1F", ""])
     (tmp_path / "job.yaml").write_text(job.dump(), encoding="utf-8")
     assert Words.load(tmp_path / "job.yaml") == job
+
+
+@pytest.mark.parametrize(
+    ("verb", "job"),
+    [
+        ("predict", "geoseg.prediction.job:PredictJob"),
+        ("plan", "geoseg.prediction.job:PredictJob"),
+        ("vectorize", "geoseg.vectorization.job:VectorizeJob"),
+        ("evaluate", "geoseg.evaluation.job:EvaluateJob"),
+        ("change", "geoseg.changes.job:ChangeJob"),
+        ("fit", "geoseg.baselines.job:FitJob"),
+    ],
+)
+def test_a_verb_shows_every_option_with_its_default(verb: str, job: str) -> None:
+    module, name = job.split(":")
+    shown = inspect.signature(getattr(geoseg, verb)).parameters
+    for field, info in getattr(importlib.import_module(module), name).model_fields.items():
+        assert field in shown
+        if not info.is_required() and shown[field].default is not None:
+            assert shown[field].default == info.get_default(call_default_factory=True) or field == "out"
+    assert not [p for p in shown.values() if p.kind is p.VAR_KEYWORD]

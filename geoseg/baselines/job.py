@@ -36,36 +36,58 @@ class FitJob(Reading):
     out
         Folder of the bundle.
     bands
-        Bands that the model takes, by number or name, each with its role where the file does not tell it:
-        ``[red=3, nir=4]``. All by default.
-    scale, offset
-        From raw values to reflectance; for an index. By default what the tags of the file say.
+        Bands that the model takes, by number or name, with roles where the file has none, like red=3,nir=4.
+        All by default.
+    scale
+        From raw values to reflectance, for an index: what they are multiplied with. By default what the tags
+        of the file say, as for the offset.
+    offset
+        What is added after the scale.
     threshold
-        Thresholds of an index, ascending; by default Otsu's (1979), for as many classes as `classes` says.
+        Threshold of an index, ascending where several are given, by default Otsu's. That is of 1979, for as
+        many classes as `classes` says.
     classes
-        Number of classes of an index or of k-means, or names: a list gets the ids 1, 2, ..., or
-        ``{id: name}``. For a forest: names of the classes.
-    labels, field, layer
-        Layer of polygons or points, and its field that holds the class; for a forest.
+        Number of classes of an index or of k-means, or names: 4, or water,land, or 3=water,7=land. In Python
+        and YAML a list gets the ids 1, 2, ..., or ``{id: name}``. For a forest: names of the classes.
+    labels
+        Layer of polygons or points, for a forest.
+    field
+        Field of the labels that holds the class.
+    layer
+        Layer of the labels' file, where it has several.
     crosswalk
-        YAML file or mapping of field value to class name or number, or ``ignore``, as in `evaluate`.
-    overlap, repair, encoding
-        As in `evaluate`; where polygons of different classes overlap, the later feature in the file wins.
+        YAML of field value to class name or number, or "ignore", as in `evaluate`. Or a mapping.
+    overlap
+        Where polygons of different classes overlap, the class first or last in the crosswalk wins, or the
+        later in the file.
+    repair
+        Repair invalid polygons instead of refusing them.
+    encoding
+        Encoding of the text in a Shapefile or CSV that does not say it, like cp1252.
     all_touched
         Pixels that a polygon touches are its own, not only those whose centre it covers.
-    trees, depth, leaf
-        Of a forest: number of trees, their greatest depth, and the fewest pixels in a leaf.
+    trees
+        Trees of a forest.
+    depth
+        Greatest depth of a tree.
+    leaf
+        Fewest pixels in a leaf.
     folds
         Parts into which the polygons are dealt out for the score.
     model
-        Bundle to put regions over.
-    regions, region_parameters
-        ``watershed``, ``canny``, ``slic`` or ``felzenszwalb`` gives every region one class; parameters as in
-        `geoseg.models.region_rule.REGION_METHODS`.
+        Model to put regions over, for method ``model``.
+    regions
+        Give every region of this method one class.
+    region_parameters
+        A parameter of the regions, like spacing=16. See `geoseg.models.region_rule.REGION_METHODS`.
     margin
-        Pixels of context around a tile; 64 with regions, else 0.
+        Pixels of context around a tile, by default 64 with regions, else 0.
     seed
         Same seed, same job, same scene: same bundle.
+    name
+        Name of the model, by default the folder's.
+    licence
+        Licence of the bundle.
     """
 
     method: Method

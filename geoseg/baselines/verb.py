@@ -19,6 +19,7 @@ from geoseg.baselines.regions_over_model import put_regions_over
 from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample, sample_scene
 from geoseg.errors import InputError, OutputConflictError
+from geoseg.job import takes
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
@@ -32,6 +33,7 @@ REGION_MARGIN = 64
 """Context of a tile with regions, in pixels; docs/baselines.md says what was measured."""
 
 
+@takes(FitJob)
 def fit(
     method: str,
     scene: str | Path | Sequence[str | Path],

@@ -22,28 +22,39 @@ class ChangeJob(Reading):
     ----------
     before, after
         The class maps.
-    band_before, band_after
-        Their bands, where they have several: number from 1, or name. One file may be both dates.
-    nodata_before, nodata_after
-        Value that means no data in one map alone, instead of `nodata`.
-    assume_crs_before, assume_crs_after
-        CRS of one map alone, instead of `assume_crs`.
-    assume_transform_before, assume_transform_after
-        Transform of one map alone, instead of `assume_transform`.
-    pixel_size_before, pixel_size_after
-        Metres of a pixel's side in one map alone, instead of `pixel_size`.
+    band_before
+        Band of BEFORE where it has several, by number from 1 or by name.
+    band_after
+        Band of AFTER where it has several, by number from 1 or by name.
+    nodata_before
+        `nodata` of BEFORE alone.
+    nodata_after
+        `nodata` of AFTER alone.
+    assume_crs_before
+        `assume_crs` of BEFORE alone.
+    assume_crs_after
+        `assume_crs` of AFTER alone.
+    assume_transform_before
+        `assume_transform` of BEFORE alone.
+    assume_transform_after
+        `assume_transform` of AFTER alone.
+    pixel_size_before
+        `pixel_size` of BEFORE alone.
+    pixel_size_after
+        `pixel_size` of AFTER alone.
     out
-        Output folder: transitions.csv, transitions.json, change.tif.
+        Output folder. It gets transitions.csv, transitions.json and change.tif.
     crosswalk
-        YAML file or mapping ``{class name or id: new name, or "ignore"}`` for both maps; it may merge
-        classes.
-    crosswalk_before, crosswalk_after
-        The same for one map alone, instead of `crosswalk`.
+        YAML for both maps of class name or id to new name or "ignore"; it may merge classes. Or a mapping.
+    crosswalk_before
+        `crosswalk` of BEFORE alone.
+    crosswalk_after
+        `crosswalk` of AFTER alone.
     legend
-        YAML file or mapping ``{class number: name}`` for maps that name no classes themselves.
+        YAML of class number to name, for maps that name no classes themselves. Or a mapping.
     align
-        What to do when the maps are on different grids: refuse, or give each pixel of the map before the
-        class that the map after has under its centre.
+        Maps on different grids: refuse, or give each pixel of the first the nearest class of the second. That
+        is the class under its centre.
     """
 
     before: Path

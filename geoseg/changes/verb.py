@@ -22,7 +22,7 @@ from geoseg.files import require_free, write_durably, writing
 from geoseg.geometry import Window
 from geoseg.geometry.alignment import sample_nearest
 from geoseg.geometry.integer_areas import area_unit
-from geoseg.job import read_yaml
+from geoseg.job import read_yaml, takes
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.cog import publish_cog
@@ -30,6 +30,7 @@ from geoseg.raster.reading import called, called_notes
 from geoseg.raster.store import digest
 
 
+@takes(ChangeJob)
 def change(
     before: str | PathLike[str],
     after: str | PathLike[str],

@@ -26,16 +26,21 @@ class Cleaning(Job):
     Attributes
     ----------
     majority
-        Side of the majority filter's window (`geoseg.cleaning.steps.Steps`).
-    opening, closing
-        Sides of windows: parts of a class narrower than its window are taken from it, or those of others
-        between its parts given to it (`geoseg.cleaning.morphology`). One number is for all classes, which
-        closing cannot have; else classes with their own: ``{"road": 3}`` or ``"road=3,building=5"``.
-    fill_holes, min_pixels, small
-        Nodata areas of fewer pixels are filled; regions of fewer pixels are small, and what becomes of them
-        (`geoseg.regions.sieve.Sieve`).
+        Majority filter first, with a window of this odd side. See `geoseg.cleaning.steps.Steps`.
+    opening
+        Take off parts narrower than this odd number of pixels: 3 for all classes, or road=3,building=5. Also
+        ``{"road": 3}``; see `geoseg.cleaning.morphology`.
+    closing
+        Give classes what is narrower between their parts, like road=3,building=5.
+    fill_holes
+        Fill nodata areas of fewer pixels first.
+    min_pixels
+        Smallest number of pixels of a region.
     min_area
-        Hectares, in the place of `min_pixels`.
+        Smallest area of a region in hectares, in the place of `min_pixels`.
+    small
+        Smaller ones join the neighbour they share most border with, or are left out. See
+        `geoseg.regions.sieve.Sieve`.
     """
 
     majority: Side = 1
@@ -101,11 +106,11 @@ class CleanJob(Reading, Cleaning):
     out
         GeoTIFF to write.
     legend
-        YAML file or mapping ``{class number: name}``, instead of the file's own names.
+        YAML of class number to name, instead of the file's own names. Or a mapping.
     band
-        Which band of a raster of several, by number or name.
+        Band of the map where it has several, by number or name.
     chunk
-        Side of the block one task reads; chosen by the map's width. It never changes a pixel.
+        Side of one task's block, by default chosen by the map's width. It never changes a pixel.
     """
 
     classes: Path

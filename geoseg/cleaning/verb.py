@@ -17,6 +17,7 @@ from geoseg.cleaning.job import Cleaning, CleanJob
 from geoseg.execution import Where
 from geoseg.files import require_folder, require_free
 from geoseg.geometry import HECTARE, Window
+from geoseg.job import takes
 from geoseg.legend import NODATA
 from geoseg.raster.classmap import CLASS_TAG, ClassMap, open_class_map
 from geoseg.raster.cog import publish_cog
@@ -113,6 +114,7 @@ class _Task:
         )
 
 
+@takes(CleanJob)
 def clean(
     classes: str | Path,
     *,

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from geoseg.cli.options import split_where, where_options
-from geoseg.cli.say import show_notes
+from geoseg.changes.job import ChangeJob
+from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.say import say, screen, show_notes
 
 _WIDEST_MATRIX = 8
 _MOST_TRANSITIONS = 12
@@ -17,27 +18,10 @@ _MOST_TRANSITIONS = 12
 @click.command(name="change")
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Output folder.")
-@click.option(
-    "--crosswalk",
-    type=click.Path(path_type=Path),
-    help='YAML for both maps: class name or id to new name or "ignore"; it may merge classes.',
-)
-@click.option("--crosswalk-before", type=click.Path(path_type=Path), help="The same for BEFORE alone.")
-@click.option("--crosswalk-after", type=click.Path(path_type=Path), help="The same for AFTER alone.")
-@click.option(
-    "--align",
-    type=click.Choice(["refuse", "nearest"]),
-    default="refuse",
-    show_default=True,
-    help="Maps on different grids: refuse, or sample AFTER at the pixel centres of BEFORE.",
-)
-@click.option("--band-before", help="Band of BEFORE where it has several.")
-@click.option("--band-after", help="Band of AFTER where it has several.")
-@click.option("--legend", type=click.Path(path_type=Path), help="YAML: class number to name, for both maps.")
-@where_options
+@job_options(ChangeJob, without=("before", "after"))
+@where_options()
 @click.option("--overwrite", is_flag=True, help="Replace files that no comparison wrote.")
-def command(before: Path, after: Path, out: Path, overwrite: bool, **options: Any) -> None:
+def command(before: Path, after: Path, overwrite: bool, **options: Any) -> None:
     """Transitions from the class map BEFORE to the class map AFTER, in pixels and hectares.
 
     \b
@@ -46,23 +30,21 @@ def command(before: Path, after: Path, out: Path, overwrite: bool, **options: An
     OUT gets change.tif (from-to codes with colours), transitions.csv and transitions.json. Nodata at either
     date is unknown, never unchanged. Hectares are geodesic.
     """  # noqa: D301 (click reads \b)
-    from geoseg.changes.job import ChangeJob
     from geoseg.changes.verb import run_change
 
-    where, given = split_where(options)
-    job = ChangeJob.parse({"before": before, "after": after, "out": out, **given})
+    where = take_where(options)
+    job = job_of(ChangeJob, options, before=before, after=after)
     result = run_change(job, where=where, overwrite=overwrite)
     show_notes(result.notes)
     _show(result)
     for path in (result.raster, result.table, result.report):
-        click.echo(f"  {path}")
+        say(f"  {path}")
 
 
 def _show(result: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True)
+    console = screen()
     if len(result.legend) <= _WIDEST_MATRIX:
         console.print(_matrix(result, Table("ha: before \\ after", box=None, pad_edge=False)))
         console.print()

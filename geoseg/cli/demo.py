@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from geoseg.cli.fields import where_options
 from geoseg.cli.progress import pixel_progress
+from geoseg.cli.say import screen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,20 +28,18 @@ if TYPE_CHECKING:
 )
 @click.option("--size", metavar="HEIGHTxWIDTH", help="Size of the scene in pixels.  [default: 1543x1789]")
 @click.option("--seed", type=click.IntRange(min=0), help="Another landscape.  [default: 2024]")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads per forward pass.")
+@where_options("threads")
 def command(out: Path, size: str | None, seed: int | None, threads: int | None) -> None:
     """Make a synthetic frontier scene at two dates and run the whole chain over it.
 
     Nothing is downloaded. OUT gets the scenes, their exact references, class maps, polygons, scores,
     change in hectares, and pictures.
     """
-    from rich.console import Console
-
     from geoseg.demo.frontier import DEMO_SEED, DEMO_SHAPE
     from geoseg.demo.run import run_demo
 
     shape = DEMO_SHAPE if size is None else _shape(size)
-    console = Console(highlight=False)
+    console = screen()
     console.print(f"A synthetic frontier of {shape[0]} x {shape[1]} pixels of 10 m, at two dates.")
     with pixel_progress("demo") as report:
         demo = run_demo(
@@ -63,6 +63,7 @@ def _shape(text: str) -> tuple[int, int]:
 
 def _show(demo: Demo, console: Console) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from geoseg.demo.run import HOW_TO_OPEN
 
@@ -84,11 +85,10 @@ def _show(demo: Demo, console: Console) -> None:
     console.print("\nFiles")
     width = max(len(str(path)) for _, path in demo.files)
     for what, path in demo.files:
-        console.print(f"  {path!s:{width}}  [dim]{what}[/dim]", soft_wrap=True)
-    console.print(f"\n{HOW_TO_OPEN}", soft_wrap=True)
+        console.print(Text.assemble(f"  {path!s:{width}}  ", (what, "dim")))
+    console.print(f"\n{HOW_TO_OPEN}")
     console.print(
         "\nThe scene is synthetic and the model was trained on its like: the scores show that the chain "
-        "works, not how well anything maps real land.",
-        soft_wrap=True,
+        "works, not how well anything maps real land."
     )
     console.print(f"Done in {demo.seconds:.0f} s.")

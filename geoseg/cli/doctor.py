@@ -16,6 +16,7 @@ from typing import Literal
 
 import click
 
+from geoseg.cli.say import say
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.version import __version__
 
@@ -54,9 +55,9 @@ def command() -> None:
     for finding in examine():
         failed |= finding.state == "fail"
         sign, color = _SIGNS[finding.state]
-        click.echo(f"{click.style(sign, fg=color)}  {finding.name:<12}  {finding.found}")
+        say(f"{click.style(sign, fg=color)}  {finding.name:<12}  {finding.found}")
         if finding.hint:
-            click.echo(f"{'':18}Try: {finding.hint}")
+            say(f"{'':18}Try: {finding.hint}")
     if failed:
         sys.exit(ResourceError.exit_code)
 
@@ -109,7 +110,8 @@ def _variables() -> Iterator[Finding]:
 
 
 def _gdal() -> Iterator[Finding]:
-    from geoseg.raster.probe import has_cog_driver, library_versions
+    from geoseg.raster.probe import has_cog_driver
+    from geoseg.raster.versions import library_versions
 
     versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
     if has_cog_driver():

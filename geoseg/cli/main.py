@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -11,11 +12,12 @@ from typing import Any
 
 import click
 
-from geoseg.cli.say import in_flags
+from geoseg.cli.say import in_flags, safe
 from geoseg.errors import GeosegError
 from geoseg.version import __version__
 
 _MOMENT = 0.05  # seconds
+_UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h
 _COMMANDS = {
     "plan": "Tiles, memory and cost of a prediction, without running it.",
     "predict": "Class map and confidence of a scene.",
@@ -62,10 +64,39 @@ class _LazyGroup(click.Group):
 
 
 _RESUMING = ("predict", "train", "run")
+_COMPLETION = """\b
+Completion of commands and options by the shell:
+  bash  eval "$(_GEOSEG_COMPLETE=bash_source geoseg)"
+  zsh   eval "$(_GEOSEG_COMPLETE=zsh_source geoseg)"
+  fish  _GEOSEG_COMPLETE=fish_source geoseg | source
+"""
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="geoseg")
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    click.echo(f"geoseg, version {__version__}")
+    try:
+        from geoseg.raster.versions import library_versions
+
+        versions = {**library_versions(), "torch": version("torch")}
+    except Exception as error:  # a broken library may raise anything; geoseg doctor says more
+        versions = {"libraries": f"broken ({type(error).__name__}), see geoseg doctor"}
+    click.echo(", ".join(f"{name} {number}" for name, number in versions.items()))
+    ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_COMPLETION)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the versions of geoseg, GDAL, PROJ and torch.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
@@ -84,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit.
 
     Exit codes: 0 ok, 2 usage or configuration, 3 input, 4 chunks failed, 5 resources, 6 output conflict,
-    130 and 143 for Ctrl-C and SIGTERM.
+    70 what nobody foresaw, 130 and 143 for Ctrl-C and SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or bool(os.environ.get("GEOSEG_DEBUG"))
@@ -98,7 +129,9 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"geoseg: {in_flags(str(error), _command_of(arguments))}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(safe(shown.getvalue()), nl=False, err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"geoseg: interrupted. {_what_next(arguments)}", err=True)
@@ -113,6 +146,33 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(5)
     except BrokenPipeError:
         sys.exit(141)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"geoseg: {_unforeseen(error)}", err=True)
+        sys.exit(_UNFORESEEN)
+
+
+def _unforeseen(error: Exception) -> str:
+    """The last resort in one line: what was raised, and the file with its traceback."""
+    import tempfile
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    what = safe(" ".join(f"{type(error).__name__}: {error}".split())[:300]).rstrip(".")
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            prefix="geoseg-error-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as file:
+            file.write(f"geoseg {__version__}, Python {sys.version}\n{text}")
+    except OSError:
+        return f"a defect of geoseg: {what}. Try: --debug for the traceback, and please report it."
+    return f"a defect of geoseg: {what}. Try: please report it with {file.name} (the traceback)."
 
 
 def _command_of(arguments: list[str]) -> click.Command | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from geoseg.cli import model_import
+from geoseg.cli.say import say, screen
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from geoseg.models.bundle import Bundle
+
+_MOST_BANDS = 6
 
 
 @click.group("model")
@@ -34,24 +38,26 @@ def list_models(as_json: bool) -> None:
     bundles = [load_bundle(name, verify=False) for name in list_bundles()]
     if as_json:
         fields = [{"name": b.name, "version": b.version, "description": b.description} for b in bundles]
-        click.echo(json.dumps(fields, indent=2))
+        say(json.dumps(fields, indent=2))
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table("model", "classes", "bands", "pixel", "mean IoU", "size", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model", no_wrap=True)
+    for heading in ("classes", "bands", "pixel", "mean IoU", "size"):
+        table.add_column(heading, overflow="fold")
     for b in bundles:
         table.add_row(
             b.name,
             ", ".join(b.legend.names),
-            ", ".join(b.contract.band_names),
+            _few(b.contract.band_names),
             _metres(b),
             _score(b),
             _size(b),
         )
-    Console().print(table)
-    click.echo("geoseg model show NAME says more. A path of a bundle directory is a model too.")
+    screen().print(table)
+    say("geoseg model show NAME says more. A path of a bundle directory is a model too.")
 
 
 @command.command("show")
@@ -63,19 +69,17 @@ def show(name: str, as_json: bool) -> None:
 
     bundle = load_bundle(name)
     if as_json:
-        click.echo((bundle.path / "bundle.json").read_text(encoding="utf-8"), nl=False)
+        say((bundle.path / "bundle.json").read_text(encoding="utf-8").removesuffix("\n"))
         return
-    from rich.console import Console
-
-    console = Console()
-    console.print(f"{bundle.name} {bundle.version}", style="bold", highlight=False, markup=False)
+    console = screen()
+    console.print(f"{bundle.name} {bundle.version}", style="bold")
     if bundle.description:
-        console.print(bundle.description, highlight=False, markup=False)
+        console.print(bundle.description)
     for table in (_facts(bundle), _bands(bundle), _classes(bundle)):
         console.print(table)
     card = bundle.path / "README.md"
     if card.is_file():
-        console.print(f"Card: {card}", highlight=False, soft_wrap=True)
+        console.print(f"Card: {card}")
 
 
 @command.command("architectures")
@@ -87,17 +91,19 @@ def list_architectures(as_json: bool) -> None:
     described = describe()
     if as_json:
         fields = [{"name": d.name, "what": d.what, "paper": d.paper} for d in described]
-        click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
+        say(json.dumps(fields, indent=2, ensure_ascii=False))
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table("architecture", "what", "paper", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("architecture", no_wrap=True)
+    table.add_column("what")
+    table.add_column("paper")
     for d in described:
         table.add_row(d.name, d.what, d.paper)
-    Console().print(table)
-    click.echo("Encoders: those of timm and segmentation-models-pytorch, by name (docs/models.md).")
+    screen().print(table)
+    say("Encoders: those of timm and segmentation-models-pytorch, by name (docs/models.md).")
 
 
 @command.command("export")
@@ -112,7 +118,7 @@ def export(bundle: str, as_onnx: bool, out: str | None, tile: int, overwrite: bo
     from geoseg.models.bundle import load_bundle
 
     done = export_onnx(load_bundle(bundle), out, tile=tile, overwrite=overwrite)
-    click.echo(
+    say(
         f"{done.path}  {done.bytes / 1e6:.1f} MB, opset {OPSET}, any number of {tile} x {tile} tiles\n"
         f"against torch: {done.agreement:.4%} of the labels agree, "
         f"logits differ by at most {done.difference:.2g} (largest {done.largest:.3g})"
@@ -120,8 +126,8 @@ def export(bundle: str, as_onnx: bool, out: str | None, tile: int, overwrite: bo
 
 
 def _facts(bundle: Bundle) -> Table:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_header=False, box=None, pad_edge=False)
     low, high = bundle.contract.value_range
@@ -143,7 +149,7 @@ def _facts(bundle: Bundle) -> Table:
     }
     for key, value in rows.items():
         if value:
-            table.add_row(f"[dim]{key}[/]", escape(value))
+            table.add_row(Text(key, style="dim"), value)
     return table
 
 
@@ -161,6 +167,7 @@ def _bands(bundle: Bundle) -> Table:
 def _classes(bundle: Bundle) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     scored = bundle.scores.get("classes", {})
     table = Table("id", "class", "colour", "IoU", "F1", box=box.SIMPLE_HEAD)
@@ -168,8 +175,13 @@ def _classes(bundle: Bundle) -> Table:
         scores = scored.get(c.name, {}) if isinstance(scored, dict) else {}
         found = (scores.get(key) for key in ("iou", "f1"))
         cells = ("" if value is None else f"{value:.3f}" for value in found)
-        table.add_row(str(c.id), c.name, f"[{c.color}]██[/] {c.color}", *cells)
+        color = Text.assemble(("██", c.color), f" {c.color}")
+        table.add_row(str(c.id), c.name, color, *cells)
     return table
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _MOST_BANDS else f"{len(names)} bands"
 
 
 def _metres(bundle: Bundle) -> str:

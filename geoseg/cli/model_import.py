@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from geoseg.cli.say import say
 from geoseg.errors import UsageError
 
 
@@ -61,7 +62,7 @@ def command(
     given = {key: value for key, value in written.items() if value is not None}
     form = InputForm.parse({**(read_yaml(contract) if contract else {}), **given}, where=contract)
     if is_pickle(checkpoint):
-        click.echo(
+        say(
             "geoseg: warning: a torch checkpoint is a pickle, which can be made to run code. Only tensors "
             "and plain values are read from it (weights_only). All the same, import files from people you "
             "trust alone.",
@@ -87,10 +88,10 @@ def command(
         overwrite=options["overwrite"],
     )
     before = f" (their names began with {done.prefix!r})" if done.prefix else ""
-    click.echo(f"{done.bundle.path}  {done.bundle.weights_bytes / 1e6:.1f} MB{before}")
+    say(f"{done.bundle.path}  {done.bundle.weights_bytes / 1e6:.1f} MB{before}")
     if done.left_out:
         more = " ..." if len(done.left_out) > 5 else ""
-        click.echo(f"{len(done.left_out)} left out: {', '.join(done.left_out[:5])}{more}")
+        say(f"{len(done.left_out)} left out: {', '.join(done.left_out[:5])}{more}")
 
 
 def _arguments(text: str | None) -> dict[str, Any]:

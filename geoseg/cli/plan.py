@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.options import prediction_options, split_where
-from geoseg.cli.say import show_notes
+from geoseg.cli.fields import job_of, job_options, one_or_more, take_where, where_options
+from geoseg.cli.say import screen, show_notes
+from geoseg.prediction.job import PredictJob
 
 if TYPE_CHECKING:
     from geoseg.execution import Where
-    from geoseg.prediction.job import PredictJob
     from geoseg.prediction.plan import OpenedJob
 
 
 @click.command(name="plan")
 @click.argument("scene", nargs=-1, required=True)
-@prediction_options
-@click.option("--out", default="out", show_default=True, help="Where the outputs would go.")
+@job_options(
+    PredictJob,
+    without=("scene", "allow_missing"),
+    model={"multiple": True},
+    out={"required": False, "show_default": "out", "help": "Where the outputs would go."},
+)
+@where_options()
 @click.option("--no-probe", is_flag=True, help="Do not time the model on one tile.")
-def command(scene: tuple[str, ...], out: str, no_probe: bool, **options: Any) -> None:
+def command(scene: tuple[str, ...], model: tuple[str, ...], no_probe: bool, **options: Any) -> None:
     """Tiles, memory, disk and time that predicting SCENE would take. Nothing is written.
 
     \b
       geoseg plan scene.tif --model forest-s2-rgb
     """  # noqa: D301 (click reads \b)
-    from geoseg.prediction.job import PredictJob
-
-    where, fields = split_where(options)
-    job = PredictJob.parse({"scene": list(scene) if len(scene) > 1 else scene[0], "out": out, **fields})
+    where = take_where(options)
+    out = options.pop("out") or Path("out")
+    job = job_of(PredictJob, options, scene=one_or_more(scene), model=one_or_more(model), out=out)
     show_plan(job, where, probe=not no_probe)
 
 
 def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
     """Print the forecast of a job; a plan that does not fit the memory or the disk is refused."""
-    from rich.console import Console
     from rich.table import Table
 
     from geoseg.cli.progress import _duration
@@ -65,7 +69,7 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
         rows["time"] = f"{_duration(cost.seconds)} ({speed:.2f} Mpx/s, one tile timed)"
     for key, value in rows.items():
         table.add_row(key, value)
-    Console().print(table, highlight=False)
+    screen().print(table)
     show_notes(opened.notes)
     check_resources(opened, where)
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from geoseg.cli.options import prediction_options, split_where
+from geoseg.cli.fields import job_of, job_options, one_or_more, take_where, where_options
 from geoseg.cli.progress import pixel_progress
-from geoseg.cli.say import show_notes
+from geoseg.cli.say import screen, show_notes
+from geoseg.prediction.job import PredictJob
 
 
 @click.command(name="predict")
 @click.argument("scene", nargs=-1, required=True)
-@prediction_options
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Output folder.")
+@job_options(PredictJob, without=("scene",), model={"multiple": True})
+@where_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run (what happens anyway).")
 @click.option("--overwrite", is_flag=True, help="Start again where another run's output is.")
-@click.option("--allow-missing", is_flag=True, help="Publish although chunks failed; they become nodata.")
 def command(
-    scene: tuple[str, ...], out: Path, dry_run: bool, resume: bool, overwrite: bool, **options: Any
+    scene: tuple[str, ...],
+    model: tuple[str, ...],
+    dry_run: bool,
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Class map and confidence of SCENE (a file, several files of one scene, a folder, or a pattern).
 
@@ -35,11 +39,10 @@ def command(
     """  # noqa: D301 (click reads \b)
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
-    from geoseg.prediction.job import PredictJob
     from geoseg.prediction.verb import run_predict
 
-    where, fields = split_where(options)
-    job = PredictJob.parse({"scene": list(scene) if len(scene) > 1 else scene[0], "out": out, **fields})
+    where = take_where(options)
+    job = job_of(PredictJob, options, scene=one_or_more(scene), model=one_or_more(model))
     if dry_run:
         from geoseg.cli.plan import show_plan
 
@@ -52,14 +55,13 @@ def command(
 
 
 def _show(result: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     total = sum(result.pixels.values())
     table = Table("class", "pixels", "share", box=None, pad_edge=False)
     for name, pixels in result.pixels.items():
         table.add_row(name, f"{pixels:,}", f"{pixels / total:.1%}")
-    console = Console()
+    console = screen()
     console.print(table)
     if result.fresh:
         speed = total / max(result.seconds, 1e-9) / 1e6
@@ -67,4 +69,4 @@ def _show(result: Any) -> None:
     else:
         console.print("This run was already complete; its files were checked again.")
     for path in (result.classes, result.confidence, result.manifest):
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
+        console.print(f"  {path}")

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from geoseg.cli.say import screen
+
 _LINE_EVERY = 30.0
 
 
@@ -25,7 +27,6 @@ def pixel_progress(verb: str) -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def _bar(verb: str) -> Iterator[Callable[[Any], None]]:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -35,7 +36,7 @@ def _bar(verb: str) -> Iterator[Callable[[Any], None]]:
         TextColumn("{task.fields[detail]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=screen(err=True), transient=True) as bar:
         task = bar.add_task(verb, total=None, detail="")
         started = time.monotonic()
 

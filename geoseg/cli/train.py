@@ -7,20 +7,23 @@ from typing import Any
 
 import click
 
-from geoseg.cli.say import show_notes
+from geoseg.cli.fields import given, job_options, where_options
+from geoseg.cli.say import say, screen, show_notes
+from geoseg.training.job import TrainJob
 
 
 @click.command(name="train")
 @click.argument("job", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Bundle folder, not the job's.")
+@job_options(
+    TrainJob, without=set(TrainJob.model_fields) - {"out", "steps", "batch", "seed"}, out={"required": False}
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder that relative paths of scenes and labels start from.  [default: the current one]",
 )
-@click.option("--steps", type=int, help="Optimiser steps, instead of the job's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads. All cores.")
+@where_options("threads")
 @click.option("--overwrite", is_flag=True, help="Start again where another training is.")
 def command(
     job: Path, data: Path | None, device: str, threads: int | None, overwrite: bool, **fields: Any
@@ -36,11 +39,9 @@ def command(
     the same command resumes.
     """  # noqa: D301 (click reads \b)
     from geoseg.job import read_yaml
-    from geoseg.training.job import TrainJob
     from geoseg.training.verb import run_train
 
-    given = {key: value for key, value in fields.items() if value is not None}
-    parsed = TrainJob.parse({**read_yaml(job), **given}, where=job)
+    parsed = TrainJob.parse({**read_yaml(job), **given(fields)}, where=job)
     result = run_train(
         parsed, root=data, device=device, threads=threads, overwrite=overwrite, progress=show_row
     )
@@ -57,7 +58,7 @@ def show_row(row: Any) -> None:
     )
     step, steps = row["step"], row["steps"]
     found = "" if row["mean_iou"] is None else f"mean IoU {row['mean_iou']:.3f}  ({classes})  "
-    click.echo(
+    say(
         f"{row['part']}step {step}/{steps}  loss {row['loss']:.4f}  {found}"
         f"{row['seconds'] / step:.2f} s/step",
         err=True,
@@ -65,17 +66,16 @@ def show_row(row: Any) -> None:
 
 
 def _show(result: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("class", "IoU", "F1", box=None, pad_edge=False)
     scores = result.bundle.scores
     for name, own in scores["classes"].items():
         table.add_row(name, *("-" if own[k] is None else f"{own[k]:.3f}" for k in ("iou", "f1")))
-    console = Console()
+    console = screen()
     console.print(table)
     accuracy = scores["overall_accuracy"]
     console.print(f"mean IoU {scores['mean_iou']:.3f}, accuracy {accuracy:.3f}, on {scores['data']}")
     if not result.fresh:
         console.print("This training was already complete.")
-    console.print(f"  {result.bundle.path}", highlight=False, soft_wrap=True)
+    console.print(f"  {result.bundle.path}")

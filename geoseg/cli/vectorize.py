@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.say import show_notes
+from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.say import screen, show_notes
+from geoseg.vectorization.job import VectorizeJob
 from geoseg.writers.formats import suffixes
 
 if TYPE_CHECKING:
@@ -19,62 +21,14 @@ if TYPE_CHECKING:
 
 @click.command(name="vectorize")
 @click.argument("classes", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help=f"File to write; the suffix is the format: {suffixes()}",
+@job_options(
+    VectorizeJob,
+    without=("classes",),
+    out={"help": f"File to write; its suffix is the format: {suffixes()}."},
 )
-@click.option(
-    "--confidence", type=click.Path(path_type=Path), help="Confidence raster. [confidence.tif beside CLASSES]"
-)
-@click.option("--conf-min", is_flag=True, help="Also write conf_min, the least confidence of any pixel.")
-@click.option(
-    "--fractions",
-    type=click.Path(path_type=Path),
-    help="Another class map: adds frac_V, the share of each polygon that has its class V.",
-)
-@click.option("--neighbours", is_flag=True, help="Also write which polygons share how much border.")
-@click.option("--only", help="Classes to write, by name or number: forest,water.")
-@click.option("--min-area", type=float, help="Smallest area of a polygon in hectares.")
-@click.option("--min-pixels", type=int, help="Smallest number of pixels of a polygon instead.")
-@click.option(
-    "--small",
-    type=click.Choice(["merge", "drop"]),
-    help="Smaller ones join the neighbour they share most border with, or are left out. [merge]",
-)
-@click.option("--majority", type=int, help="Majority filter first; side of its window, odd.")
-@click.option("--opening", help="Take off parts narrower than N pixels, odd: 3, or road=3,building=5.")
-@click.option("--closing", help="Give classes what is narrower between them: road=3,building=5.")
-@click.option("--fill-holes", type=int, help="Fill nodata areas of fewer pixels first.")
-@click.option("--simplify", type=float, help="Simplify shared borders, within this many metres.")
-@click.option(
-    "--method",
-    type=click.Choice(["visvalingam", "douglas-peucker"]),
-    help="Which vertices go; visvalingam keeps the classes' areas. [visvalingam]",
-)
-@click.option("--smooth", type=int, help="Smooth shared borders: rounds of corner cutting, 1 to 3.")
-@click.option("--square", help="Classes whose outlines get right angles: building. Needs --simplify.")
-@click.option(
-    "--max-corners", type=int, help="Cut larger polygons along rows of the map; 0: never. [2,000,000]"
-)
-@click.option("--layer", help="Layer name. [landcover]")
-@click.option("--crs", help="CRS of the output, for example EPSG:4326. [the map's]")
-@click.option("--chunk", type=int, help="Side of one task's block. [by the map's width]")
-@click.option(
-    "--legend",
-    type=click.Path(path_type=Path),
-    help="YAML: class number to name.",
-)
-@click.option("--band", help="Which band of several, by number or name.")
-@click.option("--nodata", type=float, help="Value that means no data, instead of the file's own tag.")
-@click.option("--assume-crs", help="CRS of a map that has none, for example EPSG:32720.")
-@click.option("--assume-transform", help="Its affine numbers a,b,c,d,e,f (pixel corner to map).")
-@click.option("--allow-vrt", is_flag=True, help="Read VRT files (they can name other files).")
-@click.option("--workers", default="0", show_default=True, help="0: this process; N processes.")
-@click.option("--scheduler", help="Address of a running Dask scheduler, like tcp://host:8786.")
+@where_options()
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
-def command(workers: str, scheduler: str | None, overwrite: bool, **options: Any) -> None:
+def command(classes: Path, overwrite: bool, **options: Any) -> None:
     """Polygons of CLASSES, any raster of class numbers: one for every 4-connected area of one class.
 
     \b
@@ -85,12 +39,10 @@ def command(workers: str, scheduler: str | None, overwrite: bool, **options: Any
     Pixels without data are in no polygon. Polygons are the same for every --chunk and number of workers, but
     where one has more than --max-corners.
     """  # noqa: D301 (click reads \b)
-    from geoseg.execution import Where
-    from geoseg.vectorization.job import VectorizeJob
     from geoseg.vectorization.verb import run_vectorize
 
-    job = VectorizeJob.parse({key: value for key, value in options.items() if value is not None})
-    where = Where.parse(workers, scheduler)
+    where = take_where(options)
+    job = job_of(VectorizeJob, options, classes=classes)
     with _progress() as report:
         result = run_vectorize(job, where=where, overwrite=overwrite, progress=report)
     show_notes(result.notes)
@@ -103,7 +55,6 @@ def _progress() -> Iterator[Callable[[VectorizeProgress], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -113,7 +64,7 @@ def _progress() -> Iterator[Callable[[VectorizeProgress], None] | None]:
         TextColumn("{task.fields[polygons]:,} polygons"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=screen(err=True), transient=True) as bar:
         task = bar.add_task("vectorize", total=None, polygons=0)
 
         def report(progress: VectorizeProgress) -> None:
@@ -123,7 +74,6 @@ def _progress() -> Iterator[Callable[[VectorizeProgress], None] | None]:
 
 
 def _show(result: Vectorization) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -138,11 +88,11 @@ def _show(result: Vectorization) -> None:
     table.add_row(
         "all", f"{result.polygons:,}", f"{result.pixels:,}", f"{sum(c.hectares for c in result.classes):,.2f}"
     )
-    console = Console()
+    console = screen()
     console.print(table)
     console.print(f"{result.polygons:,} polygons in {result.seconds:.1f} s")
     if result.squared is not None:
         s = result.squared
         console.print(f"{s.outlines:,} outlines squared, IoU {s.mean_iou:.3f} (least {s.least_iou:.3f})")
     for path in result.paths:
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
+        console.print(f"  {path}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from geoseg.cli.say import say
+
 
 @click.command(name="verify")
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -19,10 +21,10 @@ def command(folder: Path) -> None:
 
     results = verify_files(folder)
     for name, fault in results:
-        click.echo(f"{'ok  ' if fault is None else 'BAD '} {name}{f': {fault}' if fault else ''}")
+        say(f"{'ok  ' if fault is None else 'BAD '} {name}{f': {fault}' if fault else ''}")
     missing = read_manifest(folder).get("chunks", {}).get("failed", {})
     if missing:
-        click.echo(f"note: {len(missing)} chunks failed and were published as nodata on request", err=True)
+        say(f"note: {len(missing)} chunks failed and were published as nodata on request", err=True)
     broken = [name for name, fault in results if fault]
     if broken:
         raise InputError(

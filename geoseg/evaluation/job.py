@@ -35,13 +35,13 @@ class ReferenceJob(Job):
     field
         Field that holds the class; may be left out where only one can.
     layer
-        Layer of a vector file with several.
+        Layer of a vector reference with several.
     reference_band
         Band of a reference raster with several, by number from 1 or by name.
     crosswalk
-        YAML file or mapping ``{value: class name, id, or "ignore"}``; ``"*"`` stands for all other values,
-        null for features without a value, which are left out otherwise. Without it, values are the map's own
-        class names or ids.
+        YAML of reference value to class name, id or "ignore"; "*" stands for all other values. Or a mapping;
+        null stands for features without a value, which are left out otherwise. Without it, values are the
+        map's own class names or ids.
     single_class
         The class of all features of a vector reference without a class field.
     background
@@ -57,12 +57,12 @@ class ReferenceJob(Job):
     allow_vrt
         Read VRT files; they can name other files, so only on request.
     overlap
-        What polygons of different classes that overlap mean: ``refuse``; the class that stands ``first`` or
-        ``last`` in the crosswalk (without one: in the legend) wins; or the later feature in the ``file``.
+        Where polygons of different classes overlap, the class first or last in the crosswalk wins, or the
+        later in the file. Without a crosswalk: first or last in the legend.
     repair
         Repair invalid polygons instead of refusing them.
     encoding
-        Of the text in a Shapefile or CSV that does not say it or says it wrongly, like cp1252.
+        Encoding of a Shapefile or CSV that does not say it or says it wrongly, like cp1252.
     """
 
     reference: Path
@@ -95,16 +95,16 @@ class EvaluateJob(ReferenceJob, Reading):
     classes
         The class map.
     band
-        Its band, where it has several: number from 1, or name.
+        Band of the map where it has several, by number from 1 or by name.
     legend
-        YAML file or mapping ``{class number: name}`` for a map that names no classes itself.
+        YAML of class number to name, for a map that names no classes itself. Or a mapping.
     out
-        ``scores.json``; ``scores.csv`` and ``confusion.csv`` come to lie beside it. None writes nothing.
+        File scores.json to write; scores.csv and confusion.csv come to lie beside it. None writes nothing.
     boundary
         Also score boundaries (boundary IoU), in bands of this many pixels.
     unmapped
-        Pixels that have a reference class but no class in the map: ``ignore`` leaves them out of the scores
-        (they are counted and reported), ``error`` counts them as wrong.
+        Whether reference pixels where the map has nodata are left out, or count as wrong. They are reported
+        either way.
     """
 
     classes: Path

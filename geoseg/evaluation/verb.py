@@ -19,6 +19,7 @@ from geoseg.execution import Where, run_chunks
 from geoseg.execution.opened import Opened
 from geoseg.files import require_free, sha256_of, write_durably
 from geoseg.geometry import Window
+from geoseg.job import takes
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.vectors import is_vector
@@ -26,6 +27,7 @@ from geoseg.truth.layer import Truth
 from geoseg.truth.pixels import legend_of_raster
 
 
+@takes(EvaluateJob)
 def evaluate(
     classes: str | PathLike[str],
     reference: str | PathLike[str],

@@ -148,5 +148,5 @@ def _deadly(last_words: str) -> GeosegError:
         f"{1 + _ALONE} worker processes died on this chunk, {_ALONE} of them with no other chunk beside it",
         why=f"{f'the last was {how}; ' if how else ''}"
         "the system kills a process that takes too much memory; a damaged file can crash a decoder",
-        hint="a smaller `chunk`, if it is the memory",
+        hint="fewer `workers` or smaller chunks, if it is the memory",
     )

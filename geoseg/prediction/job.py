@@ -22,33 +22,39 @@ class PredictJob(Reading):
     scene
         Path, list of paths (one file per band, or stacked), folder, or glob pattern.
     model
-        Name of a shipped bundle, or the folder of one; of a list, the probabilities are averaged.
+        Name of a shipped model, or the folder of a bundle; of several, the probabilities are averaged.
     tta
-        Views of every tile over which probabilities are averaged: ``none``; ``flips`` (four); ``d4`` (these
-        and their quarter turns, eight).
+        Average each tile's views: ``flips`` (four), or ``d4`` (all eight symmetries), for as many passes.
     out
-        Output folder: classes.tif, confidence.tif, manifest.json, run.yaml, log.jsonl.
+        Output folder. It gets classes.tif, confidence.tif, manifest.json, run.yaml and log.jsonl.
     bands
-        Scene bands to feed, in the model's order: numbers from 1, or names. All bands by default.
-    tile, margin, chunk, stitch
-        See `geoseg.geometry.plan_tiles`; tile is chosen by the scene's size, margin by the bundle.
+        Scene bands to feed, in the model's order: numbers from 1, or names, like 3,2,1. All by default.
+    tile
+        Side of the window that the model sees, by default chosen by the scene's size. See
+        `geoseg.geometry.plan_tiles` for this and the next three.
+    margin
+        Pixels discarded (crop) or shared (blend) at a tile's edge, by default as the model says.
+    chunk
+        Side of one task's block.
+    stitch
+        Whether one tile decides a pixel, or several are blended.
     batch
         Tiles per forward pass; it never changes a label.
     engine
-        What runs the network: ``torch``, ``onnx`` or ``openvino``; ``auto`` times them on the scene's own
-        tiles where the scene is large enough, and takes the fastest whose labels are those of fp32.
+        What runs the network: ``torch``, ``onnx``, ``openvino``, or the fastest on this scene (``auto``). It
+        is timed on the scene's own tiles where the scene is large enough, among those with fp32's labels.
     device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        Where the network runs: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
-        ``fp32``, ``bf16`` or ``fp16``; ``auto`` is decided together with the engine.
+        Number format of the network: fp32, bf16 or fp16; ``auto`` is decided together with the engine.
     novelty
         Also write novelty.tif: how unlike the model's training each square of the scene looks, in percent.
     aoi
         Polygon layer; pixels whose centre is outside become nodata.
     force
-        Turn the refusals of the bundle's input contract into notes.
+        Use the model although its input contract refuses; every refusal becomes a note.
     allow_missing
-        Publish although chunks failed; they become nodata, and every output says so.
+        Publish although chunks failed; they become nodata. Every output says so.
     """
 
     scene: str | list[str]

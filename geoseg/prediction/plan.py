@@ -275,8 +275,8 @@ def _probe(opened: OpenedJob, where: Where) -> tuple[float, int, dict[str, Any]]
 
 
 def describe_grid(grid: Grid) -> str:
-    """One line about a grid for people."""
+    """One line about a grid for people, columns x rows as every GIS has them."""
     name = grid.crs.to_authority()
     crs = ":".join(name) if name else grid.crs.name
     width, height = grid.ground_size
-    return f"{grid.height} x {grid.width} pixels, {crs}, {width:.2f} x {height:.2f} m"
+    return f"{grid.width} x {grid.height} pixels, {crs}, {width:.2f} x {height:.2f} m"

@@ -14,6 +14,7 @@ from geoseg.errors import InputError
 from geoseg.execution import Where
 from geoseg.execution.claim import claim
 from geoseg.execution.progress import Report
+from geoseg.job import takes
 from geoseg.prediction.folder import WORK, Prediction, clear, clear_partials, finished
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.plan import Forecast, OpenedJob, check_resources, forecast, open_job
@@ -26,6 +27,7 @@ from geoseg.raster.vectors import read_vector, valid_polygons
 Given = str | Path | Sequence[str | Path]
 
 
+@takes(PredictJob)
 def predict(
     scene: Given,
     *,
@@ -71,6 +73,7 @@ def predict(
     return run_predict(job, where=where, overwrite=overwrite, progress=progress)
 
 
+@takes(PredictJob)
 def plan(
     scene: Given,
     *,
@@ -123,7 +126,7 @@ def _aoi(opened: OpenedJob) -> tuple[Any, ...] | None:
     if path is None:
         return None
     grid = opened.scene.grid
-    layer = read_vector(path)
+    layer = read_vector(path, columns=[])
     valid_polygons(np.asarray(layer.geometry.array, object), path, repair=False, notes=[])
     shapes = to_pixel_coordinates(layer, grid).geometry
     x0, y0, x1, y1 = shapes.total_bounds

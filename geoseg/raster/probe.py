@@ -17,16 +17,6 @@ from geoseg.raster.classmap import open_class_map
 from geoseg.raster.write import write_geotiff
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of rasterio and of the GDAL, PROJ and GEOS inside it."""
-    return {
-        "rasterio": rasterio.__version__,
-        "GDAL": rasterio.__gdal_version__,
-        "PROJ": rasterio.__proj_version__,
-        "GEOS": rasterio.__geos_version__,
-    }
-
-
 def projection_disagreement() -> float:
     """Metres by which the PROJ inside rasterio and the one inside pyproj disagree on a point in UTM.
 

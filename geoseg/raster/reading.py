@@ -41,9 +41,9 @@ class Reading(Job):
     assume_crs
         CRS where the file has none, like EPSG:32720.
     assume_transform
-        Transform where the file has none: ``a,b,c,d,e,f``, from pixel corners to the map.
+        Transform where the file has none, a,b,c,d,e,f: pixel width, 0, left, 0, -pixel height, top.
     pixel_size
-        Metres of a pixel's side in a picture that lies nowhere, such as a photograph. It is put on a flat
+        Metres of a pixel's side in a picture that lies nowhere, like a photograph. It is put on a flat
         plane of its own, where areas and lengths are right and only the place is not.
     allow_vrt
         Read VRT files; they can name other files, so only on request.

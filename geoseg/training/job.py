@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -15,6 +17,8 @@ from geoseg.truth.layer import Overlap
 
 LossName = Literal["cross_entropy", "dice", "jaccard", "focal", "tversky", "lovasz"]
 Span = tuple[int | str, int | str]
+LABEL_NAMES: Mapping[str, str] = MappingProxyType({"band": "labels_band"})
+"""What the options of a raster are called where it holds labels."""
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Weight = Annotated[float, Field(gt=0)]
 
@@ -38,6 +42,10 @@ class LabelledScene(Reading):
         Field of the polygons or points that holds the class; may be left out where only one can.
     layer
         Layer of the vector file, where it has several.
+    labels_band
+        Band of a label raster with several, by number from 1 or by name.
+    single_class
+        The class of all features of a vector file without a class field.
     background
         Class of pixels outside all polygons; without it they are not learnt from.
     overlap, repair, encoding
@@ -52,6 +60,8 @@ class LabelledScene(Reading):
     labels: Path
     field: str | None = None
     layer: str | None = None
+    labels_band: int | str | None = None
+    single_class: str | int | None = None
     background: str | int | None = None
     overlap: Overlap = "file"
     repair: bool = False
@@ -156,7 +166,7 @@ class TrainJob(Job):
     scenes
         What to learn from and what to validate on.
     out
-        Folder of the bundle; the work (checkpoint, log, pictures) goes to ``<out>.training`` beside it.
+        Folder of the bundle. The work (checkpoint, log, pictures) goes to ``<out>.training`` beside it.
     classes, colors
         Class number to name, and to ``#RRGGBB``.
     crosswalk
@@ -173,8 +183,12 @@ class TrainJob(Job):
     encoder_weights
         Pretrained weights of the encoder: a file (see ``docs/models.md``), or ``hub`` for those that its
         library publishes, which takes a network connection once.
-    steps, batch, crop
-        Optimiser steps; crops per step (over all processes); side of a crop, a multiple of 32.
+    steps
+        Optimiser steps.
+    batch
+        Crops per step, over all processes.
+    crop
+        Side of a crop, a multiple of 32.
     sampling
         ``natural``: classes as often as they are; ``balanced``: all equally often; ``rare``: the rarer, the
         more often.

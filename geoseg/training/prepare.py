@@ -23,7 +23,7 @@ from geoseg.models.contract import Band, InputContract
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
 from geoseg.training.collection import expand
-from geoseg.training.job import LabelledScene, TrainJob
+from geoseg.training.job import LABEL_NAMES, LabelledScene, TrainJob
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
 from geoseg.training.split import deal, region_of, share_ground
 from geoseg.training.statistics import BandStatistics, band_statistics, scene_levels
@@ -205,7 +205,9 @@ def open_labels(
         path=scene.labels,
         field=scene.field,
         layer=scene.layer,
+        band=scene.labels_band,
         crosswalk=crosswalk,
+        single_class=scene.single_class,
         background=scene.background,
         reading={"assume_crs": scene.assume_crs, "allow_vrt": scene.allow_vrt},
         overlap=scene.overlap,
@@ -214,6 +216,7 @@ def open_labels(
         all_touched=scene.all_touched,
         role="label layer",
         ground="image",
+        names=LABEL_NAMES,
     )
     return open_truth(file, grid, legend)
 

@@ -191,7 +191,9 @@ def _polygons(split: Split, grid: Grid) -> NDArray[np.object_]:
     import shapely
 
     assert split.polygons is not None
-    shapes = np.asarray(to_pixel_coordinates(read_vector(split.polygons), grid).geometry.array, object)
+    shapes = np.asarray(
+        to_pixel_coordinates(read_vector(split.polygons, columns=[]), grid).geometry.array, object
+    )
     if not shapely.is_valid(shapes).all():
         raise InputError("invalid polygons", where=split.polygons, hint="mend them in a GIS")
     inside: NDArray[np.object_] = shapes[shapely.intersects(shapes, shapely.box(0, 0, *grid.shape[::-1]))]

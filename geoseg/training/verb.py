@@ -15,6 +15,7 @@ from geoseg.accuracy.calibration import calibrate
 from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
+from geoseg.job import takes
 from geoseg.models.bundle import Bundle, load_bundle, save_bundle
 from geoseg.models.description import ModelDescription
 from geoseg.results import as_json
@@ -58,6 +59,7 @@ class Training:
         return as_json(self, path=None if self.bundle is None else self.bundle.path)
 
 
+@takes(TrainJob)
 def train(
     scenes: list[dict[str, Any]],
     *,

@@ -18,45 +18,45 @@ class VectorizeJob(Reading, Cleaning):
     Attributes
     ----------
     classes
-        Raster of class numbers 0 to 254, geoseg's own or any other.
+        Raster of class numbers 0 to 254, geoseg's own or any other; 255 is always nodata.
     out
-        File to write; its suffix is the format: .gpkg .shp .fgb .parquet .geojson .pmtiles
+        File to write; its suffix is the format (.gpkg .shp .fgb .parquet .geojson .pmtiles).
     confidence
-        Raster on the same grid: whole numbers 0 to 100 (%) or fractions 0 to 1. By default the file
-        ``confidence.tif`` beside the class map, where there is one.
+        Confidence raster on the same grid, by default ``confidence.tif`` beside the class map. Whole numbers
+        0 to 100 (%) or fractions 0 to 1.
     conf_min
         Also write the smallest confidence of any pixel of a polygon.
     fractions
-        Another class map, on any grid: every polygon gets the share of its area that each of its classes has.
+        Another class map, on any grid: adds frac_V, the share of a polygon that has its class V.
     neighbours
-        Also write which polygons have a common border and its metres, by the number region_id: a table in a
+        Also write which polygons share how much border. By the number region_id, in metres: a table in a
         GeoPackage, beside other formats a CSV file.
     only
-        Classes to write, by number or name; all by default.
+        Classes to write, by name or number, like forest,water.
     simplify
-        Tolerance in metres within which shared borders are simplified. Chunks then are whole numbers of 2048
+        Simplify shared borders within this many metres. Chunks then are whole numbers of 2048
         pixels; `chunk` is rounded up.
     method
-        Order in which vertices go: "visvalingam", which keeps the classes' areas, or "douglas-peucker".
+        Order in which vertices go; visvalingam keeps the classes' areas.
     smooth
-        Rounds of corner cutting, up to 3.
+        Smooth shared borders by rounds of corner cutting, 1 to 3.
     square
-        Classes whose outlines get right angles where they stand alone, by number or name; needs `simplify`.
+        Classes whose outlines get right angles where they stand alone, like building; needs `simplify`.
     max_corners
-        Corners held for one region, beyond which it is cut at the lower end of the row of chunks; its parts
-        are polygons of their own. 0 cuts none.
+        Cut regions of more corners along rows of the map; 0 cuts none. Each is cut at the lower end of the
+        row of chunks, and its parts are polygons of their own.
     layer
         Layer name, where the format has layers.
     crs
-        CRS of the output; the map's own by default. GeoJSON (RFC 7946) and PMTiles are always in longitude
-        and latitude.
+        CRS of the output, like EPSG:4326, by default the map's own. GeoJSON (RFC 7946) and PMTiles are
+        always in longitude and latitude.
     chunk
-        Side of the block one task reads; chosen by the map's width. It never changes a polygon, but those
+        Side of one task's block, by default chosen by the map's width. It never changes a polygon, but those
         that `max_corners` cuts.
     legend
-        YAML file or mapping ``{class number: name}``, instead of the file's own names.
+        YAML of class number to name, instead of the file's own names. Or a mapping.
     band
-        Which band of a raster of several, by number or name.
+        Band of the map where it has several, by number or name.
     """
 
     classes: Path

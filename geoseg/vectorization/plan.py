@@ -18,6 +18,7 @@ from geoseg.outlines.lengths import EdgeLengths, SlantLengths
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
+from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
 from geoseg.raster.style import vector_qml
 from geoseg.vectorization.chunk import ChunkSource
@@ -172,7 +173,8 @@ def _confidence(job: VectorizeJob, classes: ClassMap) -> tuple[Scene | None, lis
     path = job.confidence or (beside if beside.is_file() and beside != classes.path else None)
     if path is None:
         return None, []
-    scene = open_scene(path, assume_crs=job.assume_crs, assume_transform=job.assume_transform)
+    reading: ReadingOptions = {**job.reading, "nodata": None}
+    scene = open_scene(path, **reading)
     difference = classes.grid.difference(scene.grid)
     why = f"against {classes.path.name}: {difference}" if difference else f"{scene.count} bands, expected one"
     if difference or scene.count != 1:

@@ -14,6 +14,7 @@ from geoseg.cleaning.cleaned import results_of
 from geoseg.execution import Where
 from geoseg.execution.prefetch import prefetched
 from geoseg.geometry import Window
+from geoseg.job import takes
 from geoseg.outlines.shapes import ChunkShapes
 from geoseg.outlines.stream import stream_shapes
 from geoseg.vectorization.job import VectorizeJob
@@ -26,6 +27,7 @@ from geoseg.writers.write import require_names, write_layer
 _BATCHES_AHEAD = 4
 
 
+@takes(VectorizeJob)
 def vectorize(
     classes: str | Path,
     *,

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
+import unicodedata
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 import geoseg
 from geoseg.cli import main as cli_main
+from geoseg.cli.say import safe
 from geoseg.errors import GeosegError, InputError, ResourceError
 
 COMMANDS = list(cli_main.cli.list_commands(click.Context(cli_main.cli)))
@@ -56,7 +61,58 @@ def test_every_command_has_help(command: str) -> None:
 
 def test_version() -> None:
     result = run("--version")
-    assert (result.returncode, result.stdout) == (0, f"geoseg, version {geoseg.__version__}\n")
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"geoseg, version {geoseg.__version__}\n")
+    assert all(re.search(rf"\b{name} \d", result.stdout) for name in ("GDAL", "PROJ", "torch"))
+
+
+def test_help_says_how_the_shell_completes() -> None:
+    assert all(
+        f"_GEOSEG_COMPLETE={shell}_source" in run("--help").stdout for shell in ("bash", "zsh", "fish")
+    )
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert exit_of(monkeypatch, KeyError("a\x1b[31m\nb"), "predict", "scene.tif") == 70
+    errors = capsys.readouterr().err
+    assert len(errors.splitlines()) == 1
+    assert "please report" in errors
+    assert "\x1b" not in errors
+    (file,) = tmp_path.iterdir()
+    assert str(file) in errors
+    assert "KeyError" in file.read_text(encoding="utf-8")
+    with pytest.raises(KeyError):
+        exit_of(monkeypatch, KeyError("a"), "--debug")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@given(st.text(st.characters(exclude_characters="\t\n"), max_size=50))
+def test_nothing_that_a_terminal_obeys_is_printed(text: str) -> None:
+    shown = safe(text)
+    assert all(unicodedata.category(c) not in {"Cc", "Cs"} for c in shown)
+    assert safe(shown) == shown
+    assert shown == text or any(unicodedata.category(c) in {"Cc", "Cs", "Cf", "Zl", "Zp"} for c in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pass@host/a.tif", "https://***@host/a.tif"),
+        (
+            "/vsicurl/https://h/a.tif?X-Amz-Signature=abc&X-Amz-Date=1",
+            "/vsicurl/https://h/a.tif?X-Amz-Signature=***&X-Amz-Date=1",
+        ),
+        ("https://h/a.tif?sv=1&sig=abc%3D&se=2", "https://h/a.tif?sv=1&sig=***&se=2"),
+        ("PG:host=h password=secret dbname=d", "PG:host=h password=*** dbname=d"),
+        ("caf\u00e9 \u6f22\u5b57 a.tif", "caf\u00e9 \u6f22\u5b57 a.tif"),
+        ("map\x1b]0;x\x07.tif", "map\\x1b]0;x\\x07.tif"),
+    ],
+)
+def test_secrets_are_masked_and_names_are_kept(text: str, shown: str) -> None:
+    assert safe(text) == shown
 
 
 def test_a_misspelt_command_suggests_the_right_one() -> None:
