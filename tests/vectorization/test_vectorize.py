@@ -238,9 +238,8 @@ def test_refusals(class_map: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, suffix: str) -> None:
-    path = write(
-        tmp_path / "m.tif", busy(300, 300), tiled=True, blockxsize=64, blockysize=64, compress="deflate"
-    )
+    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
+    path = write(tmp_path / "m.tif", busy(300, 300), nodata=255, **tiles)
     damaged = bytearray(path.read_bytes())
     half = len(damaged) * 3 // 4
     damaged[half : half + 400] = b"\0" * 400
