@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +25,11 @@ CREATE TABLE IF NOT EXISTS chunk (
 
 
 class Ledger:
-    """Account of one run, durable after every call (synchronous=FULL).
+    """Account of one run; a process that is killed loses nothing of it.
+
+    A power cut may lose the last records, never the order in them: those chunks are computed again, as they
+    would be if the chunk itself, which is not flushed either, had been lost. Flushing both would cost more
+    than small chunks do.
 
     A run has an identity (inputs, model, job, code) fixed when the ledger is made. Opening it for another
     identity is refused, with what differs.
@@ -32,9 +37,11 @@ class Ledger:
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self._path = path
-        with writing(path, sqlite3.OperationalError):
+        with self._in_words():
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # shares no memory: works on any disk
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         stored = self.note("identity")
         if stored is None:
@@ -56,8 +63,9 @@ class Ledger:
 
     def note(self, key: str) -> Any:
         """Value stored under a key; None where there is none."""
-        row = self._db.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        with self._in_words():
+            row = self._db.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
+            return None if row is None else json.loads(row[0])
 
     def set_note(self, key: str, value: Any) -> None:
         """Store a JSON value under a key."""
@@ -65,13 +73,15 @@ class Ledger:
 
     def done(self) -> dict[int, dict[str, Any]]:
         """Records of the chunks that are done, by chunk index."""
-        rows = self._db.execute("SELECT id, record FROM chunk WHERE state = 'done' ORDER BY id")
-        return {int(i): json.loads(record) for i, record in rows}
+        with self._in_words():
+            rows = self._db.execute("SELECT id, record FROM chunk WHERE state = 'done' ORDER BY id")
+            return {int(i): json.loads(record) for i, record in rows}
 
     def failed(self) -> dict[int, str]:
         """Error texts of the chunks that failed, by chunk index."""
-        rows = self._db.execute("SELECT id, error FROM chunk WHERE state = 'failed' ORDER BY id")
-        return {int(i): str(error) for i, error in rows}
+        with self._in_words():
+            rows = self._db.execute("SELECT id, error FROM chunk WHERE state = 'failed' ORDER BY id")
+            return {int(i): str(error) for i, error in rows}
 
     def set_done(self, chunk: int, record: Mapping[str, Any]) -> None:
         """Mark a chunk done with its record."""
@@ -94,8 +104,24 @@ class Ledger:
         )
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
-        with writing(self._path, sqlite3.OperationalError):
+        with self._in_words():
             self._db.execute(statement, values)
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Context in which a disk that fails, and an account that is damaged, are errors that say so."""
+        with writing(self._path, sqlite3.OperationalError):
+            try:
+                yield
+            except sqlite3.OperationalError:
+                raise
+            except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+                raise OutputConflictError(
+                    "the account of an unfinished run is damaged",
+                    where=self._path,
+                    why=str(error),
+                    hint="`overwrite` to start again, or another `out`",
+                ) from None
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[str]:

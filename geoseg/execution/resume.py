@@ -176,12 +176,12 @@ def _still_good(work: ChunkWork[R], store: WorkStore, ledger: Ledger, journal: J
     """Records of chunks that are done and whose stored bytes still agree with the ledger."""
     records: dict[int, R] = {}
     for index, stored in ledger.done().items():
-        record = work.record(stored)
-        window = work.tiling.chunk_at(index).window
         try:
+            record = work.record(stored)
+            window = work.tiling.chunk_at(index).window
             for layer, digest in record.digests.items():
                 store.read_verified(layer, window, digest)
-        except InputError as error:
+        except (InputError, LookupError, TypeError, ValueError, AttributeError) as error:
             journal.event("stale", chunk=index, reason=str(error))
             ledger.forget(index)
             continue

@@ -66,7 +66,7 @@ def clear(out: Path) -> None:
     """Remove an earlier run's products and work."""
     for name in (*_PRODUCTS, STYLE, RUN_YAML, LOG):
         (out / name).unlink(missing_ok=True)
-    for name in (LEDGER, f"{LEDGER}-journal"):
+    for name in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"):
         (out / WORK / name).unlink(missing_ok=True)
     shutil.rmtree(out / WORK / STORE, ignore_errors=True)
 

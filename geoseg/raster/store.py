@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,10 +206,8 @@ class WorkStore:
         return windowed_view(read, shape=shape, dtype=np.dtype(kind), name=layer)
 
     def _array(self, layer: str) -> Any:
-        import zarr
-
-        array: Any = zarr.open_array(self.path / layer, mode="r+", zarr_format=3)
-        return array.with_config({"write_empty_chunks": True})  # a setting of the writer, not of the store
+        described = (self.path / layer / "zarr.json").stat()
+        return _opened(self.path / layer, described.st_ino, described.st_mtime_ns)
 
     def _chunk_of(self, window: Window) -> tuple[int, int]:
         row, col = window.row // self.chunk, window.col // self.chunk
@@ -247,6 +246,15 @@ class WorkStore:
             why=why,
             hint="resume the run; the chunk is computed again",
         )
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path, *_described: int) -> Any:
+    """Zarr array of a layer; opening it takes as long as writing a small chunk of it."""
+    import zarr
+
+    array: Any = zarr.open_array(path, mode="r+", zarr_format=3)
+    return array.with_config({"write_empty_chunks": True})  # a setting of the writer, not of the store
 
 
 def _layer(kind: Layer) -> tuple[str, int]:
