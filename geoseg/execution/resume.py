@@ -136,7 +136,7 @@ def compute_chunks(
     folder
         Holds the ledger and the work store; best claimed by the caller (`geoseg.execution.claim`).
     allow_missing
-        Leave chunks that fail blank.
+        Leave chunks that fail blank, unless nothing is left then.
 
     Raises
     ------
@@ -154,8 +154,9 @@ def compute_chunks(
         task = work.task(store.path, settled)
         _compute(work, task, ledger, records, where=where, journal=journal, report=report)
         failed = ledger.failed()
-    if failed and not allow_missing:
-        raise _failure(work.tiling, failed, folder.parent)
+    something = any(record.tiles for record in records.values())
+    if failed and not (allow_missing and something):
+        raise _failure(work.tiling, failed, folder.parent, allowed=allow_missing)
     for index in failed:
         records[index] = work.blank(store, work.tiling.chunk_at(index).window)
     return Computed(store=store, records=records, failed=failed, settled=settled)
@@ -248,13 +249,15 @@ def _check_engine(ledger: Ledger, record: Record) -> None:
         )
 
 
-def _failure(tiling: TilePlan, failed: Mapping[int, str], out: Path) -> ChunksFailedError:
+def _failure(tiling: TilePlan, failed: Mapping[int, str], out: Path, *, allowed: bool) -> ChunksFailedError:
     index, error = next(iter(failed.items()))
     window = tiling.chunk_at(index).window
     rows, cols = f"{window.row}-{window.row_end}", f"{window.col}-{window.col_end}"
+    otherwise = "" if allowed else ", or `allow_missing`"
     return ChunksFailedError(
-        f"{len(failed)} of {tiling.chunks} chunks failed, no map was published",
+        f"{len(failed)} of {tiling.chunks} chunks failed{', nothing is left' if allowed else ''}, "
+        "no map was published",
         where=out,
         why=f"first: chunk {index} (rows {rows}, columns {cols}): {error}",
-        hint="the same command once the cause is mended (what is done is kept), or `allow_missing`",
+        hint=f"the same command once the cause is mended (what is done is kept){otherwise}",
     )

@@ -71,8 +71,12 @@ def clear(out: Path) -> None:
     shutil.rmtree(out / WORK / STORE, ignore_errors=True)
 
 
-def finished(out: Path, identity: Mapping[str, Any], started: float) -> Prediction | None:
+def finished(
+    out: Path, identity: Mapping[str, Any], started: float, *, allow_missing: bool
+) -> Prediction | None:
     """The finished run that is already here, checked; None where there is none.
+
+    `allow_missing`: it may be one in which chunks failed.
 
     Raises
     ------
@@ -88,6 +92,10 @@ def finished(out: Path, identity: Mapping[str, Any], started: float) -> Predicti
         if broken := [f"{name}: {fault}" for name, fault in verify_files(out) if fault]:
             why = "; ".join(broken)
             raise OutputConflictError("this run's output was changed", where=out, why=why, hint=hint)
+        if (missing := manifest["chunks"]["failed"]) and not allow_missing:
+            why = f"{len(missing)} chunks failed and were published as nodata on request"
+            hint = "`overwrite` to compute it anew, or `allow_missing` to take it as it is"
+            raise OutputConflictError("an incomplete map is here", where=out, why=why, hint=hint)
         return read_result(out, manifest, started, fresh=False)
     taken = [name for name in _PRODUCTS if (out / name).exists()]
     if taken and not (out / WORK / LEDGER).exists():

@@ -13,7 +13,7 @@ from geoseg.geometry import Grid, Window
 from geoseg.models.bundle import Bundle
 from geoseg.models.experience import look
 from geoseg.prediction.stitch import NO_CONFIDENCE
-from geoseg.raster.cog import publish_cog
+from geoseg.raster.cog import write_cog
 from geoseg.raster.scene import Scene
 
 
@@ -33,7 +33,9 @@ def check_experience(bundles: Sequence[Bundle]) -> None:
             )
 
 
-def publish_novelty(target: Path, scene: Scene, bundles: Sequence[Bundle], tags: Mapping[str, str]) -> None:
+def write_novelty(
+    partial: Path, target: Path, scene: Scene, bundles: Sequence[Bundle], tags: Mapping[str, str]
+) -> None:
     """Write one pixel per square of the scene: the share in % of the training windows less unusual than it.
 
     Squares are as wide as the widest training windows, and the most unusual of several models counts; 255
@@ -53,17 +55,17 @@ def publish_novelty(target: Path, scene: Scene, bundles: Sequence[Bundle], tags:
     ]
     percent = np.array([_percent(scene, bundles, square) for square in squares], np.uint8)
     layer = percent.reshape(coarse.shape)  # a byte for `side` squared pixels: small for any scene
-    publish_cog(
-        target,
+    write_cog(
+        partial,
         coarse,
         lambda window: layer[window.slices_in(coarse.window)],
         [coarse.window],
+        target=target,
         nodata=NO_CONFIDENCE,
         crs_wkt=scene.crs_wkt,
         tags=tags,
         description="novelty in % (0-100)",
         resampling="average",
-        overwrite=True,
     )
 
 

@@ -256,6 +256,20 @@ def check_resources(opened: OpenedJob, where: Where) -> None:
         )
 
 
+def check_networks(opened: OpenedJob) -> None:
+    """Refuse weights that do not fit their architecture, bands and classes, or that are not finite.
+
+    Raises
+    ------
+    InputError
+        With the names of the weights.
+    """
+    from geoseg.models.network import load_network
+
+    for bundle in {b.digest: b for b in opened.ensemble.bundles}.values():
+        load_network(bundle)
+
+
 def _probe(opened: OpenedJob, where: Where) -> tuple[float, int, dict[str, Any]]:
     """(seconds per batch, bytes taken, engine identity) from real pixels of the scene's centre."""
     tiling, scene = opened.tiling, opened.scene

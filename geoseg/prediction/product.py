@@ -14,7 +14,6 @@ import numpy as np
 from geoseg.engines.probing import Decision
 from geoseg.execution import Where
 from geoseg.execution.resume import ChunkWork, Computed, Record
-from geoseg.files import write_durably
 from geoseg.geometry import TilePlan, Window
 from geoseg.legend import NODATA
 from geoseg.prediction.chunk import (
@@ -26,10 +25,10 @@ from geoseg.prediction.chunk import (
     predict_chunk,
 )
 from geoseg.prediction.folder import CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, STYLE
-from geoseg.prediction.novelty import publish_novelty
+from geoseg.prediction.novelty import write_novelty
 from geoseg.prediction.plan import OpenedJob, settle_engine
 from geoseg.prediction.stitch import NO_CONFIDENCE
-from geoseg.raster.cog import publish_cog
+from geoseg.raster.cog import write_cog
 from geoseg.raster.store import WorkStore
 from geoseg.raster.style import raster_qml
 
@@ -39,8 +38,11 @@ R = TypeVar("R", bound=Record)
 class Product(ChunkWork[R], Protocol[R]):
     """Work on chunks whose result is published."""
 
-    def publish(self, computed: Computed[R], out: Path, run_id: str) -> tuple[str, ...]:
-        """Names of the files written into `out`, after their content was re-read against the records."""
+    def publish(self, computed: Computed[R], folder: Path, out: Path, run_id: str) -> tuple[str, ...]:
+        """Names of the files written into `folder`, after their content was re-read against the records.
+
+        They get their names in `out` together, in this order, once all are there.
+        """
         ...
 
     def facts(self, computed: Computed[R]) -> dict[str, Any]:
@@ -117,7 +119,9 @@ class Classification:
             engine={},
         )
 
-    def publish(self, computed: Computed[ChunkRecord], out: Path, run_id: str) -> tuple[str, ...]:
+    def publish(
+        self, computed: Computed[ChunkRecord], folder: Path, out: Path, run_id: str
+    ) -> tuple[str, ...]:
         """Names of the maps and of the style."""
         scene, ensemble = self.opened.scene, self.opened.ensemble
         windows = {index: self.tiling.chunk_at(index).window for index in sorted(computed.records)}
@@ -133,11 +137,12 @@ class Classification:
             (CLASSES, CLASSES_TIF, f"class by {ensemble.name}"),
             (CONFIDENCE, CONFIDENCE_TIF, "confidence in % (0-100)"),
         ):
-            publish_cog(
-                out / name,
+            write_cog(
+                folder / name,
                 scene.grid,
                 partial(computed.store.read, layer),
-                list(windows.values()),
+                windows.values(),
+                target=out / name,
                 dtype="uint8",
                 nodata=NODATA if layer == CLASSES else NO_CONFIDENCE,
                 digests={windows[i]: computed.records[i].digests[layer] for i in windows},
@@ -146,13 +151,12 @@ class Classification:
                 tags=tags,
                 description=description,
                 resampling="mode" if layer == CLASSES else "average",
-                overwrite=True,  # the folder is ours: a kill may have left one map of two
             )
-        write_durably(out / STYLE, raster_qml(ensemble.legend))
+        (folder / STYLE).write_text(raster_qml(ensemble.legend), encoding="utf-8")
         if not self.opened.job.novelty:
-            return CLASSES_TIF, CONFIDENCE_TIF, STYLE
-        publish_novelty(out / NOVELTY_TIF, scene, ensemble.bundles, tags)
-        return CLASSES_TIF, CONFIDENCE_TIF, STYLE, NOVELTY_TIF
+            return CONFIDENCE_TIF, STYLE, CLASSES_TIF
+        write_novelty(folder / NOVELTY_TIF, out / NOVELTY_TIF, scene, ensemble.bundles, tags)
+        return NOVELTY_TIF, CONFIDENCE_TIF, STYLE, CLASSES_TIF
 
     def facts(self, computed: Computed[ChunkRecord]) -> dict[str, Any]:
         """Models and engine, legend, tiles, pixels of every class, and what the user should know."""

@@ -9,12 +9,14 @@ from typing import Any
 
 import yaml
 
+from geoseg.errors import InputError
 from geoseg.execution import Where
 from geoseg.execution.journal import Journal
-from geoseg.execution.manifest import digest_of, write_manifest
+from geoseg.execution.ledger import differences
+from geoseg.execution.manifest import MANIFEST, digest_of, write_manifest
 from geoseg.execution.progress import Report
 from geoseg.execution.resume import R, compute_chunks
-from geoseg.files import sha256_of, write_durably
+from geoseg.files import commit, partial_folder, sha256_of, writing
 from geoseg.prediction.folder import LOG, RUN_YAML, WORK, Prediction, read_result
 from geoseg.prediction.plan import OpenedJob
 from geoseg.prediction.product import Product
@@ -23,8 +25,8 @@ from geoseg.version import __version__
 # Every other field of the job is in the identity, also one that is added later.
 SAID_BETTER = {"scene", "model", "aoi", "tile", "margin", "chunk", "stitch"}
 """Fields whose meaning stands in the identity itself: by content, or with what was chosen for None."""
-CANNOT_MATTER = {"out", "batch", "force", "allow_vrt"}
-"""Fields that change no pixel: where to, how many tiles at once, and what to refuse beforehand."""
+CANNOT_MATTER = {"out", "batch", "force", "allow_vrt", "allow_missing"}
+"""Fields that change no pixel: where to, how many tiles at once, and what to refuse, before or after."""
 
 
 def identity_of(opened: OpenedJob, where: Where) -> dict[str, Any]:
@@ -54,8 +56,6 @@ def execute(
     job, run_id = opened.job, digest_of(identity)[:12]
     journal = Journal(job.out / LOG)
     journal.event("start", run_id=run_id, geoseg=__version__, where=asdict(where))
-    said = {"predict": job.model_dump(mode="json", exclude_none=True)}
-    write_durably(job.out / RUN_YAML, yaml.safe_dump(said, sort_keys=False))
     computed = compute_chunks(
         product,
         job.out / WORK,
@@ -65,7 +65,7 @@ def execute(
         report=report,
         allow_missing=job.allow_missing,
     )
-    files = product.publish(computed, job.out, run_id)
+    _require_unchanged(opened, identity)
     manifest = {
         "geoseg": __version__,
         "run_id": run_id,
@@ -73,6 +73,23 @@ def execute(
         **product.facts(computed),
         "seconds": round(time.perf_counter() - started, 3),
     }
-    write_manifest(job.out, manifest, (*files, RUN_YAML))
+    said = {"predict": job.model_dump(mode="json", exclude_none=True)}
+    with writing(job.out), partial_folder(job.out / MANIFEST) as folder:
+        files = (RUN_YAML, *product.publish(computed, folder, job.out, run_id))
+        (folder / RUN_YAML).write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+        write_manifest(folder, manifest, files)
+        commit((folder / name, job.out / name) for name in files)
+        commit([(folder / MANIFEST, job.out / MANIFEST)])
     journal.event("published", seconds=round(time.perf_counter() - started, 3))
     return read_result(job.out, manifest, started, fresh=True)
+
+
+def _require_unchanged(opened: OpenedJob, identity: Mapping[str, Any]) -> None:
+    """Nothing, if the scene is still the one that the run began with."""
+    if changed := differences(identity["scene"], opened.scene.fingerprint()):
+        raise InputError(
+            "the scene changed during the run, no map was published",
+            where=opened.scene.paths[0],
+            why=f"chunks may be of the one or the other; changed: {'; '.join(changed[:3])}",
+            hint="`overwrite` to start again",
+        )

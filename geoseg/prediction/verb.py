@@ -17,7 +17,7 @@ from geoseg.execution.progress import Report
 from geoseg.job import takes
 from geoseg.prediction.folder import WORK, Prediction, clear, clear_partials, finished
 from geoseg.prediction.job import PredictJob
-from geoseg.prediction.plan import Forecast, OpenedJob, check_resources, forecast, open_job
+from geoseg.prediction.plan import Forecast, OpenedJob, check_networks, check_resources, forecast, open_job
 from geoseg.prediction.product import Classification
 from geoseg.prediction.run import execute, identity_of
 from geoseg.raster.burn import to_pixel_coordinates
@@ -111,9 +111,10 @@ def run_predict(
         clear_partials(job.out)
         if overwrite:
             clear(job.out)
-        elif (earlier := finished(job.out, identity, started)) is not None:
+        elif earlier := finished(job.out, identity, started, allow_missing=job.allow_missing):
             return earlier
         check_resources(opened, where)
+        check_networks(opened)
         product = Classification(opened=opened, where=where, aoi=aoi)
         result = execute(product, opened, identity, where=where, report=progress, started=started)
     shutil.rmtree(job.out / WORK, ignore_errors=True)

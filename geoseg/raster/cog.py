@@ -21,7 +21,7 @@ from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.errors import GeosegError, InputError, ResourceError
-from geoseg.files import require_folder, require_free, whole
+from geoseg.files import require_folder, require_free, whole, writing
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import color_table_of, tags_of
@@ -95,6 +95,47 @@ def publish_cog(
     target = Path(target).absolute()
     require_free(target, overwrite=overwrite)
     require_folder(target)
+    with whole(target, RasterioError) as partial:
+        write_cog(
+            partial,
+            grid,
+            read,
+            windows,
+            target=target,
+            dtype=dtype,
+            nodata=nodata,
+            digests=digests,
+            legend=legend,
+            crs_wkt=crs_wkt,
+            tags=tags,
+            description=description,
+            resampling=resampling,
+            progress=progress,
+        )
+    return target
+
+
+def write_cog(
+    partial: Path,
+    grid: Grid,
+    read: Callable[[Window], NDArray[Any]],
+    windows: Iterable[Window],
+    *,
+    target: Path,
+    dtype: str = "uint8",
+    nodata: int | None = 255,
+    digests: Mapping[Window, str] | None = None,
+    legend: Legend | None = None,
+    crs_wkt: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    description: str = "",
+    resampling: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Nothing, after the COG of `publish_cog` was written at `partial`, read back and compared.
+
+    The caller gives it its name, `target`, which errors speak of.
+    """
     windows = list(windows)
     metadata = {**(tags or {}), **(tags_of(legend) if legend else {})}
     metadata |= {"AREA_OR_POINT": "Area", "TIFFTAG_SOFTWARE": f"geoseg {__version__}"}
@@ -108,12 +149,12 @@ def publish_cog(
         "crs": rasterio.CRS.from_wkt(crs_wkt or grid.crs.to_wkt()),
         "transform": grid.transform,
     }
-    with whole(target, RasterioError) as partial:
-        tiled = partial.with_name("tiled.tif")
+    tiled = partial.with_name("tiled.tif")
+    with writing(target, RasterioError):
         try:
             with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, dtype)):
                 written = _write_tiled(
-                    tiled, profile, read, windows, digests, progress, metadata, description, legend
+                    tiled, target, profile, read, windows, digests, progress, metadata, description, legend
                 )
                 _copy_as_cog(tiled, partial, resampling or ("mode" if legend else "nearest"))
                 tiled.unlink()
@@ -124,11 +165,11 @@ def publish_cog(
         finally:
             for path in (tiled, partial, target):
                 forget(path)
-    return target
 
 
 def _write_tiled(
     path: Path,
+    target: Path,
     profile: Mapping[str, Any],
     read: Callable[[Window], NDArray[Any]],
     windows: Sequence[Window],
@@ -157,7 +198,7 @@ def _write_tiled(
             if digests is not None and found != digests[window]:
                 raise GeosegError(
                     f"chunk at row {window.row} column {window.col} is not what was computed",
-                    where=path.parent,
+                    where=target,
                     why=f"digest {found}, expected {digests[window]}",
                     hint="resume the run; the chunk is computed again",
                 )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +18,7 @@ import pytest
 from geoseg.errors import ChunksFailedError, InputError, OutputConflictError, ResourceError
 from geoseg.execution import Where
 from geoseg.execution.journal import Journal
+from geoseg.execution.ledger import Ledger
 from geoseg.execution.progress import Progress
 from geoseg.execution.resume import Computed, compute_chunks
 from geoseg.geometry import TilePlan, Window, plan_tiles
@@ -149,3 +154,44 @@ def test_another_identity_is_refused(tmp_path: Path) -> None:
     compute(Heights(log=tmp_path / "log"), tmp_path / "work")
     with pytest.raises(OutputConflictError, match="id: 1 -> 2"):
         compute(Heights(log=tmp_path / "log"), tmp_path / "work", identity=2)
+
+
+def test_a_map_without_any_answer_is_never_allowed(tmp_path: Path) -> None:
+    work = Heights(log=tmp_path / "log", fails=frozenset(range(PLAN.chunks)))
+    with pytest.raises(ChunksFailedError, match=r"12 of 12 chunks failed, nothing is left") as caught:
+        compute(work, tmp_path / "work", allow_missing=True)
+    assert "allow_missing" not in str(caught.value)
+
+
+@pytest.mark.parametrize("harm", ["no database", "torn", "no json", "no record"])
+def test_a_damaged_account_is_an_error_in_words_or_computed_again(tmp_path: Path, harm: str) -> None:
+    compute(Heights(log=tmp_path / "log"), tmp_path / "work")
+    ledger = tmp_path / "work" / "ledger.sqlite"
+    work = Heights(log=tmp_path / "log2")
+    if harm == "no record":
+        with closing(sqlite3.connect(ledger)) as db, db:
+            db.execute("UPDATE chunk SET record = '{\"tiles\": 3}' WHERE id = 4")
+        assert len(compute(work, tmp_path / "work").records) == 12
+        assert work.runs() == [4]
+        return
+    if harm == "no json":
+        with closing(sqlite3.connect(ledger)) as db, db:
+            db.execute("UPDATE run SET value = '{{'")
+    else:
+        content = ledger.read_bytes()
+        ledger.write_bytes(b"x" * 9000 if harm == "no database" else content[: len(content) // 2])
+    with pytest.raises(OutputConflictError, match=r"account.*damaged"):
+        compute(work, tmp_path / "work")
+
+
+def test_a_killed_process_loses_nothing_of_its_account(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from geoseg.execution.ledger import Ledger\n"
+        "ledger = Ledger(Path(sys.argv[1]), {'id': 1})\n"
+        "for i in range(50): ledger.set_done(i, {'n': i})\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "ledger.sqlite"
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == -9
+    with Ledger(path, {"id": 1}) as ledger:
+        assert ledger.done() == {i: {"n": i} for i in range(50)}

@@ -254,29 +254,70 @@ def test_resume_computes_only_what_is_missing_and_what_was_harmed(
     assert len([e for e in second if e["event"] == "chunk"]) == 16 - 4
 
 
-@pytest.mark.parametrize("moment", ["second map", "manifest"])
-def test_stopped_between_the_files_of_a_publication(
+@pytest.mark.parametrize("moment", ["write_cog", "write_manifest", "commit"])
+def test_stopped_before_the_files_of_a_publication_have_their_names_there_are_none(
     scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     from geoseg.prediction import product, run
 
     scene, out = scene_file(make_pixels(150, 150)), tmp_path / "out"
     expected = labels_of(geoseg.predict(scene, model=linear, out=tmp_path / "clean"))
-    real = product.publish_cog
+    module = product if moment == "write_cog" else run
+    real = getattr(module, moment)
 
     def stop(*args: object, **kwargs: object) -> object:
-        if moment == "manifest" or Path(str(args[0])).name == "confidence.tif":
-            raise KeyboardInterrupt
-        return real(*args, **kwargs)  # type: ignore[arg-type]
+        if moment == "write_cog" and Path(str(args[0])).name == "classes.tif":
+            return real(*args, **kwargs)
+        raise KeyboardInterrupt
 
-    module, name = (run, "write_manifest") if moment == "manifest" else (product, "publish_cog")
-    monkeypatch.setattr(module, name, stop)
+    monkeypatch.setattr(module, moment, stop)
     with pytest.raises(KeyboardInterrupt):
         geoseg.predict(scene, model=linear, out=out)
     monkeypatch.undo()
-    assert (out / "classes.tif").exists()
-    assert not (out / "manifest.json").exists()
+    assert {p.name for p in out.iterdir()} == {".work", "log.jsonl"}
     np.testing.assert_array_equal(labels_of(geoseg.predict(scene, model=linear, out=out)), expected)
+
+
+@pytest.mark.parametrize("names", range(5))
+def test_stopped_between_the_names_every_file_is_whole_and_the_manifest_last(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: int
+) -> None:
+    scene, out = scene_file(make_pixels(150, 150)), tmp_path / "out"
+    clean = geoseg.predict(scene, model=linear, out=tmp_path / "clean")
+    order = ["run.yaml", "confidence.tif", "classes.qml", "classes.tif", "manifest.json"]
+    replace, given = Path.replace, []
+
+    def stopped(self: Path, target: Path) -> Path:
+        if Path(target).parent == out and Path(target).name in order:
+            if len(given) == names:
+                raise KeyboardInterrupt
+            given.append(Path(target).name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        geoseg.predict(scene, model=linear, out=out)
+    monkeypatch.undo()
+    assert given == order[:names]
+    for name in set(given) - {"run.yaml"}:
+        assert (out / name).read_bytes() == (clean.classes.parent / name).read_bytes()
+    np.testing.assert_array_equal(labels_of(geoseg.predict(scene, model=linear, out=out)), labels_of(clean))
+    assert all(fault is None for _, fault in verify_files(out))
+
+
+def test_a_scene_that_is_replaced_during_the_run_is_not_published(
+    scene_file: SceneFile, linear: Path, tmp_path: Path
+) -> None:
+    scene, out = scene_file(make_pixels(150, 150)), tmp_path / "out"
+    other = scene_file(make_pixels(150, 150, seed=5), name="other.tif")
+
+    def replaced(progress: object) -> None:
+        if other.exists():
+            other.replace(scene)
+
+    with pytest.raises(InputError, match="the scene changed during the run"):
+        geoseg.predict(scene, model=linear, out=out, tile=128, chunk=64, progress=replaced)
+    assert not (out / "classes.tif").exists()
 
 
 def _corrupt_block(scene: Path) -> None:
@@ -298,9 +339,12 @@ def test_a_corrupt_block_costs_the_map_or_a_named_hole(
         geoseg.predict(scene, **options)
     assert caught.value.exit_code == 4
     assert not (out / "classes.tif").exists()
-    with pytest.raises(OutputConflictError):
-        geoseg.predict(scene, allow_missing=True, **options)
-    made = geoseg.predict(scene, allow_missing=True, overwrite=True, **options)
+    made = geoseg.predict(scene, allow_missing=True, **options)
+    events = [json.loads(line)["event"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert "resume" in events  # what was done was kept
+    with pytest.raises(OutputConflictError, match="an incomplete map is here"):
+        geoseg.predict(scene, **options)
+    assert not geoseg.predict(scene, allow_missing=True, **options).fresh
     manifest = json.loads(made.manifest.read_text())
     assert 0 < len(manifest["chunks"]["failed"]) < manifest["chunks"]["total"]
     assert 0 < made.pixels["nodata"] < 1500 * 1500
