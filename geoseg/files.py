@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,6 +49,17 @@ def write_durably(target: Path, text: str) -> None:
     """Write a text file, UTF-8, as `whole` does."""
     with whole(target) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Write text files of one folder, UTF-8, all or none; the last, which users open, gets its name last."""
+    *_, last = texts
+    with writing(last):
+        last.parent.mkdir(parents=True, exist_ok=True)
+        with partial_folder(last) as folder:
+            for target, text in texts.items():
+                (folder / target.name).write_text(text, encoding="utf-8")
+            commit((folder / target.name, target) for target in texts)
 
 
 @contextmanager
@@ -143,6 +154,15 @@ def require_folder(target: Path) -> None:
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         raise OutputConflictError(
             "cannot be written", where=target, why=f"no writable folder {target.parent}"
+        )
+
+
+def require_place(target: Path) -> None:
+    """Nothing, if the target's folder can be written or made; else OutputConflictError."""
+    nearest = nearest_existing(target.absolute().parent)
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise OutputConflictError(
+            "cannot be written", where=target, why=f"{nearest} is no writable folder", hint="another place"
         )
 
 

@@ -19,6 +19,7 @@ from geoseg.baselines.regions_over_model import put_regions_over
 from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample, sample_scene
 from geoseg.errors import InputError, OutputConflictError
+from geoseg.files import require_place
 from geoseg.job import takes
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.contract import Band, InputContract
@@ -70,6 +71,7 @@ def run_fit(
     job: FitJob, *, overwrite: bool = False, report: Callable[[Sequence[str]], None] | None = None
 ) -> Bundle:
     """Run one `FitJob`; see `fit`. `report` is given what the user should know; the card says it as well."""
+    require_place(job.out)
     if job.out.exists() and not overwrite:
         raise OutputConflictError("exists already", where=job.out, hint="another `out`, or `overwrite`")
     if job.method == "model":

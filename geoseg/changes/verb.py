@@ -18,14 +18,15 @@ from geoseg.changes.result import Change
 from geoseg.changes.transitions import Transitions, count_transitions, encode
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.execution import Where, run_chunks
-from geoseg.files import require_free, write_durably, writing
+from geoseg.execution.manifest import add_files
+from geoseg.files import commit, partial_folder, require_free, require_place, writing
 from geoseg.geometry import Window
 from geoseg.geometry.alignment import sample_nearest
 from geoseg.geometry.integer_areas import area_unit
 from geoseg.job import read_yaml, takes
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
-from geoseg.raster.cog import publish_cog
+from geoseg.raster.cog import write_cog
 from geoseg.raster.reading import called, called_notes
 from geoseg.raster.store import digest
 
@@ -243,32 +244,38 @@ def _check_output(job: ChangeJob, overwrite: bool) -> None:
     marks = {"geoseg", "transitions"}
     require_free(report, overwrite=overwrite, marks=marks)
     require_free(raster, overwrite=overwrite or report.exists(), inputs=(job.before, job.after))
+    require_place(report)
 
 
 def _write(
     result: Change, pair: _Pair, read: Callable[[Window], NDArray[Any]], digests: Mapping[Window, str]
 ) -> None:
-    """Write raster, table and report, each whole or not at all, the report last."""
+    """Write raster, table and report, all or none."""
     codes = result.codes
     with writing(result.out):
         result.out.mkdir(parents=True, exist_ok=True)
-    publish_cog(
-        result.raster,
-        pair.before.grid,
-        read,
-        list(digests),
-        dtype=codes.dtype,
-        nodata=codes.nodata,
-        digests=digests,
-        legend=codes.as_legend(_occurring(result)),
-        crs_wkt=pair.before.crs_wkt,
-        tags=_tags(result),
-        description="from-to code",
-        resampling="mode",
-        overwrite=True,
-    )
-    write_durably(result.table, result.to_csv())
-    write_durably(result.report, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+        with partial_folder(result.report) as folder:
+            write_cog(
+                folder / result.raster.name,
+                pair.before.grid,
+                read,
+                digests,
+                target=result.raster,
+                dtype=codes.dtype,
+                nodata=codes.nodata,
+                digests=digests,
+                legend=codes.as_legend(_occurring(result)),
+                crs_wkt=pair.before.crs_wkt,
+                tags=_tags(result),
+                description="from-to code",
+                resampling="mode",
+            )
+            report = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
+            (folder / result.table.name).write_text(result.to_csv(), encoding="utf-8")
+            (folder / result.report.name).write_text(report, encoding="utf-8")
+            files = result.raster, result.table, result.report
+            commit((folder / file.name, file) for file in files)
+    add_files("change", files)
 
 
 def _occurring(result: Change) -> set[int]:

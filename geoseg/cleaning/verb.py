@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from geoseg.cleaning.cleaned import CleanedMap, SievedChunk, chunk_shape, results_of
 from geoseg.cleaning.job import Cleaning, CleanJob
 from geoseg.execution import Where
+from geoseg.execution.manifest import add_files
 from geoseg.files import require_folder, require_free
 from geoseg.geometry import HECTARE, Window
 from geoseg.job import takes
@@ -205,6 +206,7 @@ def run_clean(
         description="classes",
         overwrite=overwrite,
     )
+    add_files("clean", [out])
     met = [int(i) for i in np.flatnonzero(sums[:2].any(axis=0)) if i != NODATA]
     return Cleaned(
         path=out,

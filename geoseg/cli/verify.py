@@ -12,24 +12,37 @@ from geoseg.cli.say import say
 @click.command(name="verify")
 @click.argument("folder", type=click.Path(path_type=Path))
 def command(folder: Path) -> None:
-    """Check every file of the run in FOLDER against its manifest (size and SHA-256).
+    """Check the files of the run in FOLDER, or of all runs below it, by size and SHA-256.
 
-    Exit code 0 when all agree, 3 when a file is missing or was changed.
+    What other commands wrote beside a run's own files, such as polygons and scores, is checked too.
+
+    Exit code 0 when all agree, 3 when a file is missing or was changed, or a run did not finish.
     """
     from geoseg.errors import InputError
-    from geoseg.execution.manifest import read_manifest, verify_files
+    from geoseg.execution.manifest import read_manifest, runs_in, verify_files
 
-    results = verify_files(folder)
-    for name, fault in results:
-        say(f"{'ok  ' if fault is None else 'BAD '} {name}{f': {fault}' if fault else ''}")
-    missing = read_manifest(folder).get("chunks", {}).get("failed", {})
-    if missing:
-        say(f"note: {len(missing)} chunks failed and were published as nodata on request", err=True)
-    broken = [name for name, fault in results if fault]
+    runs = runs_in(folder) or [folder]
+    broken: list[str] = []
+    count = 0
+    for run in runs:
+        at = "" if run == folder else f"{run.relative_to(folder).as_posix()}/"
+        try:
+            results = verify_files(run)
+            missing = read_manifest(run).get("chunks", {}).get("failed", {})
+        except InputError as error:
+            if len(runs) == 1:
+                raise
+            results, missing = [("manifest.json", f"{error.what}")], {}
+        for name, fault in results:
+            say(f"{'ok  ' if fault is None else 'BAD '} {at}{name}{f': {fault}' if fault else ''}")
+        if missing:
+            say(f"note: {at}{len(missing)} chunks failed and were published as nodata on request", err=True)
+        count += len(results)
+        broken += [f"{at}{name}" for name, fault in results if fault]
     if broken:
         raise InputError(
-            f"{len(broken)} of {len(results)} files are not what the run wrote",
+            f"{len(broken)} of {count} files are not what was written",
             where=folder,
             why=", ".join(broken),
-            hint="the predict command again with --overwrite",
+            hint="the command that wrote them again, with --overwrite",
         )

@@ -16,8 +16,9 @@ from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.evaluation.reference import file_of, open_reference, pairs, score_chunk
 from geoseg.execution import Where, run_chunks
+from geoseg.execution.manifest import add_files
 from geoseg.execution.opened import Opened
-from geoseg.files import require_free, sha256_of, write_durably
+from geoseg.files import require_free, require_place, sha256_of, write_together
 from geoseg.geometry import Window
 from geoseg.job import takes
 from geoseg.legend import Legend
@@ -184,6 +185,7 @@ def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:
         raise UsageError(f"`out={out}` is not a .json file", hint=f"`out={out.with_suffix('.json')}`")
     inputs = (job.classes, job.reference)
     require_free(out, overwrite=overwrite, inputs=inputs, marks={"geoseg", "confusion"})
+    require_place(out)
 
 
 def beside(out: Path) -> tuple[Path, Path]:
@@ -194,8 +196,8 @@ def beside(out: Path) -> tuple[Path, Path]:
 
 
 def _write(scores: Scores, out: Path) -> None:
-    """Write the three files, each whole or not at all, the JSON last."""
+    """Write the three files, all or none."""
     table, confusion = beside(out)
-    write_durably(table, scores.to_csv())
-    write_durably(confusion, scores.confusion_csv())
-    write_durably(out, json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    report = json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_together({table: scores.to_csv(), confusion: scores.confusion_csv(), out: report})
+    add_files("evaluate", (table, confusion, out))

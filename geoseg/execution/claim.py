@@ -24,6 +24,10 @@ def claim(folder: Path) -> Iterator[None]:
     OutputConflictError
         Another live process holds it, with its host and process id; or the folder cannot be written.
     """
+    if folder.is_symlink() or (folder / "lock").is_symlink():
+        raise OutputConflictError(
+            "is a symbolic link", where=folder, why="a run's work stays in its folder", hint="remove it"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock", timeout=0)

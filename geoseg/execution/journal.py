@@ -23,5 +23,8 @@ class Journal:
         """Append one event with its time in UTC; queries of signed addresses are stripped."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **fields}
         text = _SECRET.sub(r"\1", json.dumps(line, ensure_ascii=False, default=str))
-        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        with writing(self._path):
+            if self._path.is_symlink():  # it may lead out of the folder
+                self._path.unlink()
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text + "\n")

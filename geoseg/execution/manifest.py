@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from geoseg.errors import InputError
 from geoseg.files import sha256_of, write_durably
 
 MANIFEST = "manifest.json"
+WORK = ".work"
+"""Folder of what a run needs until it is finished."""
 
 
 def digest_of(value: Any) -> str:
@@ -21,50 +27,119 @@ def digest_of(value: Any) -> str:
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any], files: Iterable[str]) -> Path:
-    """Write `manifest.json` last, with size and SHA-256 of each named file in the folder."""
-    listed = {
-        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in files
-    }
+    """Write `manifest.json` last, with size and SHA-256 of each named file in the folder, and of itself."""
     path = folder / MANIFEST
-    write_durably(path, json.dumps({**content, "files": listed}, indent=2, ensure_ascii=False) + "\n")
+    _write(path, {**content, "files": {name: _listed(folder / name) for name in files}})
     return path
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Content of a run's manifest; InputError where there is none or it is not readable."""
+    """Content of a run's manifest.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is not the one that was written.
+    """
     path = folder / MANIFEST
     if not folder.is_dir():
         raise InputError("not found", where=folder.absolute())
     if not path.is_file():
+        if is_unfinished(folder):
+            raise InputError(
+                "no manifest.json: this run did not finish",
+                where=folder,
+                why="the manifest is written last",
+                hint="the same predict command again; it resumes",
+            )
         raise InputError(
-            "no manifest.json: this run did not finish",
+            "no manifest.json",
             where=folder,
-            why="the manifest is written last",
-            hint="run the same predict command again; it resumes",
+            why="a run that finished has one, so it was removed, or this is no folder of a run",
+            hint="the folder of a run; or the manifest from where it is, or the run computed anew",
         )
+    again = "a copy of it, or the run computed anew with `overwrite`"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError("not valid JSON", where=path, why=str(error)) from None
-    if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
-        raise InputError("not a manifest of geoseg", where=path, why="no 'files' in it")
-    return content
+        said = content.pop("digest")
+        sound = said == digest_of(content) and isinstance(content["files"], dict)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError("cannot be read as JSON", where=path, why=str(error)[:200], hint=again) from None
+    except (AttributeError, TypeError, LookupError):
+        raise InputError("not a manifest of geoseg", where=path, hint=again) from None
+    if not sound:
+        raise InputError("was changed after it was written", where=path, why="its digest differs", hint=again)
+    return content  # type: ignore[no-any-return]
 
 
-def verify_files(folder: Path) -> list[tuple[str, str | None]]:
-    """(file, what is wrong or None) for every file that a run's manifest names."""
-    results: list[tuple[str, str | None]] = []
-    for name, expected in read_manifest(folder)["files"].items():
-        if Path(name).name != name:
-            results.append((name, "name leads outside the folder"))
-            continue
-        path = folder / name
-        if not path.is_file():
-            results.append((name, "missing"))
-        elif path.stat().st_size != expected["bytes"]:
-            results.append((name, f"{path.stat().st_size} bytes, expected {expected['bytes']}"))
-        elif sha256_of(path) != expected["sha256"]:
-            results.append((name, "content changed: SHA-256 differs"))
-        else:
-            results.append((name, None))
-    return results
+def is_unfinished(folder: Path) -> bool:
+    """Whether a run in this folder began and did not end."""
+    return (folder / WORK).is_dir() and not (folder / MANIFEST).exists()
+
+
+def add_files(verb: str, files: Iterable[Path]) -> None:
+    """List what another verb wrote into the folder of a finished run in that run's manifest.
+
+    A folder without a manifest stays without; a manifest that is damaged stays as it is.
+    """
+    for folder, group in groupby(sorted(files), key=lambda path: path.absolute().parent):
+        if (folder / MANIFEST).is_file():
+            with _alone(folder), suppress(InputError):
+                content = read_manifest(folder)
+                added = {path.name: {**_listed(path), "by": verb} for path in group}
+                _write(folder / MANIFEST, {**content, "added": {**content.get("added", {}), **added}})
+
+
+def verify_files(folder: Path, *, added: bool = True) -> list[tuple[str, str | None]]:
+    """(file, what is wrong or None) for every file that a run's manifest names.
+
+    `added`: also for what other verbs wrote into the folder since.
+    """
+    content = read_manifest(folder)
+    listed = {**content["files"], **(content.get("added", {}) if added else {})}
+    return [(name, _fault(folder, name, expected)) for name, expected in listed.items()]
+
+
+def runs_in(folder: Path, *, depth: int = 3) -> list[Path]:
+    """Folders of runs, finished or not: this one, or those below it."""
+    if (folder / MANIFEST).exists() or is_unfinished(folder):
+        return [folder]
+    if depth == 0 or not folder.is_dir():
+        return []
+    inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
+    return [run for path in inside for run in runs_in(path, depth=depth - 1)]
+
+
+def _listed(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def _fault(folder: Path, name: str, expected: Mapping[str, Any]) -> str | None:
+    path = folder / name
+    if Path(name).name != name:
+        return "name leads outside the folder"
+    if not path.is_file():
+        return "missing"
+    if path.stat().st_size != expected["bytes"]:
+        return f"{path.stat().st_size} bytes, expected {expected['bytes']}"
+    return None if sha256_of(path) == expected["sha256"] else "content changed: SHA-256 differs"
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    plain = json.loads(json.dumps(content))
+    whole = {**plain, "digest": digest_of(plain)}
+    write_durably(path, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Context in which nobody else changes the manifest."""
+    path = folder / f".{MANIFEST}.lock"
+    while True:
+        with FileLock(path):
+            if path.exists():  # else whoever had it before has removed it
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return

@@ -11,12 +11,11 @@ from typing import Any
 
 from geoseg.errors import OutputConflictError
 from geoseg.execution.ledger import differences
-from geoseg.execution.manifest import MANIFEST, read_manifest, verify_files
+from geoseg.execution.manifest import MANIFEST, WORK, read_manifest, verify_files
 from geoseg.execution.resume import LEDGER, STORE
 from geoseg.files import remove_left
 from geoseg.results import as_json
 
-WORK = ".work"
 CLASSES_TIF, CONFIDENCE_TIF, STYLE = "classes.tif", "confidence.tif", "classes.qml"
 NOVELTY_TIF = "novelty.tif"
 RUN_YAML, LOG = "run.yaml", "log.jsonl"
@@ -89,7 +88,7 @@ def finished(
         if changed := differences(manifest.get("identity"), dict(identity)):
             why = f"changed: {'; '.join(changed[:5])}"
             raise OutputConflictError("another run's output is here", where=out, why=why, hint=hint)
-        if broken := [f"{name}: {fault}" for name, fault in verify_files(out) if fault]:
+        if broken := [f"{name}: {fault}" for name, fault in verify_files(out, added=False) if fault]:
             why = "; ".join(broken)
             raise OutputConflictError("this run's output was changed", where=out, why=why, hint=hint)
         if (missing := manifest["chunks"]["failed"]) and not allow_missing:

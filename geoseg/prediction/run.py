@@ -13,11 +13,11 @@ from geoseg.errors import InputError
 from geoseg.execution import Where
 from geoseg.execution.journal import Journal
 from geoseg.execution.ledger import differences
-from geoseg.execution.manifest import MANIFEST, digest_of, write_manifest
+from geoseg.execution.manifest import MANIFEST, WORK, digest_of, write_manifest
 from geoseg.execution.progress import Report
 from geoseg.execution.resume import R, compute_chunks
 from geoseg.files import commit, partial_folder, sha256_of, writing
-from geoseg.prediction.folder import LOG, RUN_YAML, WORK, Prediction, read_result
+from geoseg.prediction.folder import LOG, RUN_YAML, Prediction, read_result
 from geoseg.prediction.plan import OpenedJob
 from geoseg.prediction.product import Product
 from geoseg.version import __version__

@@ -13,9 +13,10 @@ import numpy as np
 from geoseg.errors import InputError
 from geoseg.execution import Where
 from geoseg.execution.claim import claim
+from geoseg.execution.manifest import WORK
 from geoseg.execution.progress import Report
 from geoseg.job import takes
-from geoseg.prediction.folder import WORK, Prediction, clear, clear_partials, finished
+from geoseg.prediction.folder import Prediction, clear, clear_partials, finished
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.plan import Forecast, OpenedJob, check_networks, check_resources, forecast, open_job
 from geoseg.prediction.product import Classification

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from geoseg.cleaning.cleaned import results_of
 from geoseg.execution import Where
+from geoseg.execution.manifest import add_files
 from geoseg.execution.prefetch import prefetched
 from geoseg.geometry import Window
 from geoseg.job import takes
@@ -88,6 +89,7 @@ def run_vectorize(
     # a cluster is started from the main thread alone, and its workers are ahead anyway
     with nullcontext(stream) if where.distributed else prefetched(stream, _BATCHES_AHEAD) as rows:
         paths = write_layer(out, rows, plan.layer(job, totals), overwrite=overwrite)
+    add_files("vectorize", paths)
     return Vectorization(
         path=paths[0],
         paths=paths,

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,16 @@ from geoseg.errors import InputError, OutputConflictError
 from geoseg.execution.claim import claim
 from geoseg.execution.journal import Journal
 from geoseg.execution.ledger import Ledger, differences
-from geoseg.execution.manifest import read_manifest, verify_files, write_manifest
+from geoseg.execution.manifest import (
+    MANIFEST,
+    WORK,
+    add_files,
+    digest_of,
+    read_manifest,
+    runs_in,
+    verify_files,
+    write_manifest,
+)
 
 IDENTITY = {"scene": {"sha256": "ab"}, "tiling": {"tile": 512, "margin": 32}}
 
@@ -78,7 +88,8 @@ def test_harm_to_a_file_is_found(finished: Path, harm, fault: str) -> None:  # t
 def test_a_manifest_cannot_point_outside(finished: Path) -> None:
     content = json.loads((finished / "manifest.json").read_text())
     content["files"]["../secret"] = {"bytes": 1, "sha256": ""}
-    (finished / "manifest.json").write_text(json.dumps(content))
+    del content["digest"]  # whoever made it knows how to sign it
+    (finished / "manifest.json").write_text(json.dumps({**content, "digest": digest_of(content)}))
     assert dict(verify_files(finished))["../secret"] == "name leads outside the folder"
 
 
@@ -120,3 +131,75 @@ def test_journal_lines_are_json_without_secrets(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["event"] for line in lines] == ["start", "done"]
     assert lines[0]["scene"] == "https://host/scene.tif"
+
+
+def test_a_manifest_vouches_for_itself(finished: Path) -> None:
+    path = finished / MANIFEST
+    content = path.read_text()
+    for harmed, said in (
+        (content.replace('"run_id": "1"', '"run_id": "2"'), "changed after it was written"),
+        (content[:-9], "cannot be read"),
+        ("[1]", "not a manifest"),
+        ("{}", "not a manifest"),
+        ("[" * 100_000, "cannot be read"),
+    ):
+        path.write_text(harmed)
+        with pytest.raises(InputError, match=said):
+            verify_files(finished)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read"):
+        verify_files(finished)
+    path.unlink()
+    with pytest.raises(InputError, match=r"no manifest.json\. a run that finished has one"):
+        verify_files(finished)
+    (finished / WORK).mkdir()
+    with pytest.raises(InputError, match=r"did not finish.*it resumes"):
+        verify_files(finished)
+
+
+def test_what_other_verbs_wrote_into_a_run_is_checked_with_it(finished: Path, tmp_path: Path) -> None:
+    polygons = finished / "classes.gpkg"
+    polygons.write_bytes(b"polygons")
+    add_files("vectorize", [polygons])
+    assert dict(verify_files(finished))["classes.gpkg"] is None
+    polygons.write_bytes(b"polygonz")
+    assert "SHA-256" in (dict(verify_files(finished))["classes.gpkg"] or "")
+    assert "classes.gpkg" not in dict(verify_files(finished, added=False))
+    add_files("vectorize", [polygons])
+    assert dict(verify_files(finished))["classes.gpkg"] is None
+    assert not list(finished.glob(".*"))
+
+
+def test_many_at_once_add_to_a_manifest_and_none_is_lost(finished: Path) -> None:
+    names = [finished / f"{i}.json" for i in range(12)]
+    for name in names:
+        name.write_text(name.name)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: add_files("evaluate", [name]), names))
+    assert {n.name for n in names} <= dict(verify_files(finished)).keys()
+
+
+def test_runs_are_found_below_a_folder(tmp_path: Path) -> None:
+    for name in ("a", "b/c", "d"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x").write_bytes(b"x")
+    write_manifest(tmp_path / "a", {}, ["x"])
+    write_manifest(tmp_path / "b" / "c", {}, ["x"])
+    (tmp_path / "d" / WORK).mkdir()
+    assert runs_in(tmp_path) == [tmp_path / "a", tmp_path / "b" / "c", tmp_path / "d"]
+    assert runs_in(tmp_path / "a") == [tmp_path / "a"]
+
+
+def test_what_a_run_writes_leads_nowhere_else(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "log").write_text("mine\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "log.jsonl").symlink_to(elsewhere / "log")
+    Journal(tmp_path / "out" / "log.jsonl").event("start")
+    assert (elsewhere / "log").read_text() == "mine\n"
+    assert not (tmp_path / "out" / "log.jsonl").is_symlink()
+    (tmp_path / "out" / WORK).symlink_to(elsewhere)
+    with pytest.raises(OutputConflictError, match="symbolic link"), claim(tmp_path / "out" / WORK):
+        pass
+    assert [p.name for p in elsewhere.iterdir()] == ["log"]

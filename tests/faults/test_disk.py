@@ -1,0 +1,124 @@
+"""A full disk, and a place that cannot be written: an exit code and one line, nothing half-written is left.
+
+The limit on file sizes stands in for a full disk: the same writes fail, at every stage.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.prediction.conftest import linear, make_pixels, scene_file
+from tests.raster.makers import write
+
+__all__ = ["linear", "scene_file"]  # fixtures of the prediction tests
+
+_FULL = """
+import os, resource, sys
+from pathlib import Path
+import geoseg.changes.verb, geoseg.evaluation.verb, geoseg.prediction.verb
+from geoseg.cli.main import main
+out, *command = sys.argv[1:]
+out = Path(out)
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+
+def run(limit):
+    heard, said = os.pipe()
+    if not os.fork():
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        os.close(said)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            main(command)
+        except SystemExit as end:
+            sys.stderr.flush()
+            os._exit(end.code or 0)
+        os._exit(0)
+    os.close(said)
+    with os.fdopen(heard) as file:
+        text = file.read()
+    return os.waitstatus_to_exitcode(os.wait()[1]), text
+
+def files():
+    return {p.relative_to(out.parent).as_posix() for p in out.parent.rglob("*") if p.is_file()}
+
+before = files()
+for limit in (0, 100, 400, 1500, 4000, 9000, 20000, 40000):
+    code, text = run(limit)
+    if code == 0:
+        break
+    left = {name for name in files() - before if ".work/" not in name and not name.endswith("log.jsonl")}
+    if code not in (5, 6) or left or "Traceback" in text or "cannot be written" not in text:
+        raise SystemExit(f"{limit} bytes: exit {code}, left {left}, {text}")
+code, text = run(hard)
+if code:
+    raise SystemExit(f"with room again: exit {code}, {text}")
+"""
+
+
+def fill(out: Path, *command: str) -> None:
+    """The command with ever more room, then with enough."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, str(out), *command],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def class_map(path: Path, seed: int) -> Path:
+    labels = np.random.default_rng(seed).integers(1, 4, (600, 600)).astype(np.uint8)
+    return write(path, labels, nodata=255)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes by setrlimit")
+@pytest.mark.parametrize("verb", ["evaluate", "change"])
+def test_a_full_disk_while_maps_are_compared(tmp_path: Path, verb: str) -> None:
+    maps = [str(class_map(tmp_path / f"{seed}.tif", seed)) for seed in (1, 2)]
+    out = tmp_path / "made" / ("scores.json" if verb == "evaluate" else "change")
+    out.parent.mkdir()
+    fill(out, verb, *maps, "--out", str(out))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes by setrlimit")
+@pytest.mark.slow
+def test_a_full_disk_while_a_scene_is_predicted(
+    scene_file: Callable[..., Path], linear: Path, tmp_path: Path
+) -> None:
+    scene = scene_file(make_pixels(300, 300))
+    out = tmp_path / "made" / "out"
+    out.parent.mkdir()
+    fill(
+        out,
+        "predict",
+        str(scene),
+        "--model",
+        str(linear),
+        "--engine",
+        "torch",
+        "--chunk",
+        "128",
+        "--out",
+        str(out),
+    )
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "change"])
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from geoseg.cli.main import main
+
+    (tmp_path / "file").write_text("no folder")
+    out = tmp_path / "file" / "scores.json"
+    with pytest.raises(SystemExit) as ended:  # the maps are not even there
+        main([verb, str(tmp_path / "a.tif"), str(tmp_path / "b.tif"), "--out", str(out)])
+    assert ended.value.code == 6
+    assert "is no writable folder" in capsys.readouterr().err
