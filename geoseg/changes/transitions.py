@@ -135,8 +135,7 @@ def count_transitions(
     after: Labels,
     *,
     names: tuple[str, ...],
-    before_position: Positions,
-    after_position: Positions,
+    positions: tuple[Positions, Positions],
     grid: Grid,
     window: Window,
     unit: float,
@@ -149,8 +148,9 @@ def count_transitions(
         uint8 labels (height, width) of the window, 255 nodata.
     names
         The K classes of both dates together.
-    before_position, after_position
-        (256,) int64 from label to position in `names`, K for unknown, K + 1 for labels without a meaning.
+    positions
+        (256,) int64 before and after from label to position in `names`, K for unknown, K + 1 for labels
+        without a meaning.
     grid, window
         Where the pixels lie, for their areas.
     unit
@@ -166,10 +166,10 @@ def count_transitions(
     for strip in window.blocks(_STRIP, window.width):
         rows, _ = strip.slices_in(window)
         areas = np.rint(pixel_areas(grid, strip) / unit).astype(np.int64)
-        _add(before[rows], after[rows], before_position, after_position, areas, counts, units)
+        _add(before[rows], after[rows], positions, areas, counts, units)
     for labels, position, strays, which in (
-        (before, before_position, counts[-1], "before"),
-        (after, after_position, counts[:, -1], "after"),
+        (before, positions[0], counts[-1], "before"),
+        (after, positions[1], counts[:, -1], "after"),
     ):
         if strays.any():
             values = np.unique(labels[position[labels] == k + 1]).tolist()
@@ -184,8 +184,7 @@ def count_transitions(
 def _add(
     before: Labels,
     after: Labels,
-    before_position: Positions,
-    after_position: Positions,
+    positions: tuple[Positions, Positions],
     areas: NDArray[np.int64],
     counts: NDArray[np.int64],
     units: NDArray[np.int64],
@@ -194,7 +193,7 @@ def _add(
     along = 0 if areas.shape[1] == 1 else 1
     for r in range(before.shape[0]):
         for c in range(before.shape[1]):
-            i, j = before_position[before[r, c]], after_position[after[r, c]]
+            i, j = positions[0][before[r, c]], positions[1][after[r, c]]
             counts[i, j] += 1
             units[i, j] += areas[r, c * along]
 
@@ -203,13 +202,12 @@ def _add(
 def encode(
     before: Labels,
     after: Labels,
-    before_position: Positions,
-    after_position: Positions,
+    positions: tuple[Positions, Positions],
     codes: NDArray[np.uint16],
 ) -> NDArray[np.uint16]:
     """From-to codes (height, width) uint16, looked up in `codes` (K + 1, K + 1)."""
     out = np.empty(before.shape, np.uint16)
     for r in range(before.shape[0]):
         for c in range(before.shape[1]):
-            out[r, c] = codes[before_position[before[r, c]], after_position[after[r, c]]]
+            out[r, c] = codes[positions[0][before[r, c]], positions[1][after[r, c]]]
     return out

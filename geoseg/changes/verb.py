@@ -26,7 +26,7 @@ from geoseg.geometry.integer_areas import area_unit
 from geoseg.job import read_yaml, takes
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
-from geoseg.raster.cog import write_cog
+from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.reading import called, called_notes
 from geoseg.raster.store import digest
 
@@ -132,8 +132,7 @@ class _Comparison:
             before,
             after,
             names=self.classes.legend.names,
-            before_position=self.classes.before,
-            after_position=self.classes.after,
+            positions=(self.classes.before, self.classes.after),
             grid=self.pair.before.grid,
             window=window,
             unit=self.unit,
@@ -145,7 +144,7 @@ class _Comparison:
         return self._encode(*self.pair.read(window))
 
     def _encode(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[Any]:
-        coded = encode(before, after, self.classes.before, self.classes.after, self.codes.table)
+        coded = encode(before, after, (self.classes.before, self.classes.after), self.codes.table)
         return coded.astype(self.codes.dtype, copy=False)
 
 
@@ -260,15 +259,17 @@ def _write(
                 pair.before.grid,
                 read,
                 digests,
+                RasterLayer(
+                    dtype=codes.dtype,
+                    nodata=codes.nodata,
+                    legend=codes.as_legend(_occurring(result)),
+                    crs_wkt=pair.before.crs_wkt,
+                    tags=_tags(result),
+                    description="from-to code",
+                    resampling="mode",
+                ),
                 target=result.raster,
-                dtype=codes.dtype,
-                nodata=codes.nodata,
                 digests=digests,
-                legend=codes.as_legend(_occurring(result)),
-                crs_wkt=pair.before.crs_wkt,
-                tags=_tags(result),
-                description="from-to code",
-                resampling="mode",
             )
             report = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
             (folder / result.table.name).write_text(result.to_csv(), encoding="utf-8")

@@ -21,7 +21,7 @@ from geoseg.geometry import HECTARE, Window
 from geoseg.job import takes
 from geoseg.legend import NODATA
 from geoseg.raster.classmap import CLASS_TAG, ClassMap, open_class_map
-from geoseg.raster.cog import publish_cog
+from geoseg.raster.cog import RasterLayer, publish_cog
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.results import as_json
 
@@ -200,10 +200,7 @@ def run_clean(
         grid,
         read,
         windows,
-        legend=legend,
-        crs_wkt=classes.crs_wkt,
-        tags=_tags(job, classes),
-        description="classes",
+        RasterLayer(legend=legend, crs_wkt=classes.crs_wkt, tags=_tags(job, classes), description="classes"),
         overwrite=overwrite,
     )
     add_files("clean", [out])

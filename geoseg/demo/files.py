@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoseg.demo.frontier import Frontier
 from geoseg.geometry import Window
-from geoseg.raster.cog import publish_cog
+from geoseg.raster.cog import RasterLayer, publish_cog
 from geoseg.raster.write import write_geotiff
 
 DATES = ("before", "after")
@@ -41,6 +41,7 @@ def write_scenes(folder: Path, frontier: Frontier) -> tuple[tuple[str, Path], ..
             return labels[window.slices_in(frontier.grid.window)]
 
         windows = list(frontier.grid.window.blocks(512, 512))
-        publish_cog(target, frontier.grid, read, windows, legend=frontier.legend, tags=tags, overwrite=True)
+        layer = RasterLayer(legend=frontier.legend, tags=tags)
+        publish_cog(target, frontier.grid, read, windows, layer, overwrite=True)
         files += [(f"scene {date}, 4 bands", path), (f"exact reference {date}", target)]
     return tuple(files)

@@ -13,7 +13,7 @@ from geoseg.geometry import Grid, Window
 from geoseg.models.bundle import Bundle
 from geoseg.models.experience import look
 from geoseg.prediction.stitch import NO_CONFIDENCE
-from geoseg.raster.cog import write_cog
+from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.scene import Scene
 
 
@@ -60,12 +60,14 @@ def write_novelty(
         coarse,
         lambda window: layer[window.slices_in(coarse.window)],
         [coarse.window],
+        RasterLayer(
+            nodata=NO_CONFIDENCE,
+            crs_wkt=scene.crs_wkt,
+            tags=tags,
+            description="novelty in % (0-100)",
+            resampling="average",
+        ),
         target=target,
-        nodata=NO_CONFIDENCE,
-        crs_wkt=scene.crs_wkt,
-        tags=tags,
-        description="novelty in % (0-100)",
-        resampling="average",
     )
 
 

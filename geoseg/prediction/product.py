@@ -28,7 +28,7 @@ from geoseg.prediction.folder import CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, S
 from geoseg.prediction.novelty import write_novelty
 from geoseg.prediction.plan import OpenedJob, settle_engine
 from geoseg.prediction.stitch import NO_CONFIDENCE
-from geoseg.raster.cog import write_cog
+from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.store import WorkStore
 from geoseg.raster.style import raster_qml
 
@@ -142,15 +142,16 @@ class Classification:
                 scene.grid,
                 partial(computed.store.read, layer),
                 windows.values(),
+                RasterLayer(
+                    nodata=NODATA if layer == CLASSES else NO_CONFIDENCE,
+                    legend=ensemble.legend if layer == CLASSES else None,
+                    crs_wkt=scene.crs_wkt,
+                    tags=tags,
+                    description=description,
+                    resampling="mode" if layer == CLASSES else "average",
+                ),
                 target=out / name,
-                dtype="uint8",
-                nodata=NODATA if layer == CLASSES else NO_CONFIDENCE,
                 digests={windows[i]: computed.records[i].digests[layer] for i in windows},
-                legend=ensemble.legend if layer == CLASSES else None,
-                crs_wkt=scene.crs_wkt,
-                tags=tags,
-                description=description,
-                resampling="mode" if layer == CLASSES else "average",
             )
         (folder / STYLE).write_text(raster_qml(ensemble.legend), encoding="utf-8")
         if not self.opened.job.novelty:

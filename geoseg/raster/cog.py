@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,49 @@ BLOCK = 512
 """Side of a block of every published raster."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterLayer:
+    """What the one band of a published raster is, apart from its pixels and their place.
+
+    Attributes
+    ----------
+    dtype, nodata
+        Of the file.
+    legend
+        Colour table and class names (``CLASS_N`` metadata items).
+    crs_wkt
+        CRS as the input words it; None writes the grid's.
+    tags
+        Further metadata items.
+    description
+        Of the band.
+    resampling
+        Of the overviews: ``mode`` with a legend, else ``nearest``, so that no value is invented;
+        ``average`` for continuous values.
+    """
+
+    dtype: str = "uint8"
+    nodata: int | None = 255
+    legend: Legend | None = None
+    crs_wkt: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    resampling: str | None = None
+
+
+CLASS_LAYER = RasterLayer()
+"""Classes without names."""
+
+
 def publish_cog(
     target: str | Path,
     grid: Grid,
     read: Callable[[Window], NDArray[Any]],
     windows: Iterable[Window],
+    layer: RasterLayer = CLASS_LAYER,
     *,
-    dtype: str = "uint8",
-    nodata: int | None = 255,
     digests: Mapping[Window, str] | None = None,
-    legend: Legend | None = None,
-    crs_wkt: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    description: str = "",
-    resampling: str | None = None,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Path of a one-band COG that was written, read back, compared and only then given its name.
 
@@ -62,28 +90,15 @@ def publish_cog(
     grid
         Where the pixels lie.
     read
-        Gives the pixels (h, w) of a window in `dtype`.
+        Gives the pixels (h, w) of a window in the layer's dtype.
     windows
         Windows that do not overlap, best in the order of the chunks; pixels in none of them become nodata.
-    dtype, nodata
-        Of the file.
+    layer
+        What the pixels are.
     digests
         Window to `geoseg.raster.store.digest`; what `read` gives and what the file holds must both match.
-    legend
-        Colour table and class names (``CLASS_N`` metadata items).
-    crs_wkt
-        CRS as the input words it; None writes the grid's.
-    tags
-        Further metadata items.
-    description
-        Of the band.
-    resampling
-        Of the overviews: ``mode`` with a legend, else ``nearest``, so that no value is invented;
-        ``average`` for continuous values.
     overwrite
         Replace a file of that name.
-    progress
-        Called with the number of pixels after each window written.
 
     Raises
     ------
@@ -96,22 +111,7 @@ def publish_cog(
     require_free(target, overwrite=overwrite)
     require_folder(target)
     with whole(target, RasterioError) as partial:
-        write_cog(
-            partial,
-            grid,
-            read,
-            windows,
-            target=target,
-            dtype=dtype,
-            nodata=nodata,
-            digests=digests,
-            legend=legend,
-            crs_wkt=crs_wkt,
-            tags=tags,
-            description=description,
-            resampling=resampling,
-            progress=progress,
-        )
+        write_cog(partial, grid, read, windows, layer, target=target, digests=digests)
     return target
 
 
@@ -120,43 +120,32 @@ def write_cog(
     grid: Grid,
     read: Callable[[Window], NDArray[Any]],
     windows: Iterable[Window],
+    layer: RasterLayer = CLASS_LAYER,
     *,
     target: Path,
-    dtype: str = "uint8",
-    nodata: int | None = 255,
     digests: Mapping[Window, str] | None = None,
-    legend: Legend | None = None,
-    crs_wkt: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    description: str = "",
-    resampling: str | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> None:
     """Nothing, after the COG of `publish_cog` was written at `partial`, read back and compared.
 
     The caller gives it its name, `target`, which errors speak of.
     """
     windows = list(windows)
-    metadata = {**(tags or {}), **(tags_of(legend) if legend else {})}
-    metadata |= {"AREA_OR_POINT": "Area", "TIFFTAG_SOFTWARE": f"geoseg {__version__}"}
     profile = {
         "driver": "GTiff",
-        "dtype": dtype,
-        "nodata": nodata,
+        "dtype": layer.dtype,
+        "nodata": layer.nodata,
         "count": 1,
         "height": grid.height,
         "width": grid.width,
-        "crs": rasterio.CRS.from_wkt(crs_wkt or grid.crs.to_wkt()),
+        "crs": rasterio.CRS.from_wkt(layer.crs_wkt or grid.crs.to_wkt()),
         "transform": grid.transform,
     }
     tiled = partial.with_name("tiled.tif")
     with writing(target, RasterioError):
         try:
-            with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, dtype)):
-                written = _write_tiled(
-                    tiled, target, profile, read, windows, digests, progress, metadata, description, legend
-                )
-                _copy_as_cog(tiled, partial, resampling or ("mode" if legend else "nearest"))
+            with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, layer.dtype)):
+                written = _write_tiled(tiled, target, profile, read, windows, layer, digests)
+                _copy_as_cog(tiled, partial, layer.resampling or ("mode" if layer.legend else "nearest"))
                 tiled.unlink()
             try:
                 _verify(partial, target, written, grid)
@@ -173,24 +162,23 @@ def _write_tiled(
     profile: Mapping[str, Any],
     read: Callable[[Window], NDArray[Any]],
     windows: Sequence[Window],
+    layer: RasterLayer,
     digests: Mapping[Window, str] | None,
-    progress: Callable[[int], None] | None,
-    metadata: Mapping[str, str],
-    description: str,
-    legend: Legend | None,
 ) -> dict[Window, str]:
     """Digest of every window, written into a tiled GeoTIFF whose blocks no two windows share."""
     whole = Window(0, 0, profile["height"], profile["width"])
     written: dict[Window, str] = {}
     with rasterio.open(path, "w", **profile, **_intermediate(windows)) as sink:
-        sink.update_tags(**metadata)
-        if description:
-            sink.set_band_description(1, description)
-        if legend is not None and profile["dtype"] == "uint8":
-            sink.write_colormap(1, color_table_of(legend))
+        names = {} if layer.legend is None else tags_of(layer.legend)
+        own = {"AREA_OR_POINT": "Area", "TIFFTAG_SOFTWARE": f"geoseg {__version__}"}
+        sink.update_tags(**{**layer.tags, **names, **own})
+        if layer.description:
+            sink.set_band_description(1, layer.description)
+        if layer.legend is not None and layer.dtype == "uint8":
+            sink.write_colormap(1, color_table_of(layer.legend))
         for window in windows:
             array = np.asarray(read(window))
-            if array.shape != window.shape or array.dtype != np.dtype(profile["dtype"]):
+            if array.shape != window.shape or array.dtype != np.dtype(layer.dtype):
                 raise ValueError(f"{window}: read gave {array.dtype} {array.shape}")
             if not whole.contains(window):
                 raise ValueError(f"{window} is not inside {whole}")
@@ -204,8 +192,6 @@ def _write_tiled(
                 )
             sink.write(array, 1, window=RasterioWindow(window.col, window.row, window.width, window.height))
             written[window] = found
-            if progress is not None:
-                progress(window.area)
     return written
 
 

@@ -42,8 +42,7 @@ def counted(before, after, grid, window=None, unit=None):
         before[rows, cols],
         after[rows, cols],
         names=NAMES,
-        before_position=CLASSES.before,
-        after_position=CLASSES.after,
+        positions=(CLASSES.before, CLASSES.after),
         grid=grid,
         window=window,
         unit=unit or area_unit(grid),
@@ -150,7 +149,7 @@ def test_codes_are_unique_and_never_the_nodata_value(k):
 @given(labels, labels)
 def test_a_from_to_raster_can_be_taken_apart_again(before, after):
     codes = Codes.of(CLASSES.legend)
-    raster = encode(before, after, CLASSES.before, CLASSES.after, codes.table)
+    raster = encode(before, after, (CLASSES.before, CLASSES.after), codes.table)
     known = (before != 255) & (after != 255)
     assert ((raster == codes.nodata) == ~known).all()
     k, ids = len(codes.legend), np.array(codes.legend.ids)

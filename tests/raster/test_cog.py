@@ -18,12 +18,13 @@ from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster import cog
 from geoseg.raster.classmap import open_class_map
-from geoseg.raster.cog import cog_problems, publish_cog
+from geoseg.raster.cog import RasterLayer, cog_problems, publish_cog
 from geoseg.raster.store import digest
 from geoseg.version import __version__
 from tests.raster.makers import write
 
 LEGEND = Legend.of({0: "water", 1: "Wald & <Forst>", 4: "town"}, {0: "#0000FF", 1: "#00AA00", 4: "#FF0000"})
+NAMED = RasterLayer(legend=LEGEND)
 
 
 def _grid(height: int, width: int) -> Grid:
@@ -44,23 +45,20 @@ def test_any_chunking_gives_the_same_pixels_and_bytes(tmp_path: Path, step: int)
     labels = _labels(1100, 903)
     grid = _grid(1100, 903)
     windows = list(grid.window.blocks(step, step)) if step != 37 else list(grid.window.blocks(370, 37))
-    seen: list[int] = []
     path = publish_cog(
         tmp_path / "classes.tif",
         grid,
         _reader(labels),
         windows,
+        NAMED,
         digests={w: digest(_reader(labels)(w)) for w in windows},
-        legend=LEGEND,
-        progress=seen.append,
     )
     with rasterio.open(path) as file:
         assert np.array_equal(file.read(1), labels)
         assert file.overviews(1) == [2, 4]
-    assert sum(seen) == labels.size
     assert cog_problems(path) == []
     assert sorted(p.name for p in tmp_path.iterdir()) == ["classes.tif"]
-    reference = publish_cog(tmp_path / "again.tif", grid, _reader(labels), [grid.window], legend=LEGEND)
+    reference = publish_cog(tmp_path / "again.tif", grid, _reader(labels), [grid.window], NAMED)
     digests = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, reference)}
     assert len(digests) == 1
 
@@ -68,8 +66,8 @@ def test_any_chunking_gives_the_same_pixels_and_bytes(tmp_path: Path, step: int)
 def test_what_a_gis_finds_in_the_file(tmp_path: Path) -> None:
     grid = _grid(700, 800)
     path = publish_cog(
-        tmp_path / "classes.tif", grid, _reader(_labels(700, 800)), [grid.window], legend=LEGEND,
-        tags={"GEOSEG_RUN": "abc"}, description="land use",
+        tmp_path / "classes.tif", grid, _reader(_labels(700, 800)), [grid.window],
+        RasterLayer(legend=LEGEND, tags={"GEOSEG_RUN": "abc"}, description="land use"),
     )  # fmt: skip
     with rasterio.open(path) as file:
         assert file.profile["compress"] == "deflate"
@@ -96,7 +94,11 @@ def test_overviews_invent_no_class(tmp_path: Path) -> None:
     grid = _grid(1500, 1500)
     for name, legend in (("legend", LEGEND), ("plain", None)):
         path = publish_cog(
-            tmp_path / f"{name}.tif", grid, _reader(_labels(1500, 1500)), [grid.window], legend=legend
+            tmp_path / f"{name}.tif",
+            grid,
+            _reader(_labels(1500, 1500)),
+            [grid.window],
+            RasterLayer(legend=legend),
         )
         for level in (0, 1):
             with rasterio.open(path, overview_level=level) as file:
@@ -107,7 +109,11 @@ def test_the_crs_of_the_source_is_written_as_it_is(tmp_path: Path) -> None:
     source = write(tmp_path / "source.tif", np.ones((20, 30), np.uint8), crs="ESRI:102039")
     classes = open_class_map(source)
     path = publish_cog(
-        tmp_path / "out.tif", classes.grid, classes.read, [classes.grid.window], crs_wkt=classes.crs_wkt
+        tmp_path / "out.tif",
+        classes.grid,
+        classes.read,
+        [classes.grid.window],
+        RasterLayer(crs_wkt=classes.crs_wkt),
     )
     with rasterio.open(source) as a, rasterio.open(path) as b:
         assert a.crs == b.crs
@@ -118,7 +124,7 @@ def test_the_crs_of_the_source_is_written_as_it_is(tmp_path: Path) -> None:
 def test_odd_sizes(tmp_path: Path, shape: tuple[int, int]) -> None:
     labels = _labels(*shape)
     grid = _grid(*shape)
-    path = publish_cog(tmp_path / "a.tif", grid, _reader(labels), grid.window.blocks(448, 448), legend=LEGEND)
+    path = publish_cog(tmp_path / "a.tif", grid, _reader(labels), grid.window.blocks(448, 448), NAMED)
     with rasterio.open(path) as file:
         assert np.array_equal(file.read(1), labels)
 
@@ -126,7 +132,7 @@ def test_odd_sizes(tmp_path: Path, shape: tuple[int, int]) -> None:
 def test_pixels_in_no_window_are_nodata(tmp_path: Path) -> None:
     grid = _grid(900, 900)
     window = Window(448, 448, 452, 452)
-    path = publish_cog(tmp_path / "a.tif", grid, _reader(_labels(900, 900)), [window], legend=LEGEND)
+    path = publish_cog(tmp_path / "a.tif", grid, _reader(_labels(900, 900)), [window], NAMED)
     with rasterio.open(path) as file:
         read = file.read(1)
     assert (read[:448] == 255).all()
@@ -141,9 +147,7 @@ def test_other_types_and_no_nodata(tmp_path: Path) -> None:
         grid,
         _reader(pixels),
         [grid.window],
-        dtype="uint16",
-        nodata=None,
-        resampling="average",
+        RasterLayer(dtype="uint16", nodata=None, resampling="average"),
     )
     with rasterio.open(path) as file:
         assert np.array_equal(file.read(1), pixels)
@@ -201,7 +205,7 @@ def test_bytes_that_change_on_the_disk_are_noticed(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(cog, "_copy_as_cog", and_damage)
     grid = _grid(900, 900)
     with pytest.raises(ResourceError):
-        publish_cog(tmp_path / "a.tif", grid, _reader(_labels(900, 900)), [grid.window], legend=LEGEND)
+        publish_cog(tmp_path / "a.tif", grid, _reader(_labels(900, 900)), [grid.window], NAMED)
     assert list(tmp_path.iterdir()) == []
 
 

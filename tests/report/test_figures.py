@@ -12,7 +12,7 @@ from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import open_class_map
-from geoseg.raster.cog import publish_cog
+from geoseg.raster.cog import RasterLayer, publish_cog
 from geoseg.raster.opening import open_scene
 from geoseg.raster.write import write_geotiff
 from geoseg.report import decimate, figures
@@ -35,7 +35,7 @@ def files(frontier: Frontier, tmp_path_factory: pytest.TempPathFactory) -> Path:
             frontier.grid,
             lambda w, labels=labels: labels[w.slices_in(frontier.grid.window)],
             [frontier.grid.window],
-            legend=frontier.legend,
+            RasterLayer(legend=frontier.legend),
         )
     return folder
 
