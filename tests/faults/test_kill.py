@@ -48,7 +48,7 @@ def request_of(
     return lambda name: (_command(scene, linear, tmp_path / name), tmp_path / name)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in range(1, 6))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in range(1, 20))])
 def test_killed_and_resumed_equals_uninterrupted(
     request_of: Callable[[str], tuple[list[str], Path]], seed: int
 ) -> None:

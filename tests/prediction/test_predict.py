@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -375,3 +377,29 @@ def test_the_forecast_counts_what_the_run_does(scene_file: SceneFile, linear: Pa
         assert cost.request.tiling.forward_tiles == tiles["run"] + tiles["skipped"]
         assert cost.seconds is not None
         assert cost.seconds > 0
+
+
+@pytest.mark.parametrize("harm", ["keys", "classes", "nan"])
+def test_weights_that_do_not_fit_are_refused_before_any_work(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, harm: str
+) -> None:
+    from safetensors.numpy import save_file
+
+    model = shutil.copytree(linear, tmp_path / "model")
+    weights = load_file(model / "model.safetensors")
+    name = sorted(weights)[0]
+    if harm == "keys":
+        weights["other"] = weights.pop(name)
+    elif harm == "classes":
+        weights[name] = np.concatenate([weights[name]] * 2)
+    else:
+        weights[name] = np.full_like(weights[name], np.nan)
+    save_file(weights, model / "model.safetensors")
+    described = json.loads((model / "bundle.json").read_text())
+    described["weights"]["sha256"] = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    (model / "bundle.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"do not fit|another shape|not finite") as caught:
+        geoseg.predict(scene_file(make_pixels(64, 64)), model=model, out=tmp_path / "out")
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "out" / "log.jsonl").exists()
+    assert not (tmp_path / "out" / ".work" / "ledger.sqlite").exists()
