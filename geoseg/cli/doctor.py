@@ -55,7 +55,8 @@ def command() -> None:
     for finding in examine():
         failed |= finding.state == "fail"
         sign, color = _SIGNS[finding.state]
-        say(f"{click.style(sign, fg=color)}  {finding.name:<12}  {finding.found}")
+        click.secho(sign, fg=color, nl=False)
+        say(f"  {finding.name:<12}  {finding.found}")
         if finding.hint:
             say(f"{'':18}Try: {finding.hint}")
     if failed:

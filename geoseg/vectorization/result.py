@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geoseg.results import as_json
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,8 @@ class Vectorization:
         The file to open.
     paths
         All files, that one first.
+    layer
+        Its layer.
     classes
         Totals by class, in order of class number.
     seconds
@@ -89,6 +94,7 @@ class Vectorization:
 
     path: Path
     paths: tuple[Path, ...]
+    layer: str
     classes: tuple[ClassTotal, ...]
     seconds: float
     notes: tuple[str, ...] = ()
@@ -108,6 +114,13 @@ class Vectorization:
     def hectares(self) -> dict[str, float]:
         """Geodesic hectares by class name."""
         return {c.name: c.hectares for c in self.classes}
+
+    def to_geodataframe(self) -> GeoDataFrame:
+        """All polygons with their attributes, read from the file; they have to fit into memory."""
+        from geoseg.raster.vectors import read_vector
+
+        # other formats hold one layer, under a name of their own
+        return read_vector(self.path, layer=self.layer if self.path.suffix.lower() == ".gpkg" else None)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, JSON-ready."""

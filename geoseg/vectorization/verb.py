@@ -93,6 +93,7 @@ def run_vectorize(
     return Vectorization(
         path=paths[0],
         paths=paths,
+        layer=job.layer,
         classes=totals.by_class(plan.table),
         seconds=time.monotonic() - started,
         notes=(*notes, *plan.notes, *totals.notes(job)),

@@ -179,6 +179,19 @@ def test_a_region_around_a_pole_has_its_true_area(tmp_path: Path) -> None:
     assert (frame.bounds.miny == -90).sum() == 1
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".shp", ".geojson"])
+def test_polygons_come_back_as_a_frame(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"x{suffix}"
+    box = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.box(0, 0, 1, 1)], crs=UTM)
+    if suffix == ".gpkg":  # a file with other layers is asked for the one that was written
+        box.to_file(out, layer="other")
+    made = geoseg.vectorize(write(tmp_path / "a.tif", blocks()), out=out, layer="mine", overwrite=True)
+    frame = made.to_geodataframe()
+    assert len(frame) == made.polygons > 1
+    assert set(frame["class_id"]) == {c.class_id for c in made.classes}
+    assert frame.crs is not None
+
+
 def test_geojson_is_rfc_7946(tmp_path: Path) -> None:
     path = write(tmp_path / "m.tif", blocks())
     geoseg.vectorize(path, out=tmp_path / "p.geojson")
