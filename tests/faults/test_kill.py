@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.prediction.conftest import linear, make_pixels, scene_file
@@ -79,6 +81,27 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert {p.name for p in out.iterdir()} == {p.name for p in clean.iterdir()}
     done = [e["chunk"] for e in events if e["event"] == "chunk"]
     assert len(done) == len(set(done)) > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_killed_workers_change_no_byte(
+    request_of: Callable[[str], tuple[list[str], Path]], seed: int
+) -> None:
+    command, clean = request_of("clean")
+    subprocess.run(command, check=True, capture_output=True)
+    command, out = request_of("harmed")
+    rng = random.Random(seed)
+    process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.DEVNULL)
+    while process.poll() is None and not _started(out):
+        time.sleep(0.01)
+    for _ in range(4):
+        time.sleep(rng.uniform(0.1, 1))
+        if workers := psutil.Process(process.pid).children() if process.poll() is None else []:
+            with suppress(psutil.NoSuchProcess):
+                rng.choice(workers).kill()
+    assert process.wait(timeout=300) == 0
+    assert _products(out) == _products(clean)
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
