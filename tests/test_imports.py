@@ -83,13 +83,7 @@ def test_nothing_that_runs_code_from_a_file() -> None:
     forbidden_imports = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch.load"}
     found: list[str] = []
     allowed: list[str] = []
-    pipe = PACKAGE / "execution" / "pipe.py"  # between a driver and processes that it started itself
     for path in SOURCES:
-        if path == pipe:
-            loads = [ast.unparse(call) for name, call in calls(path) if "load" in name]
-            assert loads == ["pickle.load(pipe)"]
-            assert list(imports(path)).count("pickle") == 1
-            continue
         for name, call in calls(path):
             if (
                 name == "torch.load"

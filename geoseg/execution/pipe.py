@@ -1,22 +1,21 @@
-"""What goes through the pipes between a driver and its worker processes, and is read from nowhere else."""
+"""What goes through the pipes between a driver and its worker processes: multiprocessing's own messages.
+
+Such a message is code. Pipes are opened by `geoseg.execution.processes` alone, with a child of its own.
+"""
 
 from __future__ import annotations
 
-import pickle
-from typing import IO, Any
+import os
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+
+def end_of_pipe(descriptor: int, *, writes: bool) -> Connection[bytes, Any]:
+    """Connection over its own copy of a pipe's descriptor, closed to child processes."""
+    return Connection(os.dup(descriptor), readable=not writes, writable=writes)
 
 
 def packed(value: Any) -> bytes:
-    """Message that holds a value."""
-    return pickle.dumps(value)
-
-
-def receive(pipe: IO[bytes]) -> Any:
-    """Value of the next message; EOFError where the other end is gone, also in the middle of one.
-
-    A message is code: pipes are opened by `geoseg.execution.processes` alone, with a child of its own.
-    """
-    try:
-        return pickle.load(pipe)  # noqa: S301
-    except pickle.UnpicklingError as error:
-        raise EOFError(str(error)) from None
+    """Message that holds a value, for ``send_bytes``; the other end's ``recv`` gives the value."""
+    return bytes(ForkingPickler.dumps(value))

@@ -19,13 +19,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from geoseg.errors import ResourceError
 from geoseg.execution.outcome import Outcome, WorkerDiedError
-from geoseg.execution.pipe import packed, receive
+from geoseg.execution.pipe import end_of_pipe, packed
 from geoseg.execution.where import Where, visible_gpus
 from geoseg.execution.worker import BEAT, Answer
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 SILENCE = 60.0
 """Seconds without a beat after which a worker is taken for dead; a beat waits for whoever holds the lock of
@@ -130,6 +133,8 @@ class _Worker:
     def __init__(self, task: bytes, environment: dict[str, str]) -> None:
         self._task, self._environment = task, environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._calls: Connection[bytes, Any] | None = None
+        self._answers: Connection[bytes, Any] | None = None
         self._words: IO[bytes] | None = None
         self.busy = self._stopped = False
         self.heard = time.monotonic()
@@ -170,8 +175,7 @@ class _Worker:
         """Let the process end, or end it when that takes too long."""
         if self._process is None:
             return
-        with suppress(OSError):
-            self._process.stdin.close()  # type: ignore[union-attr]
+        self._hang_up()
         try:
             self._process.wait(_PARTING)
         except subprocess.TimeoutExpired:
@@ -193,6 +197,7 @@ class _Worker:
                     env={**os.environ, **self._environment},
                     process_group=0,
                 )
+                self._calls, self._answers = _ends(self._process)
             except OSError as error:
                 raise _no_start(str(error)) from None
             try:
@@ -208,15 +213,14 @@ class _Worker:
 
     def _ask(self, message: bytes) -> Answer:
         """The next answer after a message."""
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
+        process, calls, answers = self._process, self._calls, self._answers
+        if process is None or calls is None or answers is None:
             raise _LostError
         self.heard = time.monotonic()
         try:
-            process.stdin.write(message)
-            process.stdin.flush()
+            calls.send_bytes(message)
             while True:
-                answer = receive(process.stdout)
+                answer = answers.recv()
                 self.heard = time.monotonic()
                 if isinstance(answer, Answer):
                     return answer
@@ -236,16 +240,28 @@ class _Worker:
         self._words.seek(max(end - _WORDS, 0))
         return f"{how}\n{self._words.read().decode(errors='replace')}".strip()
 
+    def _hang_up(self) -> None:
+        for pipe in (self._calls, self._answers):
+            if pipe is not None:
+                pipe.close()
+        self._calls = self._answers = None
+
     def _bury(self) -> None:
         """Give back all that an ended process held."""
+        self._hang_up()
         if self._process is not None:
-            for pipe in (self._process.stdin, self._process.stdout):
-                with suppress(OSError):
-                    pipe.close()  # type: ignore[union-attr]
             self._process.wait()
         if self._words is not None:
             self._words.close()
         self._process = self._words = None
+
+
+def _ends(process: subprocess.Popen[bytes]) -> tuple[Connection[bytes, Any], Connection[bytes, Any]]:
+    """Pipes of calls to a process and of answers from it."""
+    if process.stdin is None or process.stdout is None:
+        raise _LostError
+    with process.stdin as calls, process.stdout as answers:
+        return end_of_pipe(calls.fileno(), writes=True), end_of_pipe(answers.fileno(), writes=False)
 
 
 class _LostError(Exception):

@@ -13,10 +13,13 @@ import signal
 from collections.abc import Callable
 from threading import Lock, Thread
 from time import sleep
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geoseg.execution.outcome import Outcome, unexpected
-from geoseg.execution.pipe import packed, receive
+from geoseg.execution.pipe import end_of_pipe, packed
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 BEAT = 1.0  # seconds
 
@@ -35,15 +38,15 @@ def serve() -> None:
     calls, say = _channels()
     Thread(target=_beat, args=(say,), daemon=True).start()
     try:
-        task: Callable[[Any], Any] = receive(calls)
+        task: Callable[[Any], Any] = calls.recv()
     except Exception as error:
         say(packed(Answer(fault=f"{type(error).__name__}: {error}")))
         return
     say(packed(Answer()))
     while True:
         try:
-            item = receive(calls)
-        except EOFError:
+            item = calls.recv()
+        except (EOFError, OSError):  # the latter in the middle of a message
             return
         say(_answer(task, item))
 
@@ -56,9 +59,9 @@ def _answer(task: Callable[[Any], Any], item: Any) -> bytes:
         return packed(Answer(value=Outcome(item=item, error=unexpected(error))))
 
 
-def _channels() -> tuple[BinaryIO, Callable[[bytes], None]]:
-    """Stream of calls, and function that sends a message whole; both closed to all that tasks may do."""
-    calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+def _channels() -> tuple[Connection[bytes, Any], Callable[[bytes], None]]:
+    """Pipe of calls, and function that sends a message whole; both closed to all that tasks may do."""
+    calls, answers = end_of_pipe(0, writes=False), end_of_pipe(1, writes=True)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
@@ -67,8 +70,7 @@ def _channels() -> tuple[BinaryIO, Callable[[bytes], None]]:
     def say(message: bytes) -> None:
         try:
             with lock:
-                answers.write(message)
-                answers.flush()
+                answers.send_bytes(message)
         except OSError:  # nobody listens any more
             os._exit(1)
 
