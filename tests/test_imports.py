@@ -42,6 +42,12 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded_by(code) & HEAVY == set()
 
 
+@pytest.mark.parametrize("room", sorted(p.parent.name for p in PACKAGE.glob("*/job.py")))
+def test_jobs_are_light(room: str) -> None:
+    """A command makes its options from its job, also when it is only asked for help."""
+    assert loaded_by(f"import geoseg.{room}.job") & (HEAVY - {"pydantic"}) == set()
+
+
 def test_every_exported_name_exists() -> None:
     for name in geoseg.__all__:
         assert getattr(geoseg, name) is not None

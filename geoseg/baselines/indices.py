@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from geoseg.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONSTANT = "1"
 
@@ -45,6 +47,8 @@ class Index:
 
     def weights(self, names: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Numerator and denominator as weights (bands + 1,) of bands of these names, the constant last."""
+        import numpy as np
+
         columns = [*names, CONSTANT]
         numerator, denominator = (
             np.array([side.get(name, 0.0) for name in columns], np.float32)

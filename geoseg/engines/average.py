@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.engines.choice import Tta
 from geoseg.engines.engine import Engine
 from geoseg.engines.pixels import PROBABILITY_SCALE, decide
-from geoseg.engines.views import VIEWS, Tta
+from geoseg.engines.views import VIEWS
 from geoseg.errors import UsageError
 
 

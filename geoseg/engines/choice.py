@@ -8,6 +8,8 @@ from typing import Literal
 from geoseg.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Tta = Literal["none", "flips", "d4"]
+"""Which views of a tile a model sees (test-time augmentation); see `geoseg.engines.views.VIEWS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from geoseg.engines.average import AverageEngine
-from geoseg.engines.choice import EngineChoice
+from geoseg.engines.choice import EngineChoice, Tta
 from geoseg.engines.engine import Engine
 from geoseg.engines.opening import open_engine
-from geoseg.engines.views import VIEWS, Tta
+from geoseg.engines.views import VIEWS
 from geoseg.errors import UsageError
 from geoseg.legend import Legend
 from geoseg.models.bundle import Bundle, load_bundle

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Tta = Literal["none", "flips", "d4"]
-"""Which views of a tile a model sees (test-time augmentation); see `VIEWS`."""
+from geoseg.engines.choice import Tta
 
 T = TypeVar("T", bound=np.generic)
 

@@ -1,9 +1,34 @@
-"""Pure geometry: windows, grids, tile plans and areas. No raster library, no network, no scheduler."""
+"""Pure geometry: windows, grids, tile plans and areas. No raster library, no network, no scheduler.
 
-from geoseg.geometry.areas import HECTARE, area_nodes, pixel_areas
-from geoseg.geometry.grid import Grid, geod_of, pixel_index, to_geographic
-from geoseg.geometry.tiling import Chunk, Stitch, Tile, TilePlan, plan_tiles
-from geoseg.geometry.window import Window
+Names are resolved on first use: a job that only names a stitcher needs no projection library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoseg.geometry.areas import HECTARE, area_nodes, pixel_areas
+    from geoseg.geometry.grid import Grid, geod_of, pixel_index, to_geographic
+    from geoseg.geometry.tiling import Chunk, Stitch, Tile, TilePlan, plan_tiles
+    from geoseg.geometry.window import Window
+
+_EXPORTS = {
+    "HECTARE": "areas",
+    "Chunk": "tiling",
+    "Grid": "grid",
+    "Stitch": "tiling",
+    "Tile": "tiling",
+    "TilePlan": "tiling",
+    "Window": "window",
+    "area_nodes": "areas",
+    "geod_of": "grid",
+    "pixel_areas": "areas",
+    "pixel_index": "grid",
+    "plan_tiles": "tiling",
+    "to_geographic": "grid",
+}
 
 __all__ = [
     "HECTARE",
@@ -20,3 +45,9 @@ __all__ = [
     "plan_tiles",
     "to_geographic",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(import_module(f"geoseg.geometry.{_EXPORTS[name]}"), name)
+    raise AttributeError(f"module 'geoseg.geometry' has no attribute {name!r}")

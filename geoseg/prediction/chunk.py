@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.choice import EngineChoice
+from geoseg.engines.choice import EngineChoice, Tta
 from geoseg.engines.engine import Engine
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.pixels import decide
-from geoseg.engines.views import Tta
 from geoseg.errors import InputError
 from geoseg.geometry import Chunk, Tile, TilePlan, Window
 from geoseg.legend import NODATA

@@ -7,10 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from geoseg.engines.choice import Precision
-from geoseg.engines.views import Tta
-from geoseg.geometry import Stitch
-from geoseg.geometry.tiling import DEFAULT_CHUNK
+from geoseg.engines.choice import Precision, Tta
+from geoseg.geometry.tiling import DEFAULT_CHUNK, Stitch
 from geoseg.raster.reading import Reading
 
 

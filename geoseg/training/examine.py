@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from geoseg.accuracy.calibration import CalibrationSample
 from geoseg.accuracy.matrix import confusion
-from geoseg.engines.views import VIEWS, Tta, View
+from geoseg.engines.choice import Tta
+from geoseg.engines.views import VIEWS, View
 from geoseg.geometry import Window
 from geoseg.legend import NODATA
 from geoseg.models.experience import Experience, look_of

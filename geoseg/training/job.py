@@ -6,14 +6,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from geoseg.job import Job
-from geoseg.legend import Legend
 from geoseg.raster.reading import Reading
 from geoseg.truth.layer import Overlap
+
+if TYPE_CHECKING:
+    from geoseg.legend import Legend
 
 LossName = Literal["cross_entropy", "dice", "jaccard", "focal", "tversky", "lovasz"]
 Span = tuple[int | str, int | str]
@@ -299,6 +301,8 @@ class TrainJob(Job):
     @property
     def legend(self) -> Legend:
         """Classes in ascending order of number."""
+        from geoseg.legend import Legend
+
         return Legend.of(self.classes, self.colors)
 
     @property
