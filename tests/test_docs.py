@@ -93,7 +93,7 @@ def test_plug_in_tables_point_at_functions() -> None:
     from geoseg.writers.formats import FORMATS
 
     for target in (
-        *ENGINES.values(),
+        *(entry.network for entry in ENGINES.values()),
         *ARCHITECTURES.values(),
         *(f.writer for f in FORMATS),
         *(f.keep for f in FORMATS if f.keep),
