@@ -47,7 +47,8 @@ def test_an_installation_without_models_says_so(tmp_path, monkeypatch):
 @pytest.mark.parametrize("by", ["name", "path"])
 def test_one_model_is_shown_with_text_as_it_is_written(shipped, by):
     output = run("show", "made" if by == "name" else str(shipped.path))
-    for part in ("[what]", "A. Author [2020]", "[three] scenes", "CC0-1.0", "0.812", "#E69F00", "linear"):
+    color = shipped.legend.classes[0].color
+    for part in ("[what]", "A. Author [2020]", "[three] scenes", "CC0-1.0", "0.812", color, "linear"):
         assert part in output
 
 

@@ -54,7 +54,7 @@ def test_raster_labels_become_a_bundle_that_predicts(tmp_path: Path) -> None:
     assert any("the scene looks like what the model has seen" in note for note in out.notes)
     night = write(tmp_path / "night.tif", image_of(stripes(100, 130, seed=9), seed=8) // 3)
     plan = geoseg.plan(night, model=result.bundle.path, probe=False)
-    assert any("darker than all" in note for note in plan.preparation.notes)
+    assert any("darker than all" in note for note in plan.request.notes)
 
     said = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert said["bundle"]["scores"] == result.bundle.scores and said["path"] == str(result.bundle.path)
