@@ -125,6 +125,8 @@ def _is_palette(file: rasterio.DatasetReader) -> bool:
 
 
 def _column(name: str, values: np.ndarray) -> Content:
+    if name == "run_id":  # a digest of all that identifies a run, this version of geoseg included
+        return {"dtype": values.dtype.kind, "distinct": len(set(values.tolist()))}
     if values.dtype.kind == "f" and name.startswith("area"):
         known = values[~np.isnan(values)].astype(np.float64)
         return {"sum": float(known.sum()), "weighted": float((known * np.arange(1, len(known) + 1)).sum())}

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import geoseg
 from geoseg.cli.main import cli
+from geoseg.engines.choice import EngineChoice
 from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.models.bundle import load_bundle
 from geoseg.prediction import product
@@ -122,9 +123,7 @@ def test_a_worker_refuses_another_member_than_the_driver_saw(linear: Path, unet:
         bundles=(str(linear), str(unet)),
         digests=(load_bundle(linear).digest, "0" * 64),
         tta="none",
-        device="cpu",
-        precision="fp32",
-        threads=1,
+        choice=EngineChoice(name="torch", device="cpu", precision="fp32", threads=1),
     )
     with pytest.raises(InputError, match=r"unet: the model changed.*expected 000000000000"):
         engine_for(request)
