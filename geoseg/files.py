@@ -23,7 +23,8 @@ from filelock import BaseFileLock, FileLock, Timeout
 from geoseg.errors import GeosegError, OutputConflictError, ResourceError
 
 _LOCK, _REPLACED = "lock", ".replaced"
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_ROOM = {*_FULL, errno.EIO}
 _DENIED = (
     *("Permission denied", "Read-only file system", "No such file or directory"),
     *("readonly database", "unable to open database"),  # SQLite's words
@@ -174,6 +175,11 @@ def writing(target: Path, *kinds: type[Exception]) -> Iterator[None]:
         yield
     except caught as error:
         raise cannot_write(error, target) from None
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error says that a disk, a quota or the largest size of a file is used up."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def cannot_write(error: BaseException, target: Path) -> GeosegError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from geoseg.errors import GeosegError
+from geoseg.files import cannot_write, is_full_disk
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,7 +55,9 @@ def guarded(task: Callable[[T], R], item: T) -> Outcome[T, R]:
 
 
 def unexpected(error: BaseException) -> GeosegError:
-    """GeosegError around an exception that nobody foresaw."""
+    """GeosegError around an exception that nobody foresaw; a full disk is told as one, whoever met it."""
+    if is_full_disk(error):
+        return cannot_write(error, Path(getattr(error, "filename", None) or "."))
     reason = " ".join(str(error).split()) or "no message"
     return GeosegError(f"{type(error).__name__}: {reason[:500]}", hint="please report it, with log.jsonl")
 

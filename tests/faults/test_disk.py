@@ -65,7 +65,7 @@ if code:
 def fill(out: Path, *command: str) -> None:
     """The command with ever more room, then with enough."""
     done = subprocess.run(
-        [sys.executable, "-c", _FULL, str(out), *command],
+        [sys.executable, "-B", "-c", _FULL, str(out), *command],  # a cut file of bytecode would stay behind
         check=False,
         capture_output=True,
         text=True,
