@@ -27,7 +27,14 @@ SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2,
 
 
 def workers() -> list[psutil.Process]:
-    return psutil.Process().children()
+    """Worker processes of this one; clusters of other tests may have left a child of their own."""
+    return [child for child in psutil.Process().children() if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any("geoseg.execution.worker" in part for part in process.cmdline())
+    return False
 
 
 def send(process: psutil.Process, number: int) -> None:
