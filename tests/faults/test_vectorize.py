@@ -120,6 +120,8 @@ def test_a_run_that_is_alive_keeps_its_folder(source: Path, tmp_path: Path) -> N
     """Two runs with one output: the second takes nothing from the first, and the last to finish stays."""
     out = tmp_path / "out.gpkg"
     with running(source, out) as first:
+        while first.poll() is None and not any(f.name != "lock" for p in partial(out) for f in p.iterdir()):
+            time.sleep(0.005)  # until it writes, so that its folder is locked
         first.send_signal(signal.SIGSTOP)
         try:
             (folder,) = partial(out)
