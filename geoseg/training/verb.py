@@ -30,7 +30,7 @@ from geoseg.training.prepare import Preparation, prepare
 from geoseg.training.statistics import experience_of
 from geoseg.training.team import Team, join_team
 
-Report = Callable[[Mapping[str, Any]], None]
+OnRow = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
-    progress: Report | None = None,
+    progress: OnRow | None = None,
     **options: Any,
 ) -> Training:
     """Bundle trained on labelled scenes, in the folder `out`.
@@ -106,7 +106,7 @@ def run_train(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
-    progress: Report | None = None,
+    progress: OnRow | None = None,
 ) -> Training:
     """Run one `TrainJob`; interrupted in any way, the same call goes on where it was.
 
@@ -148,21 +148,21 @@ def _finished(job: TrainJob, preparation: Preparation, *, overwrite: bool) -> Bu
     raise OutputConflictError("holds another model", where=job.out, hint="another out, or `overwrite`")
 
 
-def _run(preparation: Preparation, root: Path | None, team: Team, report: Report) -> Training:
+def _run(preparation: Preparation, root: Path | None, team: Team, on_row: OnRow) -> Training:
     """Train once, or once for every fold and then on everything; the leader writes the bundle."""
     job, folds = preparation.job, preparation.job.split.folds
     if folds is None:
-        trained = _fit(preparation, team, job.work, report, "")
+        trained = _fit(preparation, team, job.work, on_row, "")
         parts, histories = [_examined(preparation, trained, team)], [trained.progress.history]
     else:
         parts, histories = [], []
         for fold in range(folds):
             held_out = prepare(job, root=root, fold=fold)
             name = f"fold {fold + 1}/{folds}  "
-            trained = _fit(held_out, team, job.work / f"fold-{fold + 1}", report, name)
+            trained = _fit(held_out, team, job.work / f"fold-{fold + 1}", on_row, name)
             parts.append(_examined(held_out, trained, team))
             histories.append(trained.progress.history)
-        trained = _fit(preparation, team, job.work / "all", report, "all  ")
+        trained = _fit(preparation, team, job.work / "all", on_row, "all  ")
         _store_half(trained.network)
     found = [part for part in parts if part is not None]
     bundle = None
@@ -171,7 +171,7 @@ def _run(preparation: Preparation, root: Path | None, team: Team, report: Report
     return Training(bundle=bundle, history=tuple(trained.progress.history), notes=preparation.notes)
 
 
-def _fit(preparation: Preparation, team: Team, work: Path, report: Report, part: str) -> Trained:
+def _fit(preparation: Preparation, team: Team, work: Path, on_row: OnRow, part: str) -> Trained:
     if not team.leads:
         return fit(preparation, team, work, lambda _progress: None)
     work.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def _fit(preparation: Preparation, team: Team, work: Path, report: Report, part:
         def after(progress: TrainingState) -> None:
             log.write(progress)
             steps = preparation.job.steps
-            report({**progress.history[-1], "part": part, "steps": steps, "seconds": progress.seconds})
+            on_row({**progress.history[-1], "part": part, "steps": steps, "seconds": progress.seconds})
 
         return fit(preparation, team, work, after)
 
