@@ -153,9 +153,11 @@ class Sample:
         if self.post_stratified:  # Cochran (1977), equation 5A.42
             total = n.sum(-1, keepdims=True)
             left = 1 - total / sizes.sum() if self.fpc else np.ones_like(total)
-            return left * shares / total + (1 - shares) / total**2
-        left = np.maximum(1 - n / sizes, 0) if self.fpc else np.ones_like(n)
-        return shares**2 * left / n
+            factors: Numbers = left * shares / total + (1 - shares) / total**2
+        else:
+            left = np.maximum(1 - n / sizes, 0) if self.fpc else np.ones_like(n)
+            factors = shares**2 * left / n
+        return factors
 
     def _sums(self, values: Numbers) -> Numbers:
         """(..., H) sums over the units of each stratum."""

@@ -14,7 +14,7 @@ OLOFSSON_2014 = (
 
 
 def labelled(counts, sizes, *, classes=None, mapped=None, **options):
-    """Sample from counts (..., strata, reference classes); the map's class is that of `mapped`, or the stratum."""
+    """Sample from counts (..., strata, reference classes); `mapped` holds the map's class of each stratum."""
     counts = np.asarray(counts, float)
     h, k = counts.shape[-2:]
     of_stratum = np.arange(h) if mapped is None else np.asarray(mapped)
