@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.errors import InputError, UsageError
 from geoseg.legend import NODATA, LandClass, Legend, as_compared
+from geoseg.raster.united import united
 
 UNKNOWN = "unknown"
 """Kind of a transition that has no class at one of the two dates, and the name of that lack."""
@@ -48,7 +48,7 @@ def join(
     crosswalk_before: Mapping[Any, Any] | None = None,
     crosswalk_after: Mapping[Any, Any] | None = None,
 ) -> Classes:
-    """Classes of two maps together: equal names are one class, whatever their numbers, case and outer spaces.
+    """Classes of two maps together; see `united`.
 
     Parameters
     ----------
@@ -62,80 +62,10 @@ def join(
     UsageError
         A crosswalk that leaves a class of its map out, with the classes it lacks.
     """
-    names = [
-        _renamed(legend, other, crosswalk, which)
-        for legend, other, crosswalk, which in (
-            (before, after, crosswalk_before, "before"),
-            (after, before, crosswalk_after, "after"),
-        )
-    ]
-    legend = _union((before, after), names)
-    plain = [as_compared(name) for name in legend.names]
-    tables = []
-    for old, new in zip((before, after), names, strict=True):
-        table = np.full(256, len(legend) + 1, np.int64)
-        table[NODATA] = len(legend)
-        for c in old.classes:
-            name = new[c.id]
-            table[c.id] = len(legend) if name is None else plain.index(as_compared(name))
-        tables.append(table)
-    return Classes(legend=legend, before=tables[0], after=tables[1])
-
-
-def _renamed(
-    legend: Legend, other: Legend, crosswalk: Mapping[Any, Any] | None, which: str
-) -> dict[int, str | None]:
-    """Name of each class id in the joined legend; None for ignored ones.
-
-    Keys of classes that only the other map has are passed over, so that one crosswalk serves both, and so are
-    numbers that occur in neither.
-    """
-    if crosswalk is None:
-        return {c.id: c.name for c in legend.classes}
-    given: dict[int, str | None] = {}
-    for source, target in crosswalk.items():
-        ignored = target is None or str(target).casefold() in {"ignore", "nodata"}
-        if (own := _class_id(source, legend, other)) is not None:
-            given[own] = None if ignored else str(target).strip()
-    missing = [c for c in legend.classes if c.id not in given]
-    if missing:
-        raise UsageError(
-            f"the crosswalk of the map {which} leaves out {', '.join(repr(c.name) for c in missing)}",
-            why=f"it maps {', '.join(map(str, crosswalk))}",
-            hint="add every class, with 'ignore' for those that should count as unknown",
-        )
-    return given
-
-
-def _class_id(source: Any, legend: Legend, other: Legend) -> int | None:
-    """Class id that a crosswalk key means in a legend; None if it is a class of the other map alone."""
-    try:
-        return legend.find(source).id
-    except InputError:
-        if str(source).strip().isdecimal():
-            return None
-        other.find(source)
-        return None
-
-
-def _union(legends: tuple[Legend, ...], names: list[dict[int, str | None]]) -> Legend:
-    """Legend of all names; a class keeps the colour and, if it is free, the id of the first map with it."""
-    found: dict[str, LandClass] = {}
-    for legend, new in zip(legends, names, strict=True):
-        for c in legend.classes:
-            name = new[c.id]
-            if name is not None and as_compared(name) not in found:
-                taken = {k.id for k in found.values()}
-                free = c.id if c.id not in taken else next((i for i in range(NODATA) if i not in taken), None)
-                if free is None:
-                    raise InputError(
-                        f"more than {NODATA} classes in the two maps together",
-                        hint="merge some with `crosswalk`",
-                    )
-                found[as_compared(name)] = LandClass(id=free, name=name, color=c.color)
-    if not found:
-        raise InputError("no class is left to compare", why="the crosswalks ignore all of them")
-    return Legend(tuple(found.values()))
+    legend, (of_before, of_after) = united(
+        (before, after), (crosswalk_before, crosswalk_after), ("before", "after")
+    )
+    return Classes(legend=legend, before=of_before, after=of_after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
