@@ -25,6 +25,7 @@ _COMMANDS = {
     "vectorize": "Polygons of a class map.",
     "evaluate": "Scores of a class map against a reference.",
     "change": "Transitions between two class maps.",
+    "sample": "Design, label and evaluate a probability sample of a map.",
     "fit": "A baseline without weights: an index, clusters, a random forest.",
     "train": "A model of your own from labelled scenes.",
     "run": "Everything in a job file, in one go.",

@@ -26,7 +26,7 @@ def raster_qml(legend: Legend, *, opacity: float = 1.0) -> str:
     opacity
         0 (transparent) to 1.
     """
-    root = _qgis(styleCategories="Symbology")
+    root = qgis_root(styleCategories="Symbology")
     pipe = Xml.SubElement(root, "pipe")
     renderer = Xml.SubElement(
         pipe,
@@ -45,11 +45,11 @@ def raster_qml(legend: Legend, *, opacity: float = 1.0) -> str:
             value=str(c.id),
             color=c.color.lower(),
             alpha="255",
-            label=_printable(c.name),
+            label=printable(c.name),
         )
     Xml.SubElement(pipe, "rasterresampler", maxOversampling="2")
     Xml.SubElement(root, "blendMode").text = "0"
-    return _text(root)
+    return qgis_text(root)
 
 
 def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0) -> str:
@@ -64,7 +64,7 @@ def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0)
     opacity
         0 (transparent) to 1.
     """
-    root = _qgis(styleCategories="Symbology")
+    root = qgis_root(styleCategories="Symbology")
     renderer = Xml.SubElement(
         root,
         "renderer-v2",
@@ -82,17 +82,18 @@ def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0)
             "category",
             value=str(c.id),
             symbol=str(i),
-            label=_printable(c.name),
+            label=printable(c.name),
             render="true",
             type="integer",
         )
         _fill_symbol(symbols, c, i, opacity)
     Xml.SubElement(root, "blendMode").text = "0"
     Xml.SubElement(root, "layerGeometryType").text = "2"
-    return _text(root)
+    return qgis_text(root)
 
 
-def _qgis(**attributes: str) -> Xml.Element:
+def qgis_root(**attributes: str) -> Xml.Element:
+    """Root of a QML document."""
     return Xml.Element("qgis", {"version": _VERSION, **attributes})
 
 
@@ -127,11 +128,12 @@ def _rgba(color: str) -> str:
     return ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5)) + ",255"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without the control characters that XML cannot hold, escaped or not."""
     return re.sub("[^\\t\\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
 
 
-def _text(root: Xml.Element) -> str:
+def qgis_text(root: Xml.Element) -> str:
+    """QML text of a document."""
     Xml.indent(root, " ")
     return _DOCTYPE + Xml.tostring(root, encoding="unicode") + "\n"

@@ -184,7 +184,8 @@ def _add_table(connection: sqlite3.Connection, layer: str, name: str, table: Sid
     name = f"{layer}_{name}" if name.casefold() in taken else name
     rows = table.rows()
     columns = ", ".join(f'"{f.name}" {_type(f)}' for f in rows.schema)
-    connection.execute(f'CREATE TABLE "{name}" (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, {columns})')
+    key = "fid" if any(n.casefold() == "id" for n in rows.column_names) else "id"
+    connection.execute(f'CREATE TABLE "{name}" ({key} INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, {columns})')
     names = ", ".join(f'"{n}"' for n in rows.column_names)
     insert = f'INSERT INTO "{name}" ({names}) VALUES ({", ".join("?" * rows.num_columns)})'  # noqa: S608
     for batch in rows.to_batches(max_chunksize=_ROWS):

@@ -1,0 +1,10 @@
+"""`geoseg sample`: a probability sample of a map, from its design to what is estimated from it."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group("sample")
+def command() -> None:
+    """Design, label and evaluate a probability sample of a map."""
