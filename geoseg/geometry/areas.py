@@ -12,7 +12,10 @@ HECTARE = 10_000.0
 """Square metres in a hectare."""
 
 _NODE_STEP = 64
-"""Spacing in pixels of the global lattice on which a projection's pixel area is computed."""
+"""Largest spacing in pixels of the global lattice on which a projection's pixel area is computed."""
+
+_NODE_METRES = 16_000.0
+"""Largest spacing in metres: over more, areas are not linear to a ten-thousandth."""
 
 
 def pixel_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
@@ -21,8 +24,8 @@ def pixel_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
     A pixel's area depends on its global (row, col) alone, never on the window it is asked through.
     In a geographic CRS it is exact: the zone between two parallels of the ellipsoid (Snyder 1987,
     "Map projections: a working manual", eq. 3-12), and equal along a row. In a projected CRS it is
-    computed at every 64th pixel and interpolated linearly (relative error
-    below 1e-4, and below 1e-8 for pixels of 10 m).
+    computed at every 64th pixel, or as many as lie within 16 km, and interpolated linearly (relative error
+    below 1e-4 for pixels of up to 60 km, and below 1e-8 for pixels of 10 m).
     """
     if grid.crs.is_geographic:
         return _zone_areas(grid, window)[:, None]
@@ -36,8 +39,17 @@ def area_nodes(grid: Grid, window: Window) -> tuple[NDArray[np.float64], int]:
     (row, col) = ((window.row // step + i) * step, (window.col // step + j) * step);
     the nodes surround every pixel centre of the window. For compiled code that goes over the pixels anyway.
     """
-    rows, cols = _nodes(window.row, window.row_end), _nodes(window.col, window.col_end)
-    return _node_areas(grid, rows, cols), _NODE_STEP
+    step = _node_step(grid)
+    rows, cols = _nodes(window.row, window.row_end, step), _nodes(window.col, window.col_end, step)
+    return _node_areas(grid, rows, cols, step), step
+
+
+def _node_step(grid: Grid) -> int:
+    """Spacing of the lattice in pixels, a power of two: the largest of at most 64 pixels and 16 km."""
+    step = _NODE_STEP
+    while step > 1 and step * max(grid.ground_size) > _NODE_METRES:
+        step //= 2
+    return step
 
 
 def _zone_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
@@ -59,31 +71,34 @@ def _zone_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
 
 def _interpolated(grid: Grid, window: Window) -> NDArray[np.float64]:
     """Pixel areas at pixel centres, bilinear between nodes of a global lattice."""
-    row_nodes = _nodes(window.row, window.row_end)
-    col_nodes = _nodes(window.col, window.col_end)
-    areas = _node_areas(grid, row_nodes, col_nodes)
+    step = _node_step(grid)
+    row_nodes = _nodes(window.row, window.row_end, step)
+    col_nodes = _nodes(window.col, window.col_end, step)
+    areas = _node_areas(grid, row_nodes, col_nodes, step)
     r = np.arange(window.row, window.row_end) + 0.5
     c = np.arange(window.col, window.col_end) + 0.5
-    by_row = _linear(row_nodes, areas, r)
-    return _linear(col_nodes, by_row.T, c).T
+    by_row = _linear(row_nodes, areas, r, step)
+    return _linear(col_nodes, by_row.T, c, step).T
 
 
-def _nodes(start: int, end: int) -> NDArray[np.float64]:
-    first, last = start // _NODE_STEP, max(end - 1, start) // _NODE_STEP + 1
-    return np.arange(first, last + 1, dtype=np.float64) * _NODE_STEP
+def _nodes(start: int, end: int, step: int) -> NDArray[np.float64]:
+    first, last = start // step, max(end - 1, start) // step + 1
+    return np.arange(first, last + 1, dtype=np.float64) * step
 
 
 def _linear(
-    nodes: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.floating]
+    nodes: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.floating], step: int
 ) -> NDArray[np.float64]:
     """Linear interpolation along axis 0 of `values`, known at `nodes`."""
-    low = ((at - nodes[0]) // _NODE_STEP).astype(np.intp)
-    t = ((at - nodes[low]) / _NODE_STEP)[:, None]
+    low = ((at - nodes[0]) // step).astype(np.intp)
+    t = ((at - nodes[low]) / step)[:, None]
     result: NDArray[np.float64] = values[low] * (1 - t) + values[low + 1] * t
     return result
 
 
-def _node_areas(grid: Grid, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> NDArray[np.float64]:
+def _node_areas(
+    grid: Grid, rows: NDArray[np.float64], cols: NDArray[np.float64], step: int
+) -> NDArray[np.float64]:
     """Area of a pixel centred on each lattice node, in m², by the Jacobian of (col, row) to the ellipsoid.
 
     Central differences of places in space over the node spacing: unlike longitudes they have no seam and no
@@ -91,10 +106,10 @@ def _node_areas(grid: Grid, rows: NDArray[np.float64], cols: NDArray[np.float64]
     sphere, it is 0.1 % off.
     """
     c, r = np.meshgrid(cols, rows)
-    half = _NODE_STEP / 2
+    half = step / 2
     across = _place(grid, r, c + half) - _place(grid, r, c - half)
     down = _place(grid, r + half, c) - _place(grid, r - half, c)
-    areas: NDArray[np.float64] = np.linalg.norm(np.cross(across, down), axis=-1) / _NODE_STEP**2
+    areas: NDArray[np.float64] = np.linalg.norm(np.cross(across, down), axis=-1) / step**2
     for chord in (across, down):
         areas *= 1 + (chord**2).sum(axis=-1) / (24 * geod_of(grid.crs).a ** 2)  # arcs are longer than chords
     areas[~np.isfinite(areas)] = 0.0  # beyond the projection's domain there is no ground

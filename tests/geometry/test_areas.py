@@ -65,16 +65,29 @@ def test_pixels_of_ten_metres_are_as_exact_as_documented(place: str) -> None:
     assert summed(grid, grid.window) == pytest.approx(polygon_area(grid, grid.window, 8000), rel=1e-8)
 
 
-@pytest.mark.parametrize("pixel", [1_000.0, 5_000.0])
-def test_coarse_pixels_are_as_exact_as_documented(pixel: float) -> None:
+@pytest.mark.parametrize(
+    ("crs", "pixel", "x", "y", "within"),
+    [
+        ("ESRI:54009", 1_000.0, -6_000_000, 3_000_000, 2e-6),
+        ("ESRI:54009", 5_000.0, -6_000_000, 3_000_000, 2e-6),
+        ("EPSG:3857", 1_000.0, 1_000_000, 11_500_000, 1e-5),
+        ("EPSG:3857", 5_000.0, 1_000_000, 11_500_000, 4e-5),
+        ("EPSG:3857", 30_000.0, 1_000_000, 11_500_000, 1e-4),
+        ("EPSG:3031", 500.0, -1_000_000, 2_000_000, 6e-6),
+    ],
+)
+def test_coarse_pixels_are_as_exact_as_documented(
+    crs: str, pixel: float, x: float, y: float, within: float
+) -> None:
+    side = int(min(500, 3_000_000 // pixel))
     grid = Grid(
-        crs=CRS.from_user_input("ESRI:54009"),
-        transform=Affine(pixel, 0, -6_000_000, 0, -pixel, 3_000_000),
-        height=500,
-        width=500,
+        crs=CRS.from_user_input(crs),
+        transform=Affine(pixel, 0, x, 0, -pixel, y),
+        height=side,
+        width=side,
     )
-    for window in (grid.window, Window(130, 210, 40, 50)):
-        assert summed(grid, window) == pytest.approx(polygon_area(grid, window, 8000), rel=1e-4)
+    for window in (grid.window, Window(side // 4, side // 3, side // 10 + 1, side // 9 + 1)):
+        assert summed(grid, window) == pytest.approx(polygon_area(grid, window, 8000), rel=within)
 
 
 @pytest.mark.parametrize("place", PLACES)
