@@ -2,7 +2,8 @@
 
 Cheng et al. (2021), "Boundary IoU: improving object-centric image segmentation evaluation". The boundary band
 of a class is the set of its pixels that have a pixel of another class within `distance` (in rows and columns,
-the square of 2 * distance + 1). Nodata and the edge of the map make no boundary.
+the square of 2 * distance + 1). Nodata and the edge of the map make no boundary; in the variant *with the
+edge*, that of the authors' own code, pixels within `distance` of the map's edge are in the band too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from geoseg.accuracy.matrix import positions
+from geoseg.geometry import Window
 from geoseg.legend import NODATA, Legend
 
 Labels = NDArray[np.uint8]
@@ -57,7 +59,12 @@ class BoundaryCounts:
 
 
 def count_boundaries(
-    reference: Labels, mapped: Labels, core: tuple[slice, slice], legend: Legend, distance: int
+    reference: Labels,
+    mapped: Labels,
+    core: tuple[slice, slice],
+    legend: Legend,
+    distance: int,
+    edge: NDArray[np.bool_] | None = None,
 ) -> BoundaryCounts:
     """Boundary counts of the core of two label arrays.
 
@@ -72,10 +79,13 @@ def count_boundaries(
         Classes of both.
     distance
         Width of the bands in pixels, at least 1.
+    edge
+        Pixels of the core that are in the band anyway (`near_edge`), for the variant with the edge.
     """
     scored = ((reference != NODATA) & (mapped != NODATA))[core]
-    in_reference = band(reference, distance)[core] & scored
-    in_map = band(mapped, distance)[core] & scored
+    near = False if edge is None else edge
+    in_reference = (band(reference, distance)[core] | near) & scored
+    in_map = (band(mapped, distance)[core] | near) & scored
     a, b = reference[core], mapped[core]
     position, k = positions(legend), len(legend)
 
@@ -98,3 +108,16 @@ def band(labels: Labels, distance: int) -> NDArray[np.bool_]:
     greatest = ndimage.maximum_filter(above, size, mode="nearest") - np.uint8(1)
     different: NDArray[np.bool_] = (least != greatest) & (labels != NODATA)
     return different
+
+
+def near_edge(window: Window, shape: tuple[int, int], distance: int) -> NDArray[np.bool_]:
+    """Pixels (h, w) of a window that lie within `distance` of the edge of a map of that shape."""
+    rows, cols = (
+        (at < distance) | (at >= size - distance)
+        for at, size in (
+            (np.arange(window.row, window.row_end), shape[0]),
+            (np.arange(window.col, window.col_end), shape[1]),
+        )
+    )
+    near: NDArray[np.bool_] = rows[:, None] | cols[None, :]
+    return near

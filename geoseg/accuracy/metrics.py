@@ -28,7 +28,8 @@ PerClass = NDArray[np.float64]
 Place = Literal["evaluation", "card"]
 
 Evidence = Mapping[str, Any]
-"""What was counted, by name: ``counts``, ``boundary`` (`BoundaryCounts`), ``calibration`` (`Calibration`)."""
+"""What was counted, by name: ``counts``; ``boundary`` or ``boundary_edge`` (`BoundaryCounts`); and
+``calibration`` (`Calibration`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +247,16 @@ METRICS = (
         needs="boundary",
     ),
     Metric(
+        name="boundary_iou_edge",
+        heading="boundary IoU, with edge",
+        function=boundary_iou,
+        rule="boundary_iou in which pixels within boundary_pixels of the map's edge are in the band of their "
+        "class, as in the authors' own code",
+        source="Cheng et al. (2021)",
+        per_class=True,
+        needs="boundary_edge",
+    ),
+    Metric(
         name="mean_iou",
         heading="mean IoU",
         function=mean_iou,
@@ -290,6 +301,14 @@ METRICS = (
         rule="unweighted mean of boundary_iou over the classes with a boundary in the reference or the map",
         source="Cheng et al. (2021)",
         needs="boundary",
+    ),
+    Metric(
+        name="mean_boundary_iou_edge",
+        heading="mean boundary IoU, with edge",
+        function=mean_boundary_iou,
+        rule="unweighted mean of boundary_iou_edge",
+        source="Cheng et al. (2021)",
+        needs="boundary_edge",
     ),
     Metric(
         name="calibration_error",

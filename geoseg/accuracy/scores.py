@@ -43,6 +43,8 @@ class Scores:
         Whether reference pixels without a map class are left out or count as wrong.
     boundary
         Counts of boundary bands, if they were asked for.
+    boundary_edge
+        Whether the map's edge counts as a boundary there.
     kind
         ``raster``, ``polygons`` or ``points``.
     notes
@@ -54,6 +56,7 @@ class Scores:
     matrix: ConfusionMatrix
     unmapped: Literal["ignore", "error"] = "ignore"
     boundary: BoundaryCounts | None = None
+    boundary_edge: bool = False
     kind: str = "raster"
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -71,7 +74,8 @@ class Scores:
     @property
     def evidence(self) -> metrics.Evidence:
         """What the metrics are computed from, by name."""
-        outlines = {} if self.boundary is None else {"boundary": self.boundary}
+        name = "boundary_edge" if self.boundary_edge else "boundary"
+        outlines = {} if self.boundary is None else {name: self.boundary}
         return {"counts": self.counts, **outlines}
 
     def metrics(self, *, per_class: bool) -> tuple[metrics.Metric, ...]:

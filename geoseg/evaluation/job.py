@@ -7,11 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from geoseg.job import Job
 from geoseg.raster.reading import PixelSize, Reading, ReadingOptions, reading_of
 from geoseg.truth.layer import Overlap
+
+Resample = Literal["nearest", "majority", "fraction"]
+"""How a finer reference comes onto map pixels."""
 
 REFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -100,8 +103,13 @@ class EvaluateJob(ReferenceJob, Reading):
         YAML of class number to name, for a map that names no classes itself. Or a mapping.
     out
         File scores.json to write; scores.csv and confusion.csv come to lie beside it. None writes nothing.
+    resample
+        How a finer reference comes onto map pixels: the class under their centre (nearest), the class of most
+        of it (majority), or every part as a count of its own (fraction).
     boundary
         Also score boundaries (boundary IoU), in bands of this many pixels.
+    boundary_edge
+        Count the map's edge as a boundary there, as the authors' own code does.
     unmapped
         Whether reference pixels where the map has nodata are left out, or count as wrong. They are reported
         either way.
@@ -111,5 +119,15 @@ class EvaluateJob(ReferenceJob, Reading):
     band: int | str | None = None
     legend: Path | dict[int, str] | None = None
     out: Path | None = None
+    resample: Resample = "nearest"
     boundary: Annotated[int, Field(ge=1, le=256)] | None = None
+    boundary_edge: bool = False
     unmapped: Literal["ignore", "error"] = "ignore"
+
+    @model_validator(mode="after")
+    def _of_whole_pixels(self) -> EvaluateJob:
+        if self.boundary_edge and self.boundary is None:
+            raise ValueError("boundary_edge needs boundary: the width of the bands")
+        if self.resample == "fraction" and self.boundary is not None:
+            raise ValueError("boundary needs pixels of one class; resample=majority instead of fraction")
+        return self

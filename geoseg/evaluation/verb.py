@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries
+from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries, near_edge
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.scores import Scores
 from geoseg.errors import InputError, UsageError
@@ -76,7 +76,7 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     class_map, legend, reference = inputs.class_map, inputs.legend, inputs.reference
     if job.boundary is not None and reference.kind == "points":
         raise UsageError("`boundary` needs a raster or polygons", where=job.reference, why="it holds points")
-    task = partial(_score_window, Opened(inputs, _open, job), job.boundary)
+    task = partial(_score_window, Opened(inputs, _open, job), job)
     windows = class_map.scan_windows()
     outcomes = run_chunks(task, windows, where, concurrency=min(where.threads_here, len(windows)))
     parts = [o.result() for o in outcomes]
@@ -86,6 +86,7 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
         matrix=matrix,
         unmapped=job.unmapped,
         boundary=BoundaryCounts.sum(outlines, job.boundary, len(legend)) if job.boundary else None,
+        boundary_edge=job.boundary_edge,
         kind=reference.kind,
         notes=(*class_map.scene.notes, *reference.notes, *_remarks(matrix, job, reference.kind)),
         provenance=_provenance(job, class_map, reference),
@@ -115,21 +116,23 @@ class _Inputs:
 def _open(job: EvaluateJob) -> _Inputs:
     class_map = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
     legend = legend_of(class_map, job)
-    reference = open_reference(job, class_map.grid, legend)
+    reference = open_reference(job, class_map.grid, legend, resample=job.resample)
     return _Inputs(class_map=class_map, legend=legend, reference=reference)
 
 
 def _score_window(
-    opened: Opened[_Inputs], boundary: int | None, window: Window
+    opened: Opened[_Inputs], job: EvaluateJob, window: Window
 ) -> tuple[ConfusionMatrix, BoundaryCounts | None]:
     inputs = opened.value
     class_map, legend, reference = inputs.class_map, inputs.legend, inputs.reference
-    if boundary is None:
-        return score_chunk(reference, window, class_map.read(window), legend), None
-    around = window.grow(boundary).clip(*class_map.grid.shape)
+    if job.boundary is None:
+        fractions = job.resample == "fraction"
+        return score_chunk(reference, window, class_map.read(window), legend, fractions=fractions), None
+    around = window.grow(job.boundary).clip(*class_map.grid.shape)
     truth, mapped = pairs(reference, around, class_map.read(around))
     core = window.slices_in(around)
-    outlines = count_boundaries(truth, mapped, core, legend, boundary)
+    edge = near_edge(window, class_map.grid.shape, job.boundary) if job.boundary_edge else None
+    outlines = count_boundaries(truth, mapped, core, legend, job.boundary, edge)
     return count(truth[core], mapped[core], legend), outlines
 
 
@@ -148,6 +151,8 @@ def _remarks(matrix: ConfusionMatrix, job: EvaluateJob, kind: str) -> list[str]:
     """Notes on what was not scored."""
     unit = "points" if kind == "points" else "pixels"
     notes = []
+    if job.resample == "fraction":
+        notes.append("counts are of points, all those of a map pixel; the map's own pixels are fewer")
     if kind != "points" and matrix.unreferenced:
         mapped = matrix.scored + matrix.unreferenced
         part = f"{matrix.scored / mapped:.2%} of the map is scored"

@@ -68,6 +68,16 @@ class Grid:
             width=window.width,
         )
 
+    def finer(self, times: int) -> Grid:
+        """Grid over the same ground with `times` x `times` pixels in the place of each."""
+        t = self.transform
+        return Grid(
+            crs=self.crs,
+            transform=Affine(t.a / times, t.b / times, t.c, t.d / times, t.e / times, t.f),
+            height=self.height * times,
+            width=self.width * times,
+        )
+
     @cached_property
     def ground_size(self) -> tuple[float, float]:
         """(width, height) of the centre pixel in metres on the ellipsoid, whatever the CRS."""

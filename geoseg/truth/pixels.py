@@ -198,6 +198,12 @@ def legend_of_raster(file: TruthFile, grid: Grid) -> Legend | None:
         return open_class_map(file.path, band=file.band, **reading).legend
 
 
+def grid_of_raster(file: TruthFile, grid: Grid) -> Grid:
+    """Where a raster's pixels lie; one without georeference lies on `grid`."""
+    reading = _georeference(file, grid, [])
+    return open_scene(file.path, bands=None if file.band is None else [file.band], **reading).grid
+
+
 def _is_coloured(scene: Scene) -> bool:
     return scene.count == 3 and scene.dtype == np.uint8
 

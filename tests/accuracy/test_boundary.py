@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from geoseg.accuracy.boundary import BoundaryCounts, band, count_boundaries
+from geoseg.accuracy.boundary import BoundaryCounts, band, count_boundaries, near_edge
 from geoseg.geometry import Window
 from geoseg.legend import Legend
 
@@ -58,3 +58,28 @@ def test_a_square_moved_by_one_pixel():
     assert (found.reference[1], found.mapped[1], found.hits[1]) == (76, 76, 38)
     assert found.iou[1] == pytest.approx(38 / 114)
     assert np.isnan(found.iou[2])
+
+
+def test_a_square_moved_by_one_column_with_and_without_the_maps_edge():
+    legend = Legend.of({1: "around", 2: "square"})
+    reference, mapped = np.ones((2, 12, 12), np.uint8)
+    reference[3:9, 3:9] = 2
+    mapped[3:9, 4:10] = 2
+    plain = {1: (0.333333, 0.333333), 2: (0.6, 0.6), 3: (0.789474, 0.714286)}
+    edged = {1: 0.674419, 2: 0.894737, 3: 0.894737}
+    window = Window(0, 0, 12, 12)
+    for distance in (1, 2, 3):
+        found = count_boundaries(reference, mapped, whole, legend, distance)
+        assert found.iou == pytest.approx(plain[distance], abs=5e-7)
+        edge = near_edge(window, (12, 12), distance)
+        found = count_boundaries(reference, mapped, whole, legend, distance, edge)
+        assert found.iou[0] == pytest.approx(edged[distance], abs=5e-7)
+        parts = []
+        for part in window.blocks(5, 4):
+            around = part.grow(distance).clip(12, 12)
+            cut = around.slices_in(window)
+            near = near_edge(part, (12, 12), distance)
+            parts.append(
+                count_boundaries(reference[cut], mapped[cut], part.slices_in(around), legend, distance, near)
+            )
+        assert BoundaryCounts.sum(parts, distance, 2).iou.tolist() == found.iou.tolist()
