@@ -30,7 +30,7 @@ _COMMANDS = {
     "train": "A model of your own from labelled scenes.",
     "run": "Everything in a job file, in one go.",
     "verify": "Check a run's files against its manifest.",
-    "model": "List, show, export and import models.",
+    "model": "List, show, get, export and import models.",
     "demo": "The whole chain on a synthetic frontier scene, offline.",
     "doctor": "What is installed here and what is missing.",
 }

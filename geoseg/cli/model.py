@@ -1,4 +1,4 @@
-"""`geoseg model`: list and show models, list architectures, export a model, import a checkpoint."""
+"""`geoseg model`: list and show models, get public ones, list architectures, export, import a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoseg.cli import model_import
+from geoseg.cli import model_get, model_import
 from geoseg.cli.say import say, screen
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ _MOST_BANDS = 6
 
 @click.group("model")
 def command() -> None:
-    """List, show, export and import models."""
+    """List, show, get, export and import models."""
 
 
 command.add_command(model_import.command)
+command.add_command(model_get.command)
 
 
 @command.command("list")

@@ -44,6 +44,7 @@ ARCHITECTURES: dict[str, str] = {
     "siamese_diff": "geoseg.models.siamese:siamese_diff",
     "siamese_conc": "geoseg.models.siamese:siamese_conc",
     "deeplabv3_torchvision": "geoseg.models.torchvision_deeplab:deeplabv3_torchvision",
+    "dynamic_world": "geoseg.models.dynamic_world:dynamic_world",
     "linear": "geoseg.models.linear:linear",
     "spectral_index": "geoseg.models.spectral_index:spectral_index",
     "nearest_centre": "geoseg.models.nearest_centre:nearest_centre",

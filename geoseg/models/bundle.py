@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -65,13 +67,22 @@ class Bundle(ModelDescription):
         return self.path / _WEIGHTS
 
 
+def own_bundles() -> Path:
+    """Folder of the bundles that the user keeps by name: ``$GEOSEG_MODELS``, else one in the home folder."""
+    if given := os.environ.get("GEOSEG_MODELS"):
+        return Path(given)
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "geoseg" / "models"
+
+
 def list_bundles() -> tuple[str, ...]:
-    """Names of the bundles that come with geoseg."""
-    return tuple(sorted(file.parent.name for file in PRETRAINED.glob(f"*/{_JSON}")))
+    """Names of the bundles that come with geoseg, then of those that the user keeps (`own_bundles`)."""
+    named = (sorted(f.parent.name for f in place.glob(f"*/{_JSON}")) for place in (PRETRAINED, own_bundles()))
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
 
 
 def load_bundle(name_or_path: str | Path, *, verify: bool = True) -> Bundle:
-    """Bundle of a shipped name (see `list_bundles`) or of a directory.
+    """Bundle of a name (see `list_bundles`) or of a directory.
 
     Parameters
     ----------
@@ -177,9 +188,9 @@ def _find(name_or_path: str | Path) -> Path:
             hint="geoseg model import, which makes a bundle of it (docs/models.md)",
         )
     if isinstance(name_or_path, str) and re.fullmatch(r"[\w.\-]+", text) and text not in {".", ".."}:
-        shipped = PRETRAINED / text
-        if (shipped / _JSON).is_file():
-            return shipped
+        for place in (PRETRAINED, own_bundles()):
+            if (place / text / _JSON).is_file():
+                return (place / text).absolute()
         if not folder.exists():
             raise _unknown(text)
     if not folder.exists():
@@ -198,7 +209,9 @@ def _unknown(name: str) -> InputError:
     return InputError(
         f"no model is called {name!r}",
         why=f"there are {', '.join(names)}" if names else "none come with this installation",
-        hint=f"`model={near[0]}`" if near else "one of these, or the path of a bundle directory",
+        hint=f"`model={near[0]}`"
+        if near
+        else "one of these, the path of a bundle directory, or geoseg model get for public models",
     )
 
 

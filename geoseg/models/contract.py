@@ -9,12 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoseg.errors import InputError
+
+Level = Literal["", "top of atmosphere", "surface"]
+"""What reflectance is: as the sensor saw it, or with the atmosphere taken out; empty where nobody says."""
 
 _OUTSIDE_TOLERATED = 0.01  # clouds and glints exceed the range in any real scene
 _FAR_BELOW = 32  # 0..1 against 0..255, or 0..255 against 0..10000, is further apart than this
@@ -68,6 +71,8 @@ class InputContract:
         One number per band.
     pixel_size
         Smallest and largest pixel size in metres.
+    level
+        What reflectance it was trained on; empty where that is not said or it takes something else.
     """
 
     bands: tuple[Band, ...]
@@ -78,6 +83,7 @@ class InputContract:
     pixel_size: tuple[float, float]
     scale: float = 1.0
     offset: float = 0.0
+    level: Level = ""
 
     def __post_init__(self) -> None:
         if not self.bands:
@@ -97,6 +103,8 @@ class InputContract:
             low, high = getattr(self, key)
             if not low < high:
                 raise InputError(f"input contract: {key} is not ascending", why=f"found {low} to {high}")
+        if self.level not in get_args(Level):
+            raise InputError("input contract: unknown level", why=f"found {self.level!r}")
         try:
             np.dtype(self.dtype)
         except TypeError:
@@ -142,6 +150,7 @@ class InputContract:
             "mean": list(self.mean),
             "std": list(self.std),
             "pixel_size": list(self.pixel_size),
+            **({"level": self.level} if self.level else {}),
         }
 
     @classmethod
@@ -163,6 +172,7 @@ class InputContract:
             mean=tuple(float(v) for v in raw["mean"]),
             std=tuple(float(v) for v in raw["std"]),
             pixel_size=_pair(raw["pixel_size"]),
+            level=raw.get("level", ""),
         )
 
     def check(
@@ -174,6 +184,7 @@ class InputContract:
         pixel_size_m: float | tuple[float, float] | None = None,
         value_sample: ArrayLike | None = None,
         scaling: tuple[float, float] | None = (1.0, 0.0),
+        level: Level = "",
         override: bool = False,
         where: object = None,
     ) -> tuple[str, ...]:
@@ -194,6 +205,8 @@ class InputContract:
             type is looked at.
         scaling
             Scale and offset that the file states for its values; (1, 0) for none, None where bands differ.
+        level
+            What its reflectance is, where the scene says so.
         override
             Turn refusals into notes. A wrong number of bands is refused all the same: the network cannot
             take it.
@@ -203,7 +216,8 @@ class InputContract:
         Raises
         ------
         InputError
-            Wrong number or order of bands, another scaling of values, or a pixel size outside the range.
+            Wrong number or order of bands, another scaling of values, a pixel size outside the range, or
+            another level.
         """
         wrong_count = self._judge_count(count, band_names)
         if wrong_count is not None:
@@ -214,6 +228,7 @@ class InputContract:
             lambda: self._judge_values(np.dtype(dtype), value_sample),
             lambda: self._judge_scaling(scaling),
             lambda: self._judge_pixel_size(pixel_size_m),
+            lambda: self._judge_level(level),
         )
         for judge in judges:
             verdict = judge()
@@ -300,6 +315,19 @@ class InputContract:
         why = f"found {side:.3g} m, the model expects {low:g} to {high:g} m"
         return "pixel size outside the model's range", why, f"resampling to {low:g} to {high:g} m"
 
+    def _judge_level(self, level: Level) -> _Verdict | str | None:
+        if not self.level or level == self.level:
+            return None
+        if not level:
+            return f"the scene does not say its level; the model takes {_LEVELS[self.level]}"
+        why = f"found {_LEVELS[level]}, the model takes {_LEVELS[self.level]}"
+        return "reflectance of another level", why, "the product of that level"
+
+
+_LEVELS = {
+    "top of atmosphere": "top-of-atmosphere reflectance (Level-1)",
+    "surface": "surface reflectance (Level-2)",
+}
 
 _Verdict = tuple[str, str, str]  # what, why, hint
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from geoseg.errors import InputError, ResourceError, UsageError
-from geoseg.models.importing import COUNTER, read_checkpoint, strip_prefix
+from geoseg.models.importing import read_checkpoint, strip_prefix
 from geoseg.models.smp import encoder_name
-from geoseg.models.weights import compare_weights
+from geoseg.models.weights import compare_weights, with_counters
 
 _PHOTOGRAPH = 3  # bands of the images that encoders are usually trained on
 
@@ -127,9 +127,7 @@ def _give(network: nn.Module, read: Callable[[], Mapping[str, Tensor]], *, where
     originals = {_plain(key): key for key in weights}
     left_out = tuple(original for key, original in originals.items() if not _is_taken(key, stripped, names))
     adapted = _adapt(taken, expected, where)
-    for key, value in expected.items():
-        if key.endswith(COUNTER):
-            taken.setdefault(key, value)
+    taken = with_counters(taken, expected)
     compare_weights(taken, expected, where=where)
     encoder.load_state_dict(taken)
     return Loaded(tensors=len(taken), left_out=left_out, adapted=adapted)

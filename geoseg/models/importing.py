@@ -21,13 +21,12 @@ from geoseg.errors import InputError, ResourceError
 from geoseg.models.architectures import build
 from geoseg.models.bundle import Bundle, save_bundle
 from geoseg.models.description import ModelDescription
-from geoseg.models.weights import compare_weights
+from geoseg.models.weights import compare_weights, with_counters
 
 OLDEST_TORCH = (2, 10)
 """Older versions can be made to run code even with ``weights_only``."""
 
 _NESTS = ("state_dict", "model_state_dict", "model", "module", "network", "net")
-COUNTER = "num_batches_tracked"  # of batch norms; old checkpoints lack it, and nothing depends on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,9 +190,7 @@ def import_checkpoint(
     expected = network.state_dict()
     taken, left_out, prefix = strip_prefix(weights, expected, prefix)
     _join_split_layers(taken, expected)
-    for key, value in expected.items():
-        if key.endswith(COUNTER):
-            taken.setdefault(key, value)
+    taken = with_counters(taken, expected)
     compare_weights(taken, expected, where=file)
     network.load_state_dict(taken)
     with file.open("rb") as opened:

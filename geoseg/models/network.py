@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geoseg.errors import InputError
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import Bundle
-from geoseg.models.weights import compare_weights
+from geoseg.models.weights import compare_weights, with_counters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,8 @@ def fill_network(
     """Network whose weights are these arrays; InputError for names or shapes that do not fit."""
     network = build(architecture, bands=bands, classes=classes)
     expected = network.state_dict()
-    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in weights.items()}
+    tensors = {key: torch.from_numpy(np.array(value, order="C")) for key, value in weights.items()}
+    tensors = with_counters(tensors, expected)
     compare_weights(tensors, expected, where=None)
     network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)

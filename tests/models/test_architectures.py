@@ -16,6 +16,7 @@ from . import bundles as made
 _SIDE = {"pan": 128}  # its attention pools the deepest features, 1/32 of the input, twice more
 _SPECIAL = {
     "linear": Architecture(name="linear"),
+    "dynamic_world": Architecture(name="dynamic_world"),
     "spectral_index": Architecture(name="spectral_index"),
     "nearest_centre": Architecture(name="nearest_centre"),
     "random_forest": Architecture(name="random_forest", arguments={"nodes": 5, "depths": [2, 1, 2]}),
