@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.opening import open_scene
+    from geoseg.suggestions.verb import suggest
     from geoseg.training.verb import train
     from geoseg.vectorization.verb import vectorize
 
@@ -45,6 +46,7 @@ _EXPORTS = {
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
     "run": "geoseg.pipeline",
+    "suggest": "geoseg.suggestions.verb",
     "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
 }
@@ -65,6 +67,7 @@ __all__ = [
     "plan",
     "predict",
     "run",
+    "suggest",
     "train",
     "vectorize",
 ]

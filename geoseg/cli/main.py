@@ -28,6 +28,7 @@ _COMMANDS = {
     "sample": "Design, label and evaluate a probability sample of a map.",
     "fit": "A baseline without weights: an index, clusters, a random forest.",
     "train": "A model of your own from labelled scenes.",
+    "suggest": "Squares to label next: where the model is unsure.",
     "run": "Everything in a job file, in one go.",
     "verify": "Check a run's files against its manifest.",
     "model": "List, show, get, export and import models.",

@@ -1,0 +1,1 @@
+"""Which squares of a scene to label next: where the model is unsure, and unlike each other."""
