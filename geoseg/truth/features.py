@@ -19,7 +19,7 @@ from geoseg.raster.vectors import files_of, read_vector, valid_polygons
 from geoseg.truth.layer import TruthFile
 from geoseg.truth.legends import legend_of
 from geoseg.truth.place import require_overlap
-from geoseg.truth.rules import Rules, is_null
+from geoseg.raster.rules import Rules, is_null
 from geoseg.truth.shapes import PointTruth, PolygonTruth
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 from geoseg.errors import InputError
 from geoseg.legend import NODATA, Legend, as_compared, is_ignored
 from geoseg.truth.layer import TruthFile
-from geoseg.truth.rules import is_null, read_crosswalk
+from geoseg.raster.rules import is_null, read_crosswalk
 
 
 def legend_of(values: Sequence[Any], file: TruthFile, notes: list[str]) -> Legend:

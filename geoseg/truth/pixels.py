@@ -23,7 +23,7 @@ from geoseg.raster.reading import ReadingOptions, called, called_notes
 from geoseg.raster.scene import Scene
 from geoseg.truth.layer import TruthFile
 from geoseg.truth.place import require_overlap
-from geoseg.truth.rules import Rules
+from geoseg.raster.rules import Rules
 
 Labels = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import pytest
 
 from geoseg.errors import InputError, UsageError
 from geoseg.legend import Legend
-from geoseg.truth.rules import Rules, is_null
+from geoseg.raster.rules import Rules, is_null
 
 LEGEND = Legend.of({1: "forest", 2: "pasture", 7: "open water"})
 
