@@ -6,7 +6,7 @@ import colorsys
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,9 @@ class Legend:
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    def __contains__(self, name_or_id: str | int) -> bool:
+        return self._known(name_or_id) is not None
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -292,14 +295,6 @@ class Crosswalk:
             why=f"mapped are {', '.join(map(str, self.mapping))}",
             hint="add it to the `crosswalk` file, with 'ignore' if it should not be scored",
         )
-
-    def table(self, values: Iterable[int]) -> NDArray[np.uint8]:
-        """Lookup table (256,) uint8 for a uint8 raster holding these values; ignored ones become 255."""
-        table = np.full(256, NODATA, np.uint8)
-        for v in values:
-            target = self.target(int(v))
-            table[int(v)] = NODATA if target is None else target
-        return table
 
 
 def _spellings(value: Any) -> list[str | int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,9 +84,6 @@ def test_the_identity_crosswalk_keeps_ids_and_names(legend: Legend) -> None:
     walk = Crosswalk.identity(legend)
     assert [walk.target(i) for i in legend.ids] == list(legend.ids)
     assert [walk.target(n) for n in legend.names] == list(legend.ids)
-    table = walk.table(legend.ids)
-    assert list(table[list(legend.ids)]) == list(legend.ids)
-    assert (np.delete(table, list(legend.ids)) == NODATA).all()
 
 
 def test_a_crosswalk_maps_to_names_ids_and_ignore() -> None:
@@ -95,8 +91,6 @@ def test_a_crosswalk_maps_to_names_ids_and_ignore() -> None:
     assert [walk.target(v) for v in (10, "10", 10.0, 20, "20", "clouds", 40, "Lake")] == [
         0, 0, 0, 1, 1, None, None, 7,
     ]  # fmt: skip
-    table = walk.table([10, 20, 40])
-    assert (table[10], table[20], table[40]) == (0, 1, NODATA)
 
 
 def test_a_value_outside_the_crosswalk_is_named() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +32,8 @@ class Classes:
     legend
         Classes of both dates, unique by name.
     before, after
-        (256,) int64 from a map's label to the position in `legend`; K (unknown) for 255 and for labels that
-        the crosswalk ignores, K + 1 for labels outside the map's own legend.
+        (256,) int64 from a map's label to the position in `legend`; K (unknown) for 255, K + 1 for labels
+        outside the map's own legend.
     """
 
     legend: Legend
@@ -42,29 +41,9 @@ class Classes:
     after: NDArray[np.int64]
 
 
-def join(
-    before: Legend,
-    after: Legend,
-    crosswalk_before: Mapping[Any, Any] | None = None,
-    crosswalk_after: Mapping[Any, Any] | None = None,
-) -> Classes:
-    """Classes of two maps together; see `united`.
-
-    Parameters
-    ----------
-    before, after
-        Legends of the two maps.
-    crosswalk_before, crosswalk_after
-        ``{class name or id: new name, or "ignore"}`` for every class of that map; it may merge classes.
-
-    Raises
-    ------
-    UsageError
-        A crosswalk that leaves a class of its map out, with the classes it lacks.
-    """
-    legend, (of_before, of_after) = united(
-        (before, after), (crosswalk_before, crosswalk_after), ("before", "after")
-    )
+def join(before: Legend, after: Legend) -> Classes:
+    """Classes of two maps together; see `united`."""
+    legend, (of_before, of_after) = united((before, after))
     return Classes(legend=legend, before=of_before, after=of_after)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from geoseg.raster.reading import PixelSize, Reading, ReadingOptions, reading_of
 
-_KEYS = ("band", "nodata", "assume_crs", "assume_transform", "pixel_size")
+_KEYS = ("band", "crosswalk", "nodata", "assume_crs", "assume_transform", "pixel_size")
 BEFORE_NAMES: Mapping[str, str] = MappingProxyType({key: f"{key}_before" for key in _KEYS})
 AFTER_NAMES: Mapping[str, str] = MappingProxyType({key: f"{key}_after" for key in _KEYS})
 """What the options of a raster are called at either date."""
@@ -45,7 +45,8 @@ class ChangeJob(Reading):
     out
         Output folder. It gets transitions.csv, transitions.json and change.tif.
     crosswalk
-        YAML for both maps of class name or id to new name or "ignore"; it may merge classes. Or a mapping.
+        YAML for both maps of value or class name to new name or "ignore"; it may merge classes. Or a mapping.
+        Values are whole numbers of any size, and "*" stands for all others.
     crosswalk_before
         `crosswalk` of BEFORE alone.
     crosswalk_after

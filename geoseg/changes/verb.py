@@ -23,12 +23,14 @@ from geoseg.files import commit, partial_folder, require_free, require_place, wr
 from geoseg.geometry import Window
 from geoseg.geometry.alignment import sample_nearest
 from geoseg.geometry.integer_areas import area_unit
-from geoseg.job import read_yaml, takes
+from geoseg.job import takes
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.reading import called, called_notes
+from geoseg.raster.rules import read_crosswalk
 from geoseg.raster.store import digest
+from geoseg.raster.united import lines_for
 
 
 @takes(ChangeJob)
@@ -171,40 +173,42 @@ def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
             )
         notes.append(f"map after sampled at the pixel centres of the map before ({difference})")
     walks = [
-        _mapping(one if job.crosswalk is None else job.crosswalk)
+        read_crosswalk(one if job.crosswalk is None else job.crosswalk)
         for one in (job.crosswalk_before, job.crosswalk_after)
     ]
-    legends, said = _legends(before, after, walks)
+    maps, legends, said = _named(before, after, walks)
     notes += said
-    classes = join(legends[0], legends[1], *walks)
+    classes = join(*legends)
     notes += _unshared(classes)
-    return _Pair(before=before, after=after, same_grid=difference is None), classes, notes
+    return _Pair(before=maps[0], after=maps[1], same_grid=difference is None), classes, notes
 
 
-def _legends(
+def _named(
     before: ClassMap, after: ClassMap, crosswalks: Sequence[Mapping[Any, Any] | None]
-) -> tuple[list[Legend], list[str]]:
-    """Legends of both maps, and notes; numbers of a map without names mean what the other map calls them.
+) -> tuple[list[ClassMap], list[Legend], list[str]]:
+    """Both maps as their crosswalks read them, their legends, and notes.
 
-    A crosswalk for the map without names says itself what its numbers mean.
+    Numbers of a map without names mean what the other map calls them; a crosswalk says itself what they mean.
 
     Raises
     ------
     InputError
-        Numbers that the other map has no name for.
+        Numbers that the other map has no name for, or a crosswalk of classes that neither map has.
     """
-    with called(BEFORE_NAMES):
-        legends, notes = [before.legend], []
-    with called(AFTER_NAMES):
-        legends.append(after.legend)
-    for own, other, crosswalk, which, there in (
-        (0, after, crosswalks[0], "before", "after"),
-        (1, before, crosswalks[1], "after", "before"),
+    maps, legends, notes = [before, after], [], []
+    for own, which, there, names in (
+        (0, "before", "after", BEFORE_NAMES),
+        (1, "after", "before", AFTER_NAMES),
     ):
-        one = (before, after)[own]
-        if one.declared is not None or other.declared is None or crosswalk is not None:
-            continue
-        strange = [str(v) for v in one.values() if v not in other.declared.ids]
+        one, other, crosswalk = (before, after)[own], (after, before)[own], crosswalks[own]
+        with called(names):
+            if crosswalk is not None:
+                maps[own] = one.recoded(lines_for(crosswalk, one, (before, after)))
+                notes += maps[own].scene.notes[len(one.scene.notes) :]
+            if crosswalk is not None or one.declared is not None or other.declared is None:
+                legends.append(maps[own].legend)
+                continue
+            strange = [str(v) for v in one.values() if v not in other.declared.ids]
         if strange:
             raise InputError(
                 f"the map {which} names no classes, the map {there} does",
@@ -213,9 +217,9 @@ def _legends(
                 f"({', '.join(f'{c.id} {c.name}' for c in other.declared.classes)})",
                 hint=f"`legend` with their names, or `crosswalk_{which}` to those of the map {there}",
             )
-        legends[own] = other.declared
+        legends.append(other.declared)
         notes.append(f"the map {which} names no classes: its numbers mean what the map {there} calls them")
-    return legends, notes
+    return maps, legends, notes
 
 
 def _unshared(classes: Classes) -> list[str]:
@@ -229,10 +233,6 @@ def _unshared(classes: Classes) -> list[str]:
         f"no class is in both maps ({', '.join(names[p] for p in sorted(first))} before, "
         f"{', '.join(names[p] for p in sorted(second))} after): every pixel counts as changed"
     ]
-
-
-def _mapping(given: Path | Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
-    return read_yaml(given) if isinstance(given, Path) else given
 
 
 def _check_output(job: ChangeJob, overwrite: bool) -> None:

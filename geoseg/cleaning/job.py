@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -102,11 +102,14 @@ class CleanJob(Reading, Cleaning):
     Attributes
     ----------
     classes
-        Raster of class numbers 0 to 254, geoseg's own or any other.
+        Raster of class numbers 0 to 254, geoseg's own or any other, or of any codes with `crosswalk`.
     out
         GeoTIFF to write.
     legend
         YAML of class number to name, instead of the file's own names. Or a mapping.
+    crosswalk
+        YAML of value or name in the map to class name, number or "ignore"; it may merge. Or a mapping.
+        Values are whole numbers of any size, "*" stands for all others, and `legend` numbers the new classes.
     band
         Band of the map where it has several, by number or name.
     chunk
@@ -116,6 +119,7 @@ class CleanJob(Reading, Cleaning):
     classes: Path
     out: Path
     legend: Path | dict[int, str] | None = None
+    crosswalk: Path | dict[Any, Any] | None = None
     band: int | str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
 

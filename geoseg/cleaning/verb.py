@@ -169,7 +169,7 @@ def run_clean(
     where, out = where or Where(), job.out.absolute()
     require_folder(out)
     require_free(out, overwrite=overwrite, inputs=[job.classes])
-    classes = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
+    classes = open_class_map(job.classes, job.legend, band=job.band, crosswalk=job.crosswalk, **job.reading)
     cleaned = CleanedMap.of(classes, job)
     grid = classes.grid
     windows = list(grid.window.blocks(*chunk_shape(*grid.shape, job.chunk)))

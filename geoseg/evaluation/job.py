@@ -27,6 +27,9 @@ REFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """What the options of a raster are called where it is the reference."""
 
+MAP_NAMES: Mapping[str, str] = MappingProxyType({"crosswalk": "map_crosswalk"})
+"""What the options of a raster are called where it is the map."""
+
 
 class ReferenceJob(Job):
     """The layer that a map is scored against, and how it is to be read.
@@ -101,6 +104,8 @@ class EvaluateJob(ReferenceJob, Reading):
         Band of the map where it has several, by number from 1 or by name.
     legend
         YAML of class number to name, for a map that names no classes itself. Or a mapping.
+    map_crosswalk
+        YAML of value or name in the map to class name, number or "ignore", as `crosswalk` for a reference.
     out
         File scores.json to write; scores.csv and confusion.csv come to lie beside it. None writes nothing.
     resample
@@ -118,6 +123,7 @@ class EvaluateJob(ReferenceJob, Reading):
     classes: Path
     band: int | str | None = None
     legend: Path | dict[int, str] | None = None
+    map_crosswalk: Path | dict[Any, Any] | None = None
     out: Path | None = None
     resample: Resample = "nearest"
     boundary: Annotated[int, Field(ge=1, le=256)] | None = None

@@ -13,7 +13,7 @@ from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries, near_edge
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.scores import Scores
 from geoseg.errors import InputError, UsageError
-from geoseg.evaluation.job import EvaluateJob
+from geoseg.evaluation.job import MAP_NAMES, EvaluateJob
 from geoseg.evaluation.reference import file_of, open_reference, pairs, score_chunk
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import add_files
@@ -23,6 +23,7 @@ from geoseg.geometry import Window
 from geoseg.job import takes
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.reading import called
 from geoseg.raster.vectors import is_vector
 from geoseg.truth.layer import Truth
 from geoseg.truth.pixels import legend_of_raster
@@ -114,8 +115,11 @@ class _Inputs:
 
 
 def _open(job: EvaluateJob) -> _Inputs:
-    class_map = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
-    legend = legend_of(class_map, job)
+    with called(MAP_NAMES):
+        class_map = open_class_map(
+            job.classes, job.legend, band=job.band, crosswalk=job.map_crosswalk, **job.reading
+        )
+        legend = legend_of(class_map, job)
     reference = open_reference(job, class_map.grid, legend, resample=job.resample)
     return _Inputs(class_map=class_map, legend=legend, reference=reference)
 

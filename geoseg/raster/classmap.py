@@ -1,9 +1,9 @@
-"""Class maps: any raster of class numbers, read as uint8 with 255 for nodata, with a legend."""
+"""Class maps: any raster of class numbers, or of codes with a crosswalk, as uint8 with 255 for nodata."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -19,6 +19,8 @@ from geoseg.legend import NODATA, Legend
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions
+from geoseg.raster.recoding import Recoding
+from geoseg.raster.rules import Rules, legend_of_targets, read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.sidecars import Side, read_side
 
@@ -43,11 +45,14 @@ class ClassMap:
         Legend that was given or stands in the file; None if neither.
     colors
         Class number to ``#RRGGBB`` from the file's colour table.
+    recoding
+        Class of every value of the file; None where values are class numbers.
     """
 
     scene: Scene
     declared: Legend | None
     colors: Mapping[int, str]
+    recoding: Recoding | None = None
 
     @property
     def grid(self) -> Grid:
@@ -82,6 +87,37 @@ class ClassMap:
             {v: f"class {v}" for v in values}, {v: c for v, c in self.colors.items() if v in values}
         )
 
+    def recoded(
+        self,
+        crosswalk: Mapping[Any, Any] | Path,
+        legend: Legend | None = None,
+        *,
+        nodata: float | None = None,
+    ) -> ClassMap:
+        """The map in other classes.
+
+        Parameters
+        ----------
+        crosswalk
+            ``{value or name in the file: class name, id, or "ignore"}``, or a YAML file of that; ``"*"``
+            stands for all other values. Values are whole numbers of any size. A value that it makes a class
+            is no nodata, whatever the file's tag says.
+        legend
+            The classes that it maps to; None makes them of what it names.
+        nodata
+            Value that the user calls nodata.
+
+        Raises
+        ------
+        InputError, UsageError
+            A crosswalk that cannot be read, or that names what is not there.
+        """
+        walk = read_crosswalk(crosswalk) or {}
+        legend = legend or legend_of_targets(walk, self.declared, where=self.path)
+        recoding = Recoding.by_number(self.scene, Rules.parse(walk, legend), self.declared)
+        scene = recoding.claimed(self.scene, nodata)
+        return replace(self, scene=scene, declared=legend, colors={}, recoding=recoding)
+
     def values(self) -> tuple[int, ...]:
         """Class numbers that occur, ascending; one pass over the raster in bounded memory."""
         return self._values
@@ -110,9 +146,11 @@ class ClassMap:
         Raises
         ------
         InputError
-            A value that is no class number from 0 to 254, 255 that nothing calls nodata, or a block that
-            cannot be read.
+            A value that is no class number from 0 to 254 or that the crosswalk leaves out, 255 that nothing
+            calls nodata, or a block that cannot be read.
         """
+        if self.recoding is not None:
+            return self.recoding.read(self.scene, window)
         (pixels,), valid = self.scene.read(window)
         if self.scene.nodata != NODATA and (pixels[valid] == NODATA).any():
             raise self._not_nodata(window)
@@ -153,8 +191,8 @@ class ClassMap:
             f"value {NODATA} is a class or nodata, and no tag says which",
             where=self.path,
             why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}",
-            hint=f"`nodata={NODATA}` if it means no data; otherwise renumber that class to 0 to {NODATA - 1} "
-            "first (gdal_calc.py)",
+            hint=f"`nodata={NODATA}` if it means no data; if it is a class, `crosswalk=MAP.yaml` with a "
+            f"line for every value, like '{NODATA}: building'",
         )
 
     def _not_a_class(self, value: Any, window: Window) -> InputError:
@@ -165,7 +203,7 @@ class ClassMap:
             why=f"in rows {window.row} to {window.row_end}, columns {window.col} to {window.col_end}; "
             f"class numbers are 0 to {NODATA - 1}, {NODATA} is nodata",
             hint="if it means no data, say so with a nodata tag (gdal_edit.py -a_nodata VALUE FILE); "
-            "otherwise renumber the classes to 0 to 254 first (gdal_calc.py) and use a crosswalk from those"
+            "otherwise `crosswalk=MAP.yaml` with a line for every value, like '311: forest'"
             if whole
             else "a raster of class numbers, not of measurements or probabilities",
         )
@@ -176,6 +214,7 @@ def open_class_map(
     legend: Legend | Mapping[int, str] | Path | None = None,
     *,
     band: int | str | None = None,
+    crosswalk: Mapping[Any, Any] | Path | None = None,
     **reading: Unpack[ReadingOptions],
 ) -> ClassMap:
     """Class map from any raster of class numbers.
@@ -190,8 +229,10 @@ def open_class_map(
         table and the categories in its own ``.aux.xml``. A colour table alone names the classes ``class N``.
     band
         Which band of several, by number or name.
+    crosswalk
+        The file's values, or its names, in other classes; `legend` then names those. See `ClassMap.recoded`.
     reading
-        As in `open_scene`. A nodata tag of 0 means that 0 is nodata; 255 is never a class.
+        As in `open_scene`. A nodata tag of 0 means that 0 is nodata; 255 is no class without a crosswalk.
 
     Raises
     ------
@@ -215,10 +256,17 @@ def open_class_map(
         }
         tags = {**dataset.tags(), **dataset.tags(source.number)}
     names = _unique(_class_names(tags) or {i: n for i, n in side.names.items() if 0 <= i < NODATA})
-    if not isinstance(legend, Legend):
-        named = names if legend is None else _given_names(legend)
-        legend = Legend.of(named, {i: c for i, c in colors.items() if i in named}) if named else None
-    return ClassMap(scene=scene, declared=legend, colors=colors)
+    own = _legend(names, colors)
+    if legend is not None and not isinstance(legend, Legend):
+        legend = _legend(_given_names(legend), {} if crosswalk is not None else colors)
+    if crosswalk is None:
+        return ClassMap(scene=scene, declared=legend or own, colors=colors)
+    named = ClassMap(scene=scene, declared=own, colors=colors)
+    return named.recoded(crosswalk, legend, nodata=reading.get("nodata"))
+
+
+def _legend(names: Mapping[int, str], colors: Mapping[int, str]) -> Legend | None:
+    return Legend.of(names, {i: c for i, c in colors.items() if i in names}) if names else None
 
 
 def _given_names(given: Mapping[int, str] | Path) -> dict[int, str]:

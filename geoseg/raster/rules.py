@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from geoseg.errors import InputError, UsageError
 from geoseg.job import read_yaml
-from geoseg.legend import Crosswalk, Legend
+from geoseg.legend import NODATA, Crosswalk, Legend, as_compared, is_ignored
 
 REST = "*"
 """Crosswalk key for every value that has no key of its own."""
@@ -140,6 +140,47 @@ class Rules:
             why=f"classes are {classes}",
             hint=hint,
         )
+
+
+def legend_of_targets(crosswalk: Mapping[Any, Any], own: Legend | None, *, where: object) -> Legend:
+    """Legend of what a crosswalk maps to, where nobody gave one.
+
+    Class numbers stay what they are, and so do classes of `own`, the source's legend; other names are counted
+    from 1 in the crosswalk's order.
+
+    Raises
+    ------
+    InputError
+        More classes than a map can hold, or none.
+    """
+    targets = list(dict.fromkeys(str(t).strip() for t in crosswalk.values() if not is_ignored(t)))
+    known = {} if own is None else {as_compared(c.name): c for c in own.classes}
+    if not targets:
+        raise InputError("the crosswalk leaves no class", where=where, why="it ignores every value")
+    if all(t.isdecimal() and int(t) < NODATA for t in targets):
+        numbers = sorted({int(t) for t in targets})
+        own_names = {} if own is None else {c.id: c.name for c in own.classes}
+        classes = {i: own_names.get(i, f"class {i}") for i in numbers}
+        return Legend.of(classes, {c.id: c.color for c in own.classes if c.id in classes} if own else None)
+    if all(as_compared(t) in known for t in targets):
+        return Legend(tuple({c.id: c for c in (known[as_compared(t)] for t in targets)}.values()))
+    return numbered(targets, {n: c.color for n, c in known.items()}, where=where)
+
+
+def numbered(names: Sequence[str], colors: Mapping[str, str] | None = None, *, where: object) -> Legend:
+    """Legend of names, counted from 1; `colors` by name as compared. InputError for too many."""
+    if len(names) >= NODATA:
+        raise InputError(
+            f"{len(names)} classes are too many",
+            where=where,
+            why=f"a map holds {NODATA - 1}",
+            hint="a crosswalk that merges them",
+        )
+    classes = dict(enumerate(names, start=1))
+    given = colors or {}
+    return Legend.of(
+        classes, {i: given[as_compared(n)] for i, n in classes.items() if as_compared(n) in given}
+    )
 
 
 def read_crosswalk(raw: Mapping[Any, Any] | str | Path | None) -> dict[Any, Any] | None:

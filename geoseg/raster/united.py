@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.errors import InputError, UsageError
+from geoseg.errors import InputError
 from geoseg.geometry import Grid, Window
-from geoseg.legend import NODATA, LandClass, Legend, as_compared, is_ignored
+from geoseg.legend import NODATA, LandClass, Legend, as_compared
 from geoseg.raster.classmap import ClassMap
+from geoseg.raster.rules import REST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,7 @@ class UnitedMaps:
         Raises
         ------
         InputError
-            Maps on different grids, or numbers without a name.
-        UsageError
-            A crosswalk that leaves classes out.
+            Maps on different grids, numbers without a name, or a crosswalk of classes that no map has.
         """
         for other in maps[1:]:
             difference = maps[0].grid.difference(other.grid)
@@ -55,9 +54,9 @@ class UnitedMaps:
                     why=difference,
                     hint="bring all maps to one grid first: gdalwarp -r near -t_srs ... -te ... -ts ...",
                 )
-        legends = _legends(maps, crosswalk)
-        names = [m.path.name for m in maps]
-        legend, tables = united(legends, [crosswalk] * len(maps), names)
+        if crosswalk is not None:
+            maps = [one.recoded(lines_for(crosswalk, one, maps)) for one in maps]
+        legend, tables = united(_legends(maps, crosswalk))
         return cls(maps=tuple(maps), legend=legend, tables=tuple(tables))
 
     @property
@@ -104,93 +103,48 @@ def _legends(maps: Sequence[ClassMap], crosswalk: Mapping[Any, Any] | None) -> l
     return legends
 
 
-def united(
-    legends: Sequence[Legend], crosswalks: Sequence[Mapping[Any, Any] | None], maps: Sequence[str]
-) -> tuple[Legend, list[NDArray[np.int64]]]:
+def lines_for(crosswalk: Mapping[Any, Any], one: ClassMap, maps: Sequence[ClassMap]) -> dict[Any, Any]:
+    """Lines of a crosswalk that concern one map of several: no names that only the others have."""
+    return {k: v for k, v in crosswalk.items() if _has(one, k) or not any(_has(m, k) for m in maps)}
+
+
+def _has(classes: ClassMap, key: Any) -> bool:
+    """Whether a crosswalk's key is a value, or a class that a map names."""
+    if not isinstance(key, str) or key == REST or key.strip().lstrip("-").isdecimal():
+        return True
+    return classes.declared is not None and key in classes.declared
+
+
+def united(legends: Sequence[Legend]) -> tuple[Legend, list[NDArray[np.int64]]]:
     """(classes of several maps together, a table for each): equal names are one class of any number.
 
     Case and outer spaces of a name do not count. A table is (256,) int64 from a map's label to the position
-    in the joined legend of K classes; K (unknown) for 255 and for what the crosswalk ignores, K + 1 for
-    labels outside the map's own legend.
-
-    Parameters
-    ----------
-    legends
-        Of the maps.
-    crosswalks
-        Of each map, ``{class name or id: new name, or "ignore"}`` for every class of it; it may merge some.
-        Keys of classes that only other maps have are passed over, and so are numbers that occur in none.
-    maps
-        What errors call them.
-
-    Raises
-    ------
-    UsageError
-        A crosswalk that leaves a class of its map out, with the classes it lacks.
+    in the joined legend of K classes; K (unknown) for 255, K + 1 for labels outside the map's own legend.
     """
-    names = [_renamed(*each, legends) for each in zip(legends, crosswalks, maps, strict=True)]
-    legend = _union(legends, names)
+    legend = _union(legends)
     place = {as_compared(name): k for k, name in enumerate(legend.names)}
     tables = []
-    for old, new in zip(legends, names, strict=True):
+    for old in legends:
         table = np.full(256, len(legend) + 1, np.int64)
         table[NODATA] = len(legend)
         for c in old.classes:
-            name = new[c.id]
-            table[c.id] = len(legend) if name is None else place[as_compared(name)]
+            table[c.id] = place[as_compared(c.name)]
         tables.append(table)
     return legend, tables
 
 
-def _renamed(
-    legend: Legend, crosswalk: Mapping[Any, Any] | None, called: str, legends: Sequence[Legend]
-) -> dict[int, str | None]:
-    """Name of each class id in the joined legend; None for ignored ones."""
-    if crosswalk is None:
-        return {c.id: c.name for c in legend.classes}
-    given: dict[int, str | None] = {}
-    for source, target in crosswalk.items():
-        if (own := _class_id(source, legend, legends)) is not None:
-            given[own] = None if is_ignored(target) else str(target).strip()
-    missing = [c for c in legend.classes if c.id not in given]
-    if missing:
-        raise UsageError(
-            f"the crosswalk of the map {called} leaves out {', '.join(repr(c.name) for c in missing)}",
-            why=f"it maps {', '.join(map(str, crosswalk))}",
-            hint="add every class, with 'ignore' for those that should count as unknown",
-        )
-    return given
-
-
-def _class_id(source: Any, legend: Legend, legends: Sequence[Legend]) -> int | None:
-    """Class id that a crosswalk key means in a legend; None if it is a class of other maps alone."""
-    try:
-        return legend.find(source).id
-    except InputError as error:
-        if str(source).strip().isdecimal():
-            return None
-        others = [other for other in legends if other != legend]
-        if not any(as_compared(str(source)) == as_compared(n) for other in others for n in other.names):
-            raise error
-        return None
-
-
-def _union(legends: Sequence[Legend], names: Sequence[Mapping[int, str | None]]) -> Legend:
+def _union(legends: Sequence[Legend]) -> Legend:
     """Legend of all names; a class keeps the colour and, if it is free, the id of the first map with it."""
     found: dict[str, LandClass] = {}
     taken: set[int] = set()
-    for legend, new in zip(legends, names, strict=True):
-        for c in legend.classes:
-            name = new[c.id]
-            if name is None or as_compared(name) in found:
-                continue
-            free = c.id if c.id not in taken else next((i for i in range(NODATA) if i not in taken), None)
-            if free is None:
-                raise InputError(
-                    f"more than {NODATA} classes in all maps together", hint="merge some with `crosswalk`"
-                )
-            taken.add(free)
-            found[as_compared(name)] = LandClass(id=free, name=name, color=c.color)
-    if not found:
-        raise InputError("no class is left to compare", why="the crosswalks ignore all of them")
+    for c in (c for legend in legends for c in legend.classes):
+        if as_compared(c.name) in found:
+            continue
+        free = c.id if c.id not in taken else next((i for i in range(NODATA) if i not in taken), None)
+        if free is None:
+            raise InputError(
+                f"more than {NODATA} classes in all maps together", hint="merge some with `crosswalk`"
+            )
+        taken.add(free)
+        found[as_compared(c.name)] = replace(c, id=free)
     return Legend(tuple(found.values()))

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from geoseg.errors import InputError
-from geoseg.legend import NODATA, Legend, as_compared, is_ignored
+from geoseg.legend import NODATA, Legend, as_compared
+from geoseg.raster.rules import is_null, legend_of_targets, numbered, read_crosswalk
 from geoseg.truth.layer import TruthFile
-from geoseg.raster.rules import is_null, read_crosswalk
 
 
 def legend_of(values: Sequence[Any], file: TruthFile, notes: list[str]) -> Legend:
@@ -25,8 +24,7 @@ def legend_of(values: Sequence[Any], file: TruthFile, notes: list[str]) -> Legen
     """
     crosswalk = read_crosswalk(file.crosswalk)
     if crosswalk is not None:
-        names = list(dict.fromkeys(str(t).strip() for t in crosswalk.values() if not is_ignored(t)))
-        return _numbered(names, file)
+        return legend_of_targets(crosswalk, None, where=file.path)
     present = {v for v in values if not is_null(v)}
     if all(isinstance(v, (int, float)) and float(v).is_integer() and 0 <= v < NODATA for v in present):
         return Legend.of({int(v): f"class {int(v)}" for v in present})
@@ -37,15 +35,4 @@ def legend_of(values: Sequence[Any], file: TruthFile, notes: list[str]) -> Legen
     for first, *others in spellings.values():
         if others:
             notes.append(f"{', '.join(map(repr, others))} of {file.path.name} counted as {first!r}")
-    return _numbered(sorted(first for first, *_ in spellings.values()), file)
-
-
-def _numbered(names: Sequence[str], file: TruthFile) -> Legend:
-    if len(names) >= NODATA:
-        raise InputError(
-            f"{len(names)} classes are too many",
-            where=file.path,
-            why=f"a map holds {NODATA - 1}",
-            hint="another field, or a crosswalk that merges them",
-        )
-    return Legend.of(dict(enumerate(names, start=1)))
+    return numbered(sorted(first for first, *_ in spellings.values()), where=file.path)

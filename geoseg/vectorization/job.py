@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,7 +18,7 @@ class VectorizeJob(Reading, Cleaning):
     Attributes
     ----------
     classes
-        Raster of class numbers 0 to 254, geoseg's own or any other; 255 is always nodata.
+        Raster of class numbers 0 to 254, geoseg's own or any other, or of any codes with `crosswalk`.
     out
         File to write; its suffix is the format (.gpkg .shp .fgb .parquet .geojson .pmtiles).
     confidence
@@ -55,6 +55,9 @@ class VectorizeJob(Reading, Cleaning):
         that `max_corners` cuts.
     legend
         YAML of class number to name, instead of the file's own names. Or a mapping.
+    crosswalk
+        YAML of value or name in the map to class name, number or "ignore"; it may merge. Or a mapping.
+        Values are whole numbers of any size, "*" stands for all others, and `legend` numbers the new classes.
     band
         Band of the map where it has several, by number or name.
     """
@@ -75,6 +78,7 @@ class VectorizeJob(Reading, Cleaning):
     crs: str | None = None
     chunk: Annotated[int, Field(ge=1, le=32768)] | None = None
     legend: Path | dict[int, str] | None = None
+    crosswalk: Path | dict[Any, Any] | None = None
     band: int | str | None = None
 
     @model_validator(mode="after")

@@ -56,7 +56,9 @@ class Plan:
     @classmethod
     def of(cls, job: VectorizeJob) -> Plan:
         """The plan of a job; UsageError or InputError where it cannot be done."""
-        classes = open_class_map(job.classes, job.legend, band=job.band, **job.reading)
+        classes = open_class_map(
+            job.classes, job.legend, band=job.band, crosswalk=job.crosswalk, **job.reading
+        )
         confidence, notes = _confidence(job, classes)
         if job.conf_min and confidence is None:
             raise UsageError("conf_min needs a confidence raster", hint="`confidence=FILE`")

@@ -187,6 +187,18 @@ def test_other_class_numbers_and_crosswalks(make_map, tmp_path):
         change(before, after, out=tmp_path / "x", crosswalk=both, crosswalk_after=both)
 
 
+def test_codes_of_sixteen_bits_are_compared_by_their_crosswalk(make_map, tmp_path):
+    before = make_map(np.array([[111, 311, 311, 523]], np.uint16), "a.tif")
+    after = make_map(np.array([[1, 1, 2, 255]], np.uint8), "b.tif", names={1: "Urban", 2: "forest"})
+    walk = {111: "urban", 311: "forest", 523: "ignore"}
+    found = change(before, after, out=tmp_path / "out", crosswalk_before=walk)
+    assert found.transitions.names == ("urban", "forest")
+    assert found.transitions.counts.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    with pytest.raises(InputError, match="values without a class: 523"):
+        change(before, after, out=tmp_path / "x", crosswalk_before={111: "urban", 311: "forest"})
+    assert not (tmp_path / "x").exists()
+
+
 def test_more_than_fifteen_classes_need_sixteen_bits(make_map, tmp_path):
     names = {i: f"class {i}" for i in range(20)}
     before = np.arange(20, dtype=np.uint8).repeat(20).reshape(20, 20)

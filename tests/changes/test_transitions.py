@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix
 
 from geoseg.changes.classes import Codes, join
 from geoseg.changes.transitions import Transitions, count_transitions, encode
-from geoseg.errors import InputError, UsageError
+from geoseg.errors import InputError
 from geoseg.geometry import HECTARE, Grid, Window, pixel_areas
 from geoseg.geometry.integer_areas import area_unit
 from geoseg.legend import Legend
@@ -121,17 +121,6 @@ def test_a_label_outside_the_legend_is_named():
         counted(stray, good, grid)
     with pytest.raises(InputError, match="after holds class 9"):
         counted(good, stray, grid)
-
-
-def test_a_crosswalk_merges_and_ignores_and_must_be_total():
-    old = Legend.of({1: "soy", 2: "maize", 3: "cloud", 4: "forest"})
-    new = Legend.of({1: "crops", 9: "forest"})
-    classes = join(old, new, {"soy": "crops", 2: "crops", "Cloud": "ignore", "forest": "forest"})
-    assert set(classes.legend.names) == {"crops", "forest"}
-    assert classes.before[1] == classes.before[2] == classes.after[1]
-    assert classes.before[3] == len(classes.legend)
-    with pytest.raises(UsageError, match="leaves out 'cloud', 'forest'"):
-        join(old, new, {1: "crops", 2: "crops"})
 
 
 @given(st.integers(1, 40))

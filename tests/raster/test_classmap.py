@@ -139,6 +139,54 @@ def test_values_that_are_no_classes_are_named(tmp_path: Path, pixels: np.ndarray
         classes.read(classes.grid.window)
 
 
+CORINE = np.array([[111, 111, 311], [523, -128, 311]], np.int16)
+
+
+def test_codes_of_any_size_become_classes_by_a_crosswalk(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", CORINE, nodata=-128)
+    walk = {111: "urban", "311": "forest", 523: "ignore"}
+    classes = open_class_map(path, crosswalk=walk)
+    assert classes.legend.names == ("urban", "forest")
+    assert np.array_equal(classes.read(classes.grid.window), [[1, 1, 2], [255, 255, 2]])
+    given = open_class_map(path, {7: "forest", 9: "urban"}, crosswalk=walk)
+    assert np.array_equal(given.read(given.grid.window), [[9, 9, 7], [255, 255, 7]])
+    assert pickle.loads(pickle.dumps(given)).values() == (7, 9)
+    rest = open_class_map(path, crosswalk={311: 4, "*": 3})
+    assert rest.legend.names == ("class 3", "class 4")
+    assert np.array_equal(rest.read(rest.grid.window), [[3, 3, 4], [3, 255, 4]])
+    with pytest.raises(InputError, match=r"values without a class: 523 \(1 pixels\).*`crosswalk`"):
+        open_class_map(path, crosswalk={111: "urban", 311: "forest"}).values()
+    with pytest.raises(InputError, match="key 'Urban' is a name, but the raster has no class names"):
+        open_class_map(path, crosswalk={"Urban": "urban", "*": "ignore"})
+    with pytest.raises(InputError, match="leaves no class"):
+        open_class_map(path, crosswalk={"*": "ignore"})
+
+
+def test_names_of_the_file_may_be_merged_and_keep_numbers_and_colours(tmp_path: Path) -> None:
+    pixels = np.array([[1, 2], [2, 1]], np.uint8)
+    path = write(tmp_path / "a.tif", pixels, tags=tags_of(LEGEND), colors=color_table_of(LEGEND))
+    kept = open_class_map(path, crosswalk={"Forest": "ignore", 2: "water"})
+    assert kept.legend.to_json() == [{"id": 2, "name": "water", "color": "#0000FF"}]
+    merged = open_class_map(path, crosswalk={"forest": "land", "water": "land"})
+    assert merged.legend.names == ("land",) and merged.values() == (1,)
+    with pytest.raises(InputError, match="no class 'forrest'"):
+        open_class_map(path, crosswalk={"forrest": "land"})
+
+
+@pytest.mark.parametrize("nodata", [None, 255])
+def test_255_is_a_class_where_a_crosswalk_says_so_whatever_the_tag(
+    tmp_path: Path, nodata: int | None
+) -> None:
+    path = write(tmp_path / "a.tif", np.array([[0, 255], [255, 1]], np.uint8), nodata=nodata)
+    classes = open_class_map(path, crosswalk={0: "other", 1: "other", 255: "building"})
+    assert np.array_equal(classes.read(classes.grid.window), [[1, 2], [2, 1]])
+    assert bool(nodata) == any(
+        "its tag calls 255 nodata, the crosswalk a class" in n for n in classes.scene.notes
+    )
+    with pytest.raises(UsageError, match="255 cannot be both nodata and a class"):
+        open_class_map(path, crosswalk={255: "building", "*": "other"}, nodata=255)
+
+
 def test_one_band_of_several_must_be_chosen(tmp_path: Path) -> None:
     pixels = np.stack([np.full((4, 4), k, np.uint8) for k in (1, 2, 3)])
     path = write(tmp_path / "a.tif", pixels, names=("2001", "2002", "2003"))

@@ -205,6 +205,23 @@ def test_a_map_without_any_class_gives_an_empty_layer(tmp_path: Path) -> None:
             assert len(read(tmp_path / f"p{suffix}")) == 0
 
 
+def test_codes_of_sixteen_bits_by_a_crosswalk_in_every_verb_of_a_map(tmp_path: Path) -> None:
+    codes = np.kron(np.array([[111, 112], [311, 65535]]), np.ones((20, 20))).astype(np.uint16)
+    path = write(tmp_path / "codes.tif", codes)
+    walk = tmp_path / "walk.yaml"
+    walk.write_text("111: urban\n112: urban\n311: forest\n65535: ignore\n")
+    polygons = geoseg.vectorize(path, out=tmp_path / "p.gpkg", crosswalk=walk, only=["urban"])
+    assert [(c.class_id, c.name, c.pixels) for c in polygons.classes] == [(1, "urban", 800)]
+    with pytest.raises(InputError, match=r"is not a class number.*`crosswalk=MAP.yaml`"):
+        geoseg.vectorize(path, out=tmp_path / "x.gpkg")
+    legend = {5: "forest", 9: "urban"}
+    cleaned = geoseg.clean(path, out=tmp_path / "c.tif", crosswalk=walk, min_pixels=9, legend=legend)
+    assert [(c.class_id, c.after) for c in cleaned.classes] == [(5, 400), (9, 800)]
+    assert geoseg.open_class_map(cleaned.path).legend.names == ("forest", "urban")
+    scores = geoseg.evaluate(path, cleaned.path, map_crosswalk=walk)
+    assert scores.matrix.scored == 1200 and scores.matrix.counts.trace() == 1200
+
+
 def test_a_foreign_map_gets_plain_names(tmp_path: Path) -> None:
     path = write(tmp_path / "m.tif", np.array([[3, 3, 7]], np.int32), nodata=7)
     result = geoseg.vectorize(path, out=tmp_path / "p.gpkg")
