@@ -9,6 +9,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries, near_edge
 from geoseg.accuracy.matrix import ConfusionMatrix, count
 from geoseg.accuracy.scores import Scores
@@ -113,6 +116,11 @@ class _Inputs:
     legend: Legend
     reference: Truth
 
+    def mapped(self, window: Window) -> NDArray[np.uint8]:
+        """Classes of the map."""
+        with called(MAP_NAMES):
+            return self.class_map.read(window)
+
 
 def _open(job: EvaluateJob) -> _Inputs:
     with called(MAP_NAMES):
@@ -128,14 +136,14 @@ def _score_window(
     opened: Opened[_Inputs], job: EvaluateJob, window: Window
 ) -> tuple[ConfusionMatrix, BoundaryCounts | None]:
     inputs = opened.value
-    class_map, legend, reference = inputs.class_map, inputs.legend, inputs.reference
+    shape, legend, reference = inputs.class_map.grid.shape, inputs.legend, inputs.reference
     if job.boundary is None:
         fractions = job.resample == "fraction"
-        return score_chunk(reference, window, class_map.read(window), legend, fractions=fractions), None
-    around = window.grow(job.boundary).clip(*class_map.grid.shape)
-    truth, mapped = pairs(reference, around, class_map.read(around))
+        return score_chunk(reference, window, inputs.mapped(window), legend, fractions=fractions), None
+    around = window.grow(job.boundary).clip(*shape)
+    truth, mapped = pairs(reference, around, inputs.mapped(around))
     core = window.slices_in(around)
-    edge = near_edge(window, class_map.grid.shape, job.boundary) if job.boundary_edge else None
+    edge = near_edge(window, shape, job.boundary) if job.boundary_edge else None
     outlines = count_boundaries(truth, mapped, core, legend, job.boundary, edge)
     return count(truth[core], mapped[core], legend), outlines
 

@@ -18,7 +18,7 @@ from geoseg.changes.job import AFTER_NAMES, BEFORE_NAMES, ChangeJob
 from geoseg.cli import main as cli_main
 from geoseg.cli.say import in_flags
 from geoseg.errors import say_options
-from geoseg.evaluation.job import REFERENCE_NAMES, EvaluateJob
+from geoseg.evaluation.job import MAP_NAMES, REFERENCE_NAMES, EvaluateJob
 from geoseg.prediction.job import PredictJob
 from geoseg.training.job import LABEL_NAMES, LabelledScene, Split, TrainJob
 from geoseg.vectorization.job import VectorizeJob
@@ -33,7 +33,7 @@ IN_JOB_FILE: dict[str, tuple[type[BaseModel], ...]] = {
 """Jobs whose fields a command takes from a file as well."""
 
 CALLED = {
-    "evaluate": [REFERENCE_NAMES],
+    "evaluate": [MAP_NAMES, REFERENCE_NAMES],
     "train": [LABEL_NAMES],
     "change": [BEFORE_NAMES, AFTER_NAMES],
     "run": [REFERENCE_NAMES, BEFORE_NAMES, AFTER_NAMES],
@@ -49,9 +49,11 @@ SPEAKERS = {
     "geoseg.models.bundle": PREDICTING - {"plan"} | {"fit", "train"},  # its `overwrite` is for saving
     "geoseg.engines.torch_engine": PREDICTING,  # training has an out-of-memory error of its own
     "geoseg.raster.classmap": ANYWHERE - {"plan", "predict"},  # others read maps of their own
+    "geoseg.raster.recoding": ANYWHERE - {"plan", "predict"} | LABELS,
+    "geoseg.raster.rules": ANYWHERE - {"plan", "predict"} | LABELS,
     "geoseg.raster.vectors": LABELS,  # of an area of interest no field is read
     "geoseg.raster.points": LABELS,
-    "geoseg.legend": LABELS | {"change"},  # its `crosswalk` was given
+    "geoseg.legend": ANYWHERE - {"plan", "predict"} | LABELS,  # its `crosswalk` was given
     "geoseg.execution.where": ANYWHERE,  # it complains of what was given
     "geoseg.execution.run": ANYWHERE,
     "geoseg.execution.processes": ANYWHERE,
