@@ -195,7 +195,9 @@ def _named(
     InputError
         Numbers that the other map has no name for, or a crosswalk of classes that neither map has.
     """
-    maps, legends, notes = [before, after], [], []
+    maps = [before, after]
+    legends: list[Legend] = []
+    notes: list[str] = []
     for own, which, there, names in (
         (0, "before", "after", BEFORE_NAMES),
         (1, "after", "before", AFTER_NAMES),
