@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geoseg.changes.verb import change
     from geoseg.cleaning.verb import clean
     from geoseg.errors import GeosegError
+    from geoseg.estimation.verb import sample_estimate
     from geoseg.evaluation.verb import evaluate
     from geoseg.legend import Crosswalk, LandClass, Legend
     from geoseg.models.bundle import load_bundle
@@ -46,6 +47,7 @@ _EXPORTS = {
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
     "run": "geoseg.pipeline",
+    "sample_estimate": "geoseg.estimation.verb",
     "suggest": "geoseg.suggestions.verb",
     "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
@@ -67,6 +69,7 @@ __all__ = [
     "plan",
     "predict",
     "run",
+    "sample_estimate",
     "suggest",
     "train",
     "vectorize",

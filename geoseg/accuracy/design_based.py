@@ -9,7 +9,6 @@ al. (2013, 2014).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -161,10 +160,7 @@ class Sample:
 
     def _sums(self, values: Numbers) -> Numbers:
         """(..., H) sums over the units of each stratum."""
-        order = np.argsort(self.stratum, kind="stable")
-        starts = np.searchsorted(self.stratum[order], np.arange(len(self.strata.sizes)))
-        sums: Numbers = np.add.reduceat(values[..., order], starts, axis=-1)
-        return sums
+        return _group_sums(values, self.stratum, len(self.strata.sizes))
 
     def _along(self, own: Numbers, y: Numbers) -> Numbers:
         """Own numbers (..., m) with an axis of 1 for every leading axis of y."""
@@ -197,27 +193,69 @@ class Ratio:
         return Estimate(value=float(self.value[at]), se=float(self.se[at]))
 
 
-def two_stage_mean(shares: Numbers, *, clusters: float, units: float, sampled: int) -> Estimate:
-    """Mean of shares seen in clusters of equal size drawn at random, in each of which units were drawn so.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoStageSample:
+    """A sample of units within tiles, both drawn at random.
 
-    Parameters
+    Attributes
     ----------
-    shares
-        (n,) share seen in each sampled cluster.
-    clusters
-        Clusters in the population, N.
-    units
-        Units in a cluster, M.
-    sampled
-        Units labelled in each sampled cluster, m: 2 or more.
-
-    Notes
-    -----
-    ``(1 - n/N) s1² / n + (n/N) (1 - m/M) s2² / (n m)`` (Cochran 1977, equation 10.15).
+    tile
+        (n,) position of each unit's tile among the T that were drawn.
+    sizes
+        (T,) units in each of these tiles.
+    tiles
+        Tiles in the population.
+    pixel_areas
+        (n,) area of each unit where these differ.
+    fpc
+        Whether the variance knows that tiles and units are finite.
     """
-    n = len(shares)
-    between = float(shares.var(ddof=1))
-    within = float((sampled * shares * (1 - shares) / (sampled - 1)).mean())
-    first, second = n / clusters, sampled / units
-    variance = (1 - first) * between / n + first * (1 - second) * within / (n * sampled)
-    return Estimate(value=float(shares.mean()), se=math.sqrt(variance))
+
+    tile: NDArray[np.int64]
+    sizes: Numbers
+    tiles: float
+    pixel_areas: Numbers | None = None
+    fpc: bool = True
+
+    @property
+    def counts(self) -> Numbers:
+        """(n,) ones."""
+        return np.ones(len(self.tile))
+
+    def mean(self, y: Numbers) -> Ratio:
+        """Mean of y (..., n) over the population."""
+        return self.ratio(y, np.ones(len(self.tile)))
+
+    def ratio(self, y: Numbers, x: Numbers) -> Ratio:
+        """Ratio of the totals of y and x, (..., n) each; its parts are those of the two stages.
+
+        Residuals of the ratio in the variance of totals in two stages (Cochran 1977, equation 11.24). Where a
+        tile has one labelled unit, that between tiles drawn with replacement, which is no smaller.
+        """
+        size = np.ones(len(self.tile)) if self.pixel_areas is None else self.pixel_areas
+        labelled = self._sums(self.counts)
+        scale = self.sizes / labelled
+        drawn = len(self.sizes)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            x_total = (scale * self._sums(size * x)).sum(-1)
+            value = (scale * self._sums(size * y)).sum(-1) / x_total
+            residuals = size * (y - value[..., None] * x)
+            totals = self._sums(residuals)
+            both = self.fpc and bool((labelled > 1).all())
+            first, second = (drawn / self.tiles, labelled / self.sizes) if both else (0.0, np.ones(drawn))
+            between = (1 - first) * drawn * (scale * totals).var(-1, ddof=1)
+            spread = self._sums((residuals - (totals / labelled)[..., self.tile]) ** 2) / (labelled - 1)
+            each = np.where(second < 1, self.sizes**2 * (1 - second) * spread / labelled, 0.0)
+            parts = np.stack([between, first * each.sum(-1)], -1) / x_total[..., None] ** 2
+        return Ratio(value=value, parts=parts)
+
+    def _sums(self, values: Numbers) -> Numbers:
+        return _group_sums(values, self.tile, len(self.sizes))
+
+
+def _group_sums(values: Numbers, groups: NDArray[np.int64], many: int) -> Numbers:
+    """(..., many) sums of (..., n) values by group; every group has at least one."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(many))
+    sums: Numbers = np.add.reduceat(values[..., order], starts, axis=-1)
+    return sums

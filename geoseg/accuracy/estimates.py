@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.accuracy.design_based import Numbers, Ratio, Sample
+from geoseg.accuracy.design_based import Numbers, Ratio, Sample, TwoStageSample
 from geoseg.accuracy.intervals import Estimate, Interval, wilson
 
 _FEW = 5
@@ -115,12 +115,12 @@ class Labelled:
         for a unit whose class is none of them.
     """
 
-    sample: Sample
+    sample: Sample | TwoStageSample
     mapped: Numbers
     truth: Numbers
 
     @classmethod
-    def of(cls, sample: Sample, mapped: object, truth: object, classes: int) -> Labelled:
+    def of(cls, sample: Sample | TwoStageSample, mapped: object, truth: object, classes: int) -> Labelled:
         """From the position of each unit's class among the classes, (n,) each; a negative one is none."""
         own = np.arange(classes)[:, None]
         return cls(
@@ -148,7 +148,12 @@ class Labelled:
         return self.sample.ratio(y, x).one()
 
     def adjusted_area_se(self) -> Numbers:
-        """(K,) standard errors of the areas from counts + ½: honest where few units carry the variance."""
+        """(K,) standard errors of the areas from counts + ½: honest where few units carry the variance.
+
+        NaN for samples in two stages.
+        """
+        if isinstance(self.sample, TwoStageSample):
+            return np.full(len(self.truth), np.nan)
         sample, truth = self.sample.with_halves(self.truth)
         return sample.mean(truth).se
 
@@ -174,6 +179,8 @@ def thin_strata(labelled: Labelled) -> list[ThinStratum]:
     class was met elsewhere but not in a stratum of more than a fifth of the area.
     """
     sample, truth = labelled.sample, labelled.truth
+    if isinstance(sample, TwoStageSample):
+        return []
     parts = sample.mean(truth).parts
     shares = sample.strata.shares
     found = []

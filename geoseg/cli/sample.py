@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
+from geoseg.cli import sample_estimate
+
 
 @click.group("sample")
 def command() -> None:
     """Design, label and evaluate a probability sample of a map."""
+
+
+command.add_command(sample_estimate.command)

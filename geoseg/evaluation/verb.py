@@ -175,6 +175,11 @@ def _remarks(matrix: ConfusionMatrix, job: EvaluateJob, kind: str) -> list[str]:
         notes.append(
             f"{unmapped:,} {unit} with a reference class ({share:.2%}) lie on nodata of the map: {what}"
         )
+    if kind == "points":
+        notes.append(
+            "points are counted unweighted, which is right only if every pixel was as likely to be chosen; "
+            "for any other sample, and for areas and intervals: geoseg sample estimate"
+        )
     if ignored := matrix.unreferenced if kind == "points" else 0:
         notes.append(f"{ignored:,} points are ignored by the crosswalk")
     return notes

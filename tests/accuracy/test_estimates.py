@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from geoseg.accuracy.design_based import Sample, Strata, two_stage_mean
+from geoseg.accuracy.design_based import Sample, Strata, TwoStageSample
 from geoseg.accuracy.disagreement import disagreement
 from geoseg.accuracy.estimates import ESTIMATES, Labelled, bounds, thin_strata
 from geoseg.accuracy.intervals import wilson, z_of
@@ -294,8 +294,34 @@ def test_clusters_are_units_of_the_same_estimator():
 
 
 def test_two_stages():
-    found = two_stage_mean(np.array([2, 5, 0, 7, 4]) / 10, clusters=50, units=100, sampled=10)
+    y = np.concatenate([np.arange(10) < k for k in (2, 5, 0, 7, 4)]).astype(float)
+    sample = TwoStageSample(tile=np.repeat(np.arange(5), 10), sizes=np.full(5, 100.0), tiles=50)
+    found = sample.mean(y).one()
     assert (found.value, found.se) == about(0.36, 0.1161206)
+    # all units of five tiles are a sample of clusters
+    whole = TwoStageSample(tile=np.repeat(np.arange(5), 10), sizes=np.full(5, 10.0), tiles=50)
+    clusters = Sample.of_units(Strata.of([50]), np.zeros(5)).mean(np.array([2, 5, 0, 7, 4]) / 10).one()
+    found = whole.mean(y).one()
+    assert (found.value, found.se) == (pytest.approx(clusters.value), pytest.approx(clusters.se))
+
+
+def test_variance_of_two_stages_is_that_of_repeated_draws():
+    rng = np.random.default_rng(3)
+    tiles = [
+        (rng.random(m) < p).astype(float)
+        for m, p in zip(rng.integers(20, 60, 40), rng.random(40), strict=True)
+    ]
+    truth = np.concatenate(tiles).mean()
+    found = []
+    for _ in range(400):
+        drawn = rng.choice(40, 12, replace=False)
+        y = np.concatenate([rng.choice(tiles[t], 6, replace=False) for t in drawn])
+        sizes = np.array([len(tiles[t]) for t in drawn], float)
+        sample = TwoStageSample(tile=np.repeat(np.arange(12), 6), sizes=sizes, tiles=40)
+        found.append(sample.mean(y).one())
+    values, errors = np.array([(e.value, e.se) for e in found]).T
+    assert values.mean() == pytest.approx(truth, abs=0.015)
+    assert values.std() == pytest.approx(np.sqrt((errors**2).mean()), rel=0.12)
 
 
 def test_wilson():

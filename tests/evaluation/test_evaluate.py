@@ -196,6 +196,7 @@ def test_points_of_porto_velho(shared_data, make_map):
     crosswalk = {0: "water", 1: "other", 2: "forest", 3: "other"}
     scores = evaluate(path, folder / "endmembers" / "endmembers.shp", field="class", crosswalk=crosswalk)
     assert scores.kind == "points"
+    assert any("unweighted" in note and "geoseg sample estimate" in note for note in scores.notes)
     assert scores.matrix.total == 91
     assert scores.overall["overall_accuracy"] > 0.8
 

@@ -1,0 +1,1 @@
+"""Accuracy and areas estimated from a labelled probability sample."""

@@ -1,0 +1,150 @@
+"""Tables of labelled units: CSV, Excel, and the attributes of points or polygons."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.errors import InputError
+from geoseg.estimation.job import EstimateJob
+from geoseg.raster.open import local_file
+from geoseg.raster.vectors import read_vector
+
+_DEGREES = (("lon", "lat"), ("center_lon", "center_lat"), ("longitude", "latitude"), ("pl_lon", "pl_lat"))
+_EXCEL = {".xlsx", ".xlsm"}
+_TABLES = {".csv", ".tsv", ".txt"}
+_LARGEST = 256 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """A table: names of columns, and rows of cells; with the places of its units where it is a layer.
+
+    Attributes
+    ----------
+    names
+        Columns.
+    rows
+        Cells of each row, as many as columns.
+    xy, crs
+        (n, 2) places of a vector layer, and their CRS.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    xy: NDArray[np.float64] | None = None
+    crs: Any = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Cells of a column."""
+        at = self.names.index(name)
+        return [row[at] for row in self.rows]
+
+    def places(self, job: EstimateJob) -> tuple[NDArray[np.float64], Any]:
+        """(n, 2) places of the units, and their CRS; InputError for a table without."""
+        if self.xy is not None:
+            return self.xy, self.crs
+        by_name = {name.casefold(): name for name in self.names}
+        pair = next((p for p in _DEGREES if all(n in by_name for n in p)), None)
+        if pair is None:
+            raise InputError(
+                "a table without coordinates",
+                where=job.sample,
+                why=f"columns are {', '.join(self.names)}",
+                hint="columns lon and lat, in degrees",
+            )
+        try:
+            x, y = ([float(str(v).replace(",", ".")) for v in self.column(by_name[n])] for n in pair)
+        except ValueError as error:
+            raise InputError("a row without coordinates", where=job.sample, why=str(error)) from None
+        return np.stack([x, y], 1), "EPSG:4326"
+
+
+def read_sheet(job: EstimateJob) -> Sheet:
+    """Table of the job's sample."""
+    file = local_file(job.sample)
+    suffix = file.suffix.casefold()
+    if suffix in _EXCEL:
+        sheet = sheet_of(_excel_rows(file), file)
+    elif suffix in _TABLES:
+        sheet = sheet_of(_csv_rows(file, job.encoding), file)
+    else:
+        sheet = _layer(job)
+    if not len(sheet):
+        raise InputError("no units", where=file)
+    return sheet
+
+
+def rows_of_table(path: Path, encoding: str | None = None) -> Sheet:
+    """Table of a CSV or Excel file."""
+    file = local_file(path)
+    rows = _excel_rows(file) if file.suffix.casefold() in _EXCEL else _csv_rows(file, encoding)
+    return sheet_of(rows, file)
+
+
+def sheet_of(rows: Sequence[Sequence[Any]], file: Path) -> Sheet:
+    """Table of rows, the first of which is the header; empty rows are passed over."""
+    if not rows:
+        raise InputError("an empty table", where=file)
+    names = tuple(str(name if name is not None else "").strip() for name in rows[0])
+    body = [row for row in rows[1:] if any(c is not None and str(c).strip() for c in row)]
+    width = len(names)
+    cells = tuple(tuple((*row, *(None,) * width)[:width]) for row in body)
+    return Sheet(names=names, rows=cells)
+
+
+def _csv_rows(file: Path, encoding: str | None) -> list[list[str]]:
+    try:
+        text = file.read_text(encoding=encoding or "utf-8-sig")
+    except (UnicodeDecodeError, LookupError) as error:
+        raise InputError(
+            "text is not in the encoding that was expected",
+            where=file,
+            why=str(error),
+            hint="`encoding=cp1252`",
+        ) from None
+    first = text.split("\n", 1)[0]
+    return list(csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count)))
+
+
+def _excel_rows(file: Path) -> list[tuple[Any, ...]]:
+    from zipfile import BadZipFile
+
+    import openpyxl
+
+    if file.stat().st_size > _LARGEST:
+        raise InputError("too large for a table", where=file, why=f"{file.stat().st_size} bytes", hint="CSV")
+    try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        try:
+            return list(book.worksheets[0].iter_rows(values_only=True))
+        finally:
+            book.close()
+    except (BadZipFile, KeyError, ValueError, IndexError, TypeError) as error:
+        raise InputError("cannot be read as an Excel file", where=file, why=str(error)[:200]) from None
+
+
+def _layer(job: EstimateJob) -> Sheet:
+    import shapely
+
+    frame = read_vector(
+        job.sample, layer=job.layer, points=True, assume_crs=job.assume_crs, encoding=job.encoding
+    )
+    fields = frame.drop(columns=frame.geometry.name)
+    places = shapely.get_coordinates(shapely.centroid(np.asarray(frame.geometry.array)))
+    return Sheet(
+        names=tuple(map(str, fields.columns)),
+        rows=tuple(fields.itertuples(index=False, name=None)),
+        xy=np.asarray(places),
+        crs=frame.crs,
+    )
