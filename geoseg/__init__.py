@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.opening import open_scene
+    from geoseg.series.verb import series
     from geoseg.suggestions.verb import suggest
     from geoseg.training.verb import train
     from geoseg.vectorization.verb import vectorize
@@ -49,6 +50,7 @@ _EXPORTS = {
     "run": "geoseg.pipeline",
     "sample_estimate": "geoseg.estimation.verb",
     "suggest": "geoseg.suggestions.verb",
+    "series": "geoseg.series.verb",
     "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
 }
@@ -70,6 +72,7 @@ __all__ = [
     "predict",
     "run",
     "sample_estimate",
+    "series",
     "suggest",
     "train",
     "vectorize",

@@ -38,6 +38,7 @@ _EXPECTED = {
     "#999933": "shrub bush scrub",
     "#88CCEE": "snow ice glacier cloud",
 }
+_FOREST = "#009E73"
 _ALIKE = 0.14  # of the colour circle
 _GREY = 0.1
 
@@ -147,6 +148,10 @@ class Legend:
         raise InputError(
             f"no class {name_or_id!r} in the legend", why=f"classes are {', '.join(self.names)}", hint=hint
         )
+
+    def forests(self) -> tuple[LandClass, ...]:
+        """Classes that are called forest, or trees, in one word or several; not those that say no or loss."""
+        return tuple(c for c in self.classes if _expected(c.name) == _FOREST)
 
     def find_all(self, text: str | int) -> tuple[LandClass, ...]:
         """Classes that a text like ``forest,water`` names; a name that has commas itself comes first.

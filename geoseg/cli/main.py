@@ -26,6 +26,7 @@ _COMMANDS = {
     "evaluate": "Scores of a class map against a reference.",
     "change": "Transitions between two class maps.",
     "sample": "Design, label and evaluate a probability sample of a map.",
+    "series": "What became of each pixel over class maps of many dates.",
     "fit": "A baseline without weights: an index, clusters, a random forest.",
     "train": "A model of your own from labelled scenes.",
     "suggest": "Squares to label next: where the model is unsure.",
@@ -65,7 +66,7 @@ class _LazyGroup(click.Group):
             raise
 
 
-_RESUMING = ("predict", "train", "run")
+_RESUMING = ("predict", "series", "train", "run")
 _COMPLETION = """\b
 Completion of commands and options by the shell:
   bash  eval "$(_GEOSEG_COMPLETE=bash_source geoseg)"

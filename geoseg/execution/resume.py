@@ -127,7 +127,7 @@ def compute_chunks(
     where: Where,
     journal: Journal,
     report: Report | None = None,
-    allow_missing: bool = False,
+    allow_missing: bool | None = False,
 ) -> Computed[R]:
     """Every chunk computed, now or by an earlier call with the same identity.
 
@@ -136,7 +136,7 @@ def compute_chunks(
     folder
         Holds the ledger and the work store; best claimed by the caller (`geoseg.execution.claim`).
     allow_missing
-        Leave chunks that fail blank, unless nothing is left then.
+        Leave chunks that fail blank, unless nothing is left then; None where that is no choice.
 
     Raises
     ------
@@ -249,11 +249,13 @@ def _check_engine(ledger: Ledger, record: Record) -> None:
         )
 
 
-def _failure(tiling: TilePlan, failed: Mapping[int, str], out: Path, *, allowed: bool) -> ChunksFailedError:
+def _failure(
+    tiling: TilePlan, failed: Mapping[int, str], out: Path, *, allowed: bool | None
+) -> ChunksFailedError:
     index, error = next(iter(failed.items()))
     window = tiling.chunk_at(index).window
     rows, cols = f"{window.row}-{window.row_end}", f"{window.col}-{window.col_end}"
-    otherwise = "" if allowed else ", or `allow_missing`"
+    otherwise = ", or `allow_missing`" if allowed is False else ""
     return ChunksFailedError(
         f"{len(failed)} of {tiling.chunks} chunks failed{', nothing is left' if allowed else ''}, "
         "no map was published",

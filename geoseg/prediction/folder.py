@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import OutputConflictError
-from geoseg.execution.ledger import differences
-from geoseg.execution.manifest import MANIFEST, WORK, read_manifest, verify_files
+from geoseg.execution.manifest import MANIFEST, WORK, earlier_run
 from geoseg.execution.resume import LEDGER, STORE
 from geoseg.files import remove_left
 from geoseg.results import as_json
@@ -83,14 +82,7 @@ def finished(
         Other products are here, or this run's products were changed since.
     """
     hint = "`overwrite` to replace it, or another `out`"
-    if (out / MANIFEST).exists():
-        manifest = read_manifest(out)
-        if changed := differences(manifest.get("identity"), dict(identity)):
-            why = f"changed: {'; '.join(changed[:5])}"
-            raise OutputConflictError("another run's output is here", where=out, why=why, hint=hint)
-        if broken := [f"{name}: {fault}" for name, fault in verify_files(out, added=False) if fault]:
-            why = "; ".join(broken)
-            raise OutputConflictError("this run's output was changed", where=out, why=why, hint=hint)
+    if (manifest := earlier_run(out, identity)) is not None:
         if (missing := manifest["chunks"]["failed"]) and not allow_missing:
             why = f"{len(missing)} chunks failed and were published as nodata on request"
             hint = "`overwrite` to compute it anew, or `allow_missing` to take it as it is"

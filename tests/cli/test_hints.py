@@ -41,7 +41,7 @@ CALLED = {
 """What the options of a raster are called for those that are not the first."""
 
 PREDICTING = {"plan", "predict", "run"}
-ANYWHERE = PREDICTING | {"clean", "vectorize", "evaluate", "change"}
+ANYWHERE = PREDICTING | {"clean", "vectorize", "evaluate", "change", "series"}
 LABELS = {"evaluate", "fit", "train", "run"}
 SPEAKERS = {
     "geoseg.geometry.tiling": PREDICTING,  # others cut a grid into windows, which always works
@@ -69,6 +69,7 @@ NEVER = {
     "vectorize": ONE_FILE,
     "evaluate": ONE_FILE,
     "change": ONE_FILE,
+    "series": ONE_FILE | {"engine", "device", "precision", "allow_missing"},  # no engine runs
 }
 """Options that stand beside others in a message, in a case that a command cannot meet."""
 

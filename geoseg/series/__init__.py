@@ -1,0 +1,1 @@
+"""Class maps of any number of dates: what each pixel went through."""
