@@ -158,8 +158,9 @@ def _walk(  # type: ignore[no-untyped-def]
         transitions[0, dates - 1, classes[0, i], classes[dates - 1, i]] += 1
         transitions[1, dates - 1, classes[0, i], classes[dates - 1, i]] += area
         when[:] = -1
-        known = count = forest_count = 0
-        here, here_at, before, pending, pending_gap, pending_class = -1, -1, -1, -1, 0, -1
+        known = count = forest_count = np.int64(0)
+        here = before = pending_class = np.int64(-1)
+        here_at, pending, pending_gap = -1, -1, 0
         latest = -1
         always = True
         for t in range(dates):

@@ -115,8 +115,7 @@ def _class_tables(legend: Legend) -> tuple[NDArray[np.uint8], NDArray[np.uint8],
 
 
 def _date_table(opened: OpenedSeries) -> Any:
-    kind = np.dtype(np.uint16 if opened.is_yearly else np.uint32)
-    nodata = int(np.iinfo(kind).max)
+    kind, nodata = ("uint16", 65_535) if opened.is_yearly else ("uint32", 4_294_967_295)
     table = np.full(256, nodata, kind)
     table[: len(opened.dates)] = opened.values
     table[NEVER] = 0
