@@ -21,6 +21,7 @@ from geoseg.raster.classmap import open_class_map
 from geoseg.raster.dates import MapDate, date_of
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions
+from geoseg.raster.rules import read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.united import UnitedMaps
 from geoseg.series.job import SeriesJob
@@ -74,7 +75,7 @@ class OpenedSeries:
         given = _mapping(job.dates)
         paths, found = _dated(_files(job.maps), given)
         maps = [open_class_map(p, job.legend, band=job.band, **job.reading) for p in paths]
-        united = UnitedMaps.of(maps, _mapping(job.crosswalk))
+        united = UnitedMaps.of(maps, read_crosswalk(job.crosswalk))
         grid, legend = united.grid, united.legend
         forests, said = _forests(job.loss_of, legend)
         where = sorted({where for _, where in found} - {"given"})
