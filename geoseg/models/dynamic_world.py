@@ -26,7 +26,8 @@ def dynamic_world(
     """Dynamic World's land-cover network (Brown et al. 2022).
 
     It takes reflectance and gives, of each band, ``sigmoid(5 (ln(50 x + 1) - shift) / scale - 1)`` to its
-    convolutions. Sides of the input are even.
+    convolutions. Where a side is odd, the halved image is stretched to it and with it what is found: tiles
+    of even sides and a whole scene of odd ones differ by that.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class _DynamicWorld(nn.Module):
         """Logits (N, K, H, W) of reflectance (N, C, H, W)."""
         half = self.halve(self.stem(self.light(x)))
         features = self.join(torch.cat([self.deep(half), self.skip(half)], dim=1))
-        whole = F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+        whole = F.interpolate(features, size=x.shape[2:], mode="bilinear", align_corners=False)
         length = whole.square().sum(dim=1, keepdim=True).clamp_min(_SHORTEST).rsqrt()
         logits: Tensor = self.head(whole * length)
         return logits
@@ -106,6 +107,9 @@ class _Halve(nn.Module):
         self._channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] % 2 or x.shape[3] % 2:  # stretched a little, as the original does; tiles are even
+            half = (x.shape[2] // 2, x.shape[3] // 2)
+            return F.interpolate(x, size=half, mode="bilinear", antialias=True, align_corners=False)
         kernel = self._kernel.expand(self._channels, 1, 4, 4)
         inside = F.conv2d(torch.ones_like(x[:1, :1]), self._kernel, stride=2, padding=1)
         return F.conv2d(x, kernel, stride=2, padding=1, groups=self._channels) / inside

@@ -22,6 +22,7 @@ _SUSPICIOUS_RATIO = 100_000
 def remarks(scene: Scene, *, collar: bool = True) -> Iterator[str]:
     """Notes on a scene, from its metadata and a few small reads at its border, which `collar` asks for."""
     yield from _sidecars(scene)
+    yield from _larger_pixels(scene)
     yield from _shape_of_pixels(scene)
     yield from _compression(scene)
     if collar:
@@ -47,6 +48,17 @@ def _sidecars(scene: Scene) -> Iterator[str]:
     for suffix, names in ignored.items():
         what = names[0] if len(names) == 1 else f"{len(names)} files {suffix}, such as {names[0]},"
         yield f"{what} beside the scene ignored"
+
+
+def _larger_pixels(scene: Scene) -> Iterator[str]:
+    """Which bands are interpolated, by the size of their pixels."""
+    bands: defaultdict[float, list[str]] = defaultdict(list)
+    for band in scene.bands:
+        if scene.coarser and (grid := scene.coarser[band.file]) is not None:
+            bands[grid.transform.a / scene.grid.transform.a].append(band.name)
+    for ratio, names in bands.items():
+        named = ", ".join(names)
+        yield f"bands of {ratio:.3g} times larger pixels, bilinear on the grid of the others: {named}"
 
 
 def _shape_of_pixels(scene: Scene) -> Iterator[str]:

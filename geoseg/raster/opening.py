@@ -14,11 +14,13 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.errors import InputError, UsageError
+from geoseg.geometry import Grid
 from geoseg.raster.bands import SceneBand, choose_bands, list_bands, tell_apart
 from geoseg.raster.georeference import Assumption, locate
 from geoseg.raster.notes import remarks
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.reading import ReadingOptions
+from geoseg.raster.resampling import is_coarser
 from geoseg.raster.scene import Scene
 from geoseg.raster.sidecars import side_mask
 from geoseg.raster.sources import Source, find_files
@@ -43,7 +45,8 @@ def open_scene(
     ----------
     source
         GeoTIFF, COG or JPEG 2000; PNG and JPEG where the georeference is given; files of one band or of many,
-        all on one grid. Folders and patterns are sorted naturally.
+        all on one grid, or of larger pixels in the same place: the smallest pixels are the scene's, and the
+        others are interpolated. Folders and patterns are sorted naturally.
     bands
         Which bands in which order, by number (from 1, over all files) or name; None for all but alpha.
     categorical
@@ -77,33 +80,48 @@ def open_scene(
     for i in used:
         _check_dtypes(datasets[i], paths[i])
     grids, wkts = zip(*(locate(datasets[i], paths[i], assumed) for i in used), strict=True)
-    for i, grid in zip(used, grids, strict=True):
-        if difference := grids[0].difference(grid):
-            others = "" if bands is not None else "`bands` of one grid, or "
-            raise InputError(
-                "files are not on one grid",
-                where=paths[i],
-                why=f"against {paths[used[0]].name}: {difference}",
-                hint=f"{others}warp it onto the other: gdalwarp -te ... -tr ... -t_srs ... INPUT OUTPUT.tif",
-            )
+    first = min(range(len(used)), key=lambda k: abs(grids[k].transform.a * grids[k].transform.e))
+    coarser = tuple(
+        _grid_of_larger_pixels(grid, grids[first], paths[i], paths[used[first]], bands)
+        for i, grid in zip(used, grids, strict=True)
+    )
     types = [datasets[b.file].dtypes[b.number - 1] for b in chosen]
     notes = list(assumed.notes)
     alphas = tuple(_alphas(datasets[i], [b for b in available if b.file == i], chosen, notes) for i in used)
     scene = Scene(
-        grid=grids[0],
+        grid=grids[first],
         paths=tuple(paths[i] for i in used),
         bands=tuple(
             replace(_with_nodata(b, t, nodata, paths[b.file], notes), file=used.index(b.file))
             for b, t in zip(chosen, types, strict=True)
         ),
         dtype=_common_dtype(types, where),
-        crs_wkt=wkts[0],
+        crs_wkt=wkts[first],
         allow_vrt=allow_vrt,
         alphas=alphas,
         masked=tuple(_has_mask(datasets[i].mask_flag_enums) for i in used),
-        masks=tuple(side_mask(paths[i], grids[0].shape) for i in used),
+        masks=tuple(side_mask(paths[i], grid.shape) for i, grid in zip(used, grids, strict=True)),
+        coarser=coarser,
     )
     return replace(scene, notes=tuple(dict.fromkeys([*notes, *remarks(scene, collar=not categorical)])))
+
+
+def _grid_of_larger_pixels(
+    grid: Grid, fine: Grid, path: Path, finest: Path, bands: Sequence[int | str] | None
+) -> Grid | None:
+    """The grid if it shows the place of `fine` in larger pixels, None if it is the same; else InputError."""
+    difference = fine.difference(grid)
+    if difference is None:
+        return None
+    if is_coarser(grid, fine):
+        return grid
+    others = "" if bands is not None else "`bands` of one grid, or "
+    raise InputError(
+        "files are not on one grid",
+        where=path,
+        why=f"against {finest.name}: {difference}",
+        hint=f"{others}warp it onto the other: gdalwarp -te ... -tr ... -t_srs ... INPUT OUTPUT.tif",
+    )
 
 
 def _alphas(

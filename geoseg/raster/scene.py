@@ -1,4 +1,4 @@
-"""Scenes: one or more aligned rasters read as one (bands, height, width) image, window by window."""
+"""Scenes: one or more rasters read as one (bands, height, width) image on one grid, window by window."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
 from geoseg.raster.bands import SceneBand, choose_bands
 from geoseg.raster.open import gdal_reason, open_raster, safe_gdal, vrt_sources
+from geoseg.raster.resampling import read_bilinear
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +32,7 @@ _END_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One or more aligned rasters, read as one image; holds no open file, so it can be pickled.
+    """One or more rasters of one place, read as one image; holds no open file, so it can be pickled.
 
     Attributes
     ----------
@@ -46,6 +48,10 @@ class Scene:
         CRS as the file words it, for outputs that must carry it unchanged.
     notes
         What the user should know: a sidecar that was ignored, pixels that are not square, and the like.
+    alphas, masked, masks
+        Of each file what masks its pixels: alpha bands, a mask inside, a mask beside it.
+    coarser
+        Of each file the grid that it lies on, where its pixels are larger than the scene's; else None.
     """
 
     grid: Grid
@@ -58,6 +64,7 @@ class Scene:
     alphas: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     masked: tuple[bool, ...] = field(default=(), repr=False)
     masks: tuple[Path | None, ...] = field(default=(), repr=False)
+    coarser: tuple[Grid | None, ...] = field(default=(), repr=False)
 
     @property
     def count(self) -> int:
@@ -95,6 +102,7 @@ class Scene:
 
         A pixel is valid when it is so in every band read: not the nodata value, not masked by the file's
         internal mask, alpha band or ``.msk`` beside it, and finite. What invalid pixels hold is not defined.
+        Bands of larger pixels are interpolated by `read_bilinear`.
 
         Parameters
         ----------
@@ -123,21 +131,32 @@ class Scene:
         valid = np.ones(window.shape, np.bool_)
         for file in files:
             places = [i for i, b in enumerate(chosen) if b.file == file]
-            path = self.paths[file]
-            part = self._read(path, [chosen[i].number for i in places], window)
-            for i, band in zip(places, part, strict=True):
-                _mark_nodata(valid, band, chosen[i].nodata)
+            read = partial(self._read_file, file, [chosen[i] for i in places])
+            source = self.coarser[file] if self.coarser else None
+            part, held = read(window) if source is None else read_bilinear(self.grid, window, source, read)
+            valid &= held
             if len(files) > 1:
                 pixels[places] = part
             else:
                 pixels = part.astype(self.dtype, copy=False)
-            if self.alphas and self.alphas[file]:
-                valid &= (self._read(path, list(self.alphas[file]), window) != 0).all(axis=0)
-            elif self.masked and self.masked[file]:
-                valid &= self._read(path, [chosen[places[0]].number], window, mask=True)[0] != 0
-            if self.masks and (beside := self.masks[file]) is not None:
-                valid &= self._read(beside, [1], window)[0] != 0
         return pixels, valid
+
+    def _read_file(
+        self, file: int, bands: Sequence[SceneBand], window: Window
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Some bands of one file as stored, and where all are valid, in a window of the file's own grid."""
+        path = self.paths[file]
+        part = self._read(path, [b.number for b in bands], window)
+        valid = np.ones(window.shape, np.bool_)
+        for band, pixels in zip(bands, part, strict=True):
+            _mark_nodata(valid, pixels, band.nodata)
+        if self.alphas and self.alphas[file]:
+            valid &= (self._read(path, list(self.alphas[file]), window) != 0).all(axis=0)
+        elif self.masked and self.masked[file]:
+            valid &= self._read(path, [bands[0].number], window, mask=True)[0] != 0
+        if self.masks and (beside := self.masks[file]) is not None:
+            valid &= self._read(beside, [1], window)[0] != 0
+        return part, valid
 
     @property
     def name(self) -> str:
@@ -155,6 +174,11 @@ class Scene:
         """
         files = dict.fromkeys((*self.paths, *(m for m in self.masks if m is not None)))
         scaled = [[b.scale, b.offset] for b in self.bands]
+        coarser = {
+            path.name: {"size": list(grid.shape), "transform": [repr(float(v)) for v in grid.transform[:6]]}
+            for path, grid in zip(self.paths, self.coarser, strict=bool(self.coarser))
+            if grid is not None
+        }
         for path in self.paths:
             if self.allow_vrt and _is_vrt(path):
                 files.update(dict.fromkeys(vrt_sources(path)))
@@ -166,6 +190,7 @@ class Scene:
             "size": list(self.grid.shape),
             "transform": [repr(float(v)) for v in self.grid.transform[:6]],
             "crs": hashlib.sha256(self.crs_wkt.encode()).hexdigest()[:16],
+            **({"bilinear": coarser} if coarser else {}),
         }
 
     def to_xarray(self, chunks: Any = None) -> xr.DataArray:
