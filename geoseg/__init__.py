@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.opening import open_scene
+    from geoseg.sampling.design import sample_design
     from geoseg.series.verb import series
     from geoseg.suggestions.verb import suggest
     from geoseg.training.verb import train
@@ -48,6 +49,7 @@ _EXPORTS = {
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
     "run": "geoseg.pipeline",
+    "sample_design": "geoseg.sampling.design",
     "sample_estimate": "geoseg.estimation.verb",
     "suggest": "geoseg.suggestions.verb",
     "series": "geoseg.series.verb",
@@ -71,6 +73,7 @@ __all__ = [
     "plan",
     "predict",
     "run",
+    "sample_design",
     "sample_estimate",
     "series",
     "suggest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from geoseg.cli import sample_estimate
+from geoseg.cli import sample_design, sample_estimate
 
 
 @click.group("sample")
@@ -12,4 +12,5 @@ def command() -> None:
     """Design, label and evaluate a probability sample of a map."""
 
 
-command.add_command(sample_estimate.command)
+for part in (sample_design, sample_estimate):
+    command.add_command(part.command)

@@ -106,7 +106,7 @@ def _matching(legend: Legend, pattern: Any, where: object) -> Iterable[LandClass
     found = [
         c
         for c in legend.classes
-        if str(c.id) == wanted or any(re.fullmatch(expression, name) for name in _spellings(c.name))
+        if wanted in (str(c.id), *_spellings(c.name)) or re.fullmatch(expression, _plain(c.name))
     ]
     if not found:
         near = difflib.get_close_matches(wanted, [_plain(n) for n in legend.names], n=1)

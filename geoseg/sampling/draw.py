@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoseg.execution import Where, run_chunks
+from geoseg.geometry import pixel_areas
 from geoseg.sampling.population import Census, Numbers, Population, block_window
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"
@@ -61,11 +63,12 @@ def random_key(seed: int, stratum: str, rank: int) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A drawn pixel: where it is, and its cell."""
+    """A drawn pixel: where it is, its cell, and its geodesic area in m²."""
 
     row: int
     col: int
     cell: int
+    area: float
 
 
 def places(
@@ -107,12 +110,10 @@ def places(
     where = where or Where()
     task = _Resolve(population=population, block=census.block)
     for outcome in run_chunks(task, requests, where, concurrency=where.threads_here):
-        rows, cols = (values.tolist() for values in outcome.result())
         request = outcome.item
-        for i, row, col, cell in zip(
-            groups[request.block].tolist(), rows, cols, request.cells.tolist(), strict=True
-        ):
-            found[i] = Place(row=row, col=col, cell=cell)
+        columns = (values.tolist() for values in (*outcome.result(), request.cells))
+        for i, row, col, area, cell in zip(groups[request.block].tolist(), *columns, strict=True):
+            found[i] = Place(row=row, col=col, cell=cell, area=area)
     return [found[i] for i in range(len(wanted))]
 
 
@@ -132,8 +133,8 @@ class _Resolve:
     population: Population
     block: int
 
-    def __call__(self, request: _Request) -> tuple[Numbers, Numbers]:
-        """Rows and columns of the pixels, in the request's order."""
+    def __call__(self, request: _Request) -> tuple[Numbers, Numbers, NDArray[np.float64]]:
+        """Rows, columns and areas of the pixels, in the request's order."""
         window = block_window(self.population.grid, request.block, self.block)
         codes = self.population.read(window).ravel()
         flat = np.empty(len(request.cells), np.int64)
@@ -141,4 +142,5 @@ class _Resolve:
             of_cell = request.cells == cell
             flat[of_cell] = np.flatnonzero(codes == cell)[request.inside[of_cell]]
         row, col = np.divmod(flat, window.width)
-        return row + window.row, col + window.col
+        areas = np.broadcast_to(pixel_areas(self.population.grid, window), window.shape)
+        return row + window.row, col + window.col, areas[row, col]
