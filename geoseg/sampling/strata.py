@@ -51,9 +51,7 @@ class Part:
 
 def open_population(job: SampleDesignJob) -> tuple[Population, list[str]]:
     """Population of a job, and notes."""
-    opened = open_class_map(
-        job.classes, job.legend, band=job.band, crosswalk=job.crosswalk, **job.reading
-    )
+    opened = open_class_map(job.classes, job.legend, band=job.band, crosswalk=job.crosswalk, **job.reading)
     notes = list(opened.scene.notes)
     groups = _mapping(job.strata)
     if groups is None:
