@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.opening import open_scene
+    from geoseg.report.study import write_report
     from geoseg.sampling.design import sample_design
     from geoseg.series.verb import series
     from geoseg.suggestions.verb import suggest
@@ -55,6 +56,7 @@ _EXPORTS = {
     "series": "geoseg.series.verb",
     "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
+    "write_report": "geoseg.report.study",
 }
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "suggest",
     "train",
     "vectorize",
+    "write_report",
 ]
 
 

@@ -17,19 +17,20 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     apostrophe in front, as OWASP recommends against CSV injection. Numbers stay as they are.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def cell(value: Any) -> Any:
+    """Value as a spreadsheet's cell: empty for None and NaN; before text that would run, an apostrophe."""
+    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 (NaN)
+        return ""
+    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
+        return "'" + value
+    return value
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Markdown table of rows of text, without a line break at the end."""
     body = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body])
-
-
-def _cell(value: Any) -> Any:
-    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 (NaN)
-        return ""
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
-        return "'" + value
-    return value

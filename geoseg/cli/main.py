@@ -30,6 +30,7 @@ _COMMANDS = {
     "fit": "A baseline without weights: an index, clusters, a random forest.",
     "train": "A model of your own from labelled scenes.",
     "suggest": "Squares to label next: where the model is unsure.",
+    "report": "Workbook, pictures and methods paragraph of a study's results.",
     "run": "Everything in a job file, in one go.",
     "verify": "Check a run's files against its manifest.",
     "model": "List, show, get, export and import models.",

@@ -27,8 +27,6 @@ class EstimateJob(Reading):
     out
         File estimates.json to write; estimates.csv and estimates_matrix.csv come to lie beside it. None
         writes nothing.
-    workbook
-        Excel file to write, with a sheet for each table.
     design
         How units were drawn where the file does not say: srs is simple random or systematic. For
         post-stratified, simple random, but the areas of the strata are known.
@@ -67,7 +65,6 @@ class EstimateJob(Reading):
     map: Path | None = None
     another_map: bool = False
     out: Path | None = None
-    workbook: Path | None = None
     design: Design | None = None
     strata_areas: Path | dict[Any, Any] | None = None
     label_field: str | None = None

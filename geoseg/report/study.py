@@ -1,0 +1,140 @@
+"""The verb write_report: everything that a study hands over, from the results of its commands."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from geoseg.errors import OutputConflictError
+from geoseg.files import require_place, write_durably
+from geoseg.legend import Legend
+from geoseg.report.charts import Bar, Flow, draw_areas, draw_flows
+from geoseg.report.job import ReportJob
+from geoseg.report.methods import methods
+from geoseg.report.sheets import Sheet, study_sheets
+from geoseg.report.sources import Source, read_sources
+from geoseg.report.workbook import write_workbook
+from geoseg.results import as_json
+from geoseg.tables import csv_text
+
+WORKBOOK, METHODS = "study.xlsx", "methods.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyReport:
+    """What was written: its folder, the files in it, and what the user should know."""
+
+    out: Path
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return as_json(self)
+
+
+def write_report(
+    results: Sequence[str | PathLike[str]] | str | PathLike[str],
+    *,
+    out: str | PathLike[str],
+    title: str = "Study",
+    overwrite: bool = False,
+) -> StudyReport:
+    """Workbook, tables, pictures and methods paragraph of a study.
+
+    Parameters
+    ----------
+    results
+        Files estimates.json, transitions.json, series.json or scores.json, or folders that hold them.
+    out
+        Folder to write to.
+    title
+        What the study is called.
+    overwrite
+        Replace files of these names that no report wrote.
+
+    Raises
+    ------
+    InputError
+        A file that is no result.
+    OutputConflictError
+        A file stands there already, and is none of a report.
+    """
+    given = [results] if isinstance(results, str | PathLike) else list(results)
+    return run_report(ReportJob.parse({"results": given, "out": out, "title": title}), overwrite=overwrite)
+
+
+def run_report(job: ReportJob, *, overwrite: bool = False) -> StudyReport:
+    """Report of a job; see `write_report`."""
+    sources = read_sources(job.results)
+    sheets = study_sheets(job.title, sources)
+    text = methods(job.title, sources)
+    _check_output(job, overwrite)
+    job.out.mkdir(parents=True, exist_ok=True)
+    files = [write_workbook(sheets, job.out / WORKBOOK)]
+    for sheet in sheets:
+        path = job.out / _file_name(sheet)
+        write_durably(path, csv_text(sheet.rows))
+        files.append(path)
+    seen: Counter[str] = Counter()
+    for source in sources:
+        seen[source.kind] += 1
+        files += _pictures(source, job.out, "" if seen[source.kind] == 1 else f"_{seen[source.kind]}")
+    write_durably(job.out / METHODS, text)
+    return StudyReport(out=job.out, files=(*files, job.out / METHODS))
+
+
+def _check_output(job: ReportJob, overwrite: bool) -> None:
+    """Refuse a folder in which a workbook stands without the methods of a report beside it."""
+    require_place(job.out / WORKBOOK)
+    if job.out.is_file():
+        raise OutputConflictError("is a file", where=job.out, hint="name a folder")
+    there = [name for name in (WORKBOOK, METHODS) if (job.out / name).exists()]
+    if len(there) == 1 and not overwrite:
+        raise OutputConflictError(
+            "exists",
+            where=job.out / there[0],
+            why="no report wrote it",
+            hint="another folder, or `overwrite`",
+        )
+
+
+def _file_name(sheet: Sheet) -> str:
+    return re.sub(r"[^\w-]+", "_", sheet.name) + ".csv"
+
+
+def _pictures(source: Source, out: Path, suffix: str) -> Iterator[Path]:
+    content = source.content
+    if source.kind == "estimates":
+        bars = [
+            Bar(
+                name=c["class"],
+                mapped=c["mapped_ha"],
+                area=c["area_ha"],
+                interval=(c["area_ha_low"], c["area_ha_high"]),
+                adjusted=(c["area_ha_adjusted_low"], c["area_ha_adjusted_high"]),
+            )
+            for c in content["classes"]
+            if c["area_ha"] is not None
+        ]
+        if bars:
+            yield draw_areas(bars, out / f"areas{suffix}.png", confidence=content["design"]["confidence"])
+    if source.kind == "change":
+        flows = [
+            Flow(before=r["from"], after=r["to"], hectares=r["hectares"])
+            for r in content["transitions"]
+            if r["kind"] != "unknown"
+        ]
+        if flows:
+            dates = content.get("dates") or {}
+            labels = (str(dates.get("before") or "before"), str(dates.get("after") or "after"))
+            yield draw_flows(flows, out / f"sankey{suffix}.svg", colors=_colors(content), dates=labels)
+
+
+def _colors(content: Mapping[str, Any]) -> dict[str, str]:
+    return {c.name: c.color for c in Legend.from_json(content["legend"]).classes}
