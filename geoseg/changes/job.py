@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field
 
 from geoseg.raster.reading import PixelSize, Reading, ReadingOptions, reading_of
 
@@ -43,7 +45,7 @@ class ChangeJob(Reading):
     pixel_size_after
         `pixel_size` of AFTER alone.
     out
-        Output folder. It gets transitions.csv, transitions.json and change.tif.
+        Output folder. It gets transitions.csv, classes.csv, transitions.json and change.tif with its style.
     crosswalk
         YAML for both maps of value or class name to new name or "ignore"; it may merge classes. Or a mapping.
         Values are whole numbers of any size, and "*" stands for all others.
@@ -56,6 +58,19 @@ class ChangeJob(Reading):
     align
         Maps on different grids: refuse, or give each pixel of the first the nearest class of the second. That
         is the class under its centre.
+    date_before
+        When BEFORE was taken, like 2001 or 2001-07-31; by default what its tags or names say.
+    date_after
+        When AFTER was taken.
+    remove_slivers
+        Take changes back that are narrower than 3 pixels: their pixels count as the class before at both
+        dates. They are reported in any case.
+    min_area
+        Take changed areas of fewer hectares back. An area is 4-connected, whatever its pixels became.
+    polygons
+        Also write what changed as polygons, with both classes, dates and hectares (.gpkg .shp .fgb .parquet).
+    strata_class
+        Also write strata.yaml for a sample: loss and gain of this class, stable, and stable other.
     """
 
     before: Path
@@ -76,6 +91,12 @@ class ChangeJob(Reading):
     crosswalk_after: Path | dict[Any, Any] | None = None
     legend: Path | dict[int, str] | None = None
     align: Literal["refuse", "nearest"] = "refuse"
+    date_before: str | int | None = None
+    date_after: str | int | None = None
+    remove_slivers: bool = False
+    min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    polygons: Path | None = None
+    strata_class: str | int | None = None
 
     def reading_at(self, names: Mapping[str, str]) -> ReadingOptions:
         """Options with which the map of one date (`BEFORE_NAMES` or `AFTER_NAMES`) is opened."""

@@ -11,13 +11,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
-from geoseg.geometry import HECTARE, Grid, Window, pixel_areas
+from geoseg.geometry import HECTARE
+from geoseg.legend import NODATA
 
-_STRIP = 256
-"""Rows whose pixel areas are held at a time."""
+UNCHANGED, CHANGED = 0, 1
+"""Kinds of pixels that are known at both dates."""
 
 Labels = NDArray[np.uint8]
 Positions = NDArray[np.int64]
+Numbers = NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,6 +70,15 @@ class Transitions:
             names=self.names,
             counts=self.counts + other.counts,
             units=self.units + other.units,
+            unit=self.unit,
+        )
+
+    def undone(self, part: Transitions) -> Transitions:
+        """These, with a part of the changes taken back: its pixels have the class before at both dates."""
+        return Transitions(
+            names=self.names,
+            counts=self.counts - part.counts + np.diag(part.counts.sum(axis=1)),
+            units=self.units - part.units + np.diag(part.units.sum(axis=1)),
             unit=self.unit,
         )
 
@@ -130,84 +141,85 @@ class Transitions:
         return float(self.losses.sum())
 
 
-def count_transitions(
-    before: Labels,
-    after: Labels,
-    *,
-    names: tuple[str, ...],
-    positions: tuple[Positions, Positions],
-    grid: Grid,
-    window: Window,
-    unit: float,
-) -> Transitions:
-    """Transitions in one window.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTables:
+    """What labels of two maps mean together: the position before and after as one number.
 
-    Parameters
+    The number of a pixel is ``before * (K + 2) + after``, positions as in `before` and `after`.
+
+    Attributes
     ----------
-    before, after
-        uint8 labels (height, width) of the window, 255 nodata.
     names
         The K classes of both dates together.
-    positions
-        (256,) int64 before and after from label to position in `names`, K for unknown, K + 1 for labels
-        without a meaning.
-    grid, window
-        Where the pixels lie, for their areas.
-    unit
-        See `geoseg.geometry.integer_areas`.
-
-    Raises
-    ------
-    InputError
-        Labels without a meaning, listed.
+    before, after
+        (256,) int64 from label to position in `names`, K for unknown, K + 1 for labels without a meaning.
+    kind
+        ((K + 2) squared,) uint8 by number: `CHANGED`, `UNCHANGED`, or `NODATA` where either is unknown.
+    undone
+        ((K + 2) squared,) int32 by number: that of the class before at both dates.
     """
-    k = len(names)
-    counts, units = np.zeros((k + 2, k + 2), np.int64), np.zeros((k + 2, k + 2), np.int64)
-    for strip in window.blocks(_STRIP, window.width):
-        rows, _ = strip.slices_in(window)
-        areas = np.rint(pixel_areas(grid, strip) / unit).astype(np.int64)
-        _add(before[rows], after[rows], positions, areas, counts, units)
-    for labels, position, strays, which in (
-        (before, positions[0], counts[-1], "before"),
-        (after, positions[1], counts[:, -1], "after"),
-    ):
-        if strays.any():
-            values = np.unique(labels[position[labels] == k + 1]).tolist()
-            raise InputError(
-                f"the map {which} holds class {', '.join(map(str, values))}, which is not in its legend",
-                hint="`legend` with a name for it",
-            )
-    return Transitions(names=names, counts=counts[:-1, :-1], units=units[:-1, :-1], unit=unit)
+
+    names: tuple[str, ...]
+    before: Positions
+    after: Positions
+    kind: NDArray[np.uint8]
+    undone: Numbers
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], before: Positions, after: Positions) -> PairTables:
+        """Tables of two maps whose labels are at these positions."""
+        k = len(names)
+        first, second = np.divmod(np.arange((k + 2) ** 2, dtype=np.int32), k + 2)
+        kind = np.where(first == second, UNCHANGED, CHANGED).astype(np.uint8)
+        kind[(first >= k) | (second >= k)] = NODATA
+        undone = np.where(kind == NODATA, first * (k + 2) + second, first * (k + 3)).astype(np.int32)
+        return cls(names=names, before=before, after=after, kind=kind, undone=undone)
+
+    def numbers(self, before: Labels, after: Labels) -> Numbers:
+        """Numbers (h, w) int32 of labels (h, w) uint8.
+
+        Raises
+        ------
+        InputError
+            Labels without a meaning, listed.
+        """
+        k = len(self.names)
+        for labels, position, which in ((before, self.before, "before"), (after, self.after, "after")):
+            met = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+            if strays := [int(v) for v in met if position[v] == k + 1]:
+                raise InputError(
+                    f"the map {which} holds class {', '.join(map(str, strays))}, which is not in its legend",
+                    hint="`legend` with a name for it",
+                )
+        found: Numbers = _numbers(before, after, (self.before * (k + 2)).astype(np.int32), self.after)
+        return found
+
+    def codes(self, table: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """((K + 2) squared,) by number: the codes of a (K + 1, K + 1) table."""
+        return np.pad(table, (0, 1), mode="edge").ravel()
+
+    def count(self, numbers: Numbers, areas: NDArray[np.int64], unit: float) -> Transitions:
+        """Transitions of numbers (h, w) whose areas, (h, 1) or (h, w), are in multiples of `unit`."""
+        side = len(self.names) + 2
+        counts, units = np.zeros((2, side * side), np.int64)
+        _add(numbers, areas, counts, units)
+        counts, units = (a.reshape(side, side)[:-1, :-1].copy() for a in (counts, units))
+        return Transitions(names=self.names, counts=counts, units=units, unit=unit)
 
 
 @njit(nogil=True, cache=True)
-def _add(
-    before: Labels,
-    after: Labels,
-    positions: tuple[Positions, Positions],
-    areas: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    units: NDArray[np.int64],
-) -> None:
-    """Add every pixel's one and its area to (before, after); `areas` is (height, width) or (height, 1)."""
-    along = 0 if areas.shape[1] == 1 else 1
+def _numbers(before, after, first, second):  # type: ignore[no-untyped-def]
+    out = np.empty(before.shape, np.int32)
     for r in range(before.shape[0]):
         for c in range(before.shape[1]):
-            i, j = positions[0][before[r, c]], positions[1][after[r, c]]
-            counts[i, j] += 1
-            units[i, j] += areas[r, c * along]
-
-
-@njit(nogil=True, cache=True)
-def encode(
-    before: Labels,
-    after: Labels,
-    positions: tuple[Positions, Positions],
-    codes: NDArray[np.uint16],
-) -> NDArray[np.uint16]:
-    """From-to codes (height, width) uint16, looked up in `codes` (K + 1, K + 1)."""
-    out = np.empty(before.shape, np.uint16)
-    for r in range(before.shape[0]):
-        for c in range(before.shape[1]):
-            out[r, c] = codes[positions[0][before[r, c]], positions[1][after[r, c]]]
+            out[r, c] = first[before[r, c]] + second[after[r, c]]
     return out
+
+
+@njit(nogil=True, cache=True)
+def _add(numbers, areas, counts, units):  # type: ignore[no-untyped-def]
+    along = 0 if areas.shape[1] == 1 else 1
+    for r in range(numbers.shape[0]):
+        for c in range(numbers.shape[1]):
+            counts[numbers[r, c]] += 1
+            units[numbers[r, c]] += areas[r, c * along]

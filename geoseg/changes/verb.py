@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.changes.classes import UNKNOWN, Classes, Codes, join
+from geoseg.changes.chunk import ChunkChange, Comparison, Pair, changes_to_keep
+from geoseg.changes.classes import Classes, join
 from geoseg.changes.job import AFTER_NAMES, BEFORE_NAMES, ChangeJob
-from geoseg.changes.result import Change
-from geoseg.changes.transitions import Transitions, count_transitions, encode
-from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.changes.misregistration import misregistration, sample_windows
+from geoseg.changes.polygons import ChangePolygons, require_format
+from geoseg.changes.result import Change, Period
+from geoseg.changes.strata import strata_yaml
+from geoseg.changes.transitions import PairTables, Transitions
+from geoseg.cleaning.cleaned import SievedChunk, chunk_shape
+from geoseg.errors import GeosegError, InputError, OutputConflictError, UsageError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import add_files
 from geoseg.files import commit, partial_folder, require_free, require_place, writing
-from geoseg.geometry import Window
-from geoseg.geometry.alignment import sample_nearest
+from geoseg.geometry import HECTARE, Window
 from geoseg.geometry.integer_areas import area_unit
 from geoseg.job import takes
-from geoseg.legend import NODATA, Legend
+from geoseg.legend import LandClass, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.cog import RasterLayer, write_cog
+from geoseg.raster.dates import MapDate, date_of
+from geoseg.raster.pairs import PairCodes
 from geoseg.raster.reading import called, called_notes
 from geoseg.raster.rules import read_crosswalk
 from geoseg.raster.store import digest
+from geoseg.raster.style import raster_qml
 from geoseg.raster.united import lines_for
+from geoseg.writers.write import require_names, write_layer
+
+_TIME_OF_WRITING = "TIFFTAG_DATETIME"
+"""A tag that often says when a file was made: no date of a map."""
 
 
 @takes(ChangeJob)
@@ -52,14 +63,14 @@ def change(
     before, after
         The class maps; classes with equal names are the same class.
     out
-        Folder that gets change.tif, transitions.csv and transitions.json.
+        Folder that gets change.tif with its style, transitions.csv, classes.csv and transitions.json.
     workers, threads, scheduler
         As in `geoseg.predict`; in this process, `threads` windows are compared at a time.
     overwrite
         Replace files of these names that no comparison wrote.
     **options
-        The further fields of `ChangeJob`: crosswalk, crosswalk_before, crosswalk_after, legend, align,
-        band_before, band_after.
+        The further fields of `ChangeJob`: crosswalk, legend, align, date_before, date_after, remove_slivers,
+        min_area, polygons, strata_class and others.
 
     Raises
     ------
@@ -74,84 +85,83 @@ def run_change(job: ChangeJob, *, where: Where | None = None, overwrite: bool = 
     """Change of a job; see `change`."""
     where = where or Where()
     _check_output(job, overwrite)
-    pair, classes, notes = _open(job)
-    codes = Codes.of(classes.legend)
-    task = _Comparison(pair=pair, classes=classes, codes=codes, unit=area_unit(pair.before.grid))
+    pair, legend, notes = _open(job)
+    if job.polygons is not None:
+        require_format(job.polygons, pair.grid)
+        notes += require_names(job.polygons.absolute(), overwrite=overwrite)
+    chosen = None if job.strata_class is None else legend.find(job.strata_class)
+    period = _period(job, notes)
+    unit = area_unit(pair.grid)
+    least = math.ceil(job.min_area * HECTARE / unit)
+    task = Comparison(kept=changes_to_keep(pair, remove_slivers=job.remove_slivers, least=least, unit=unit))
     windows = pair.before.scan_windows()
-    total = Transitions.zero(classes.legend.names, task.unit)
-    digests: dict[Window, str] = {}
-    for outcome in run_chunks(task, windows, where, concurrency=min(where.threads_here, len(windows))):
-        part, digests[outcome.item] = outcome.result()
-        total = total + part
+    if least:
+        windows = list(pair.grid.window.blocks(*chunk_shape(*pair.grid.shape)))
+    chunks = task.kept.sieved(windows, where, lambda _: None)
+    found, digests = _compared(task, chunks, where)
+    total = found.mapped.undone(found.small)
+    total = total.undone(found.slivers) if job.remove_slivers else total
+    shift = misregistration(sample_windows(*pair.grid.shape), pair.classes)
+    codes = PairCodes.of(legend, total.counts)
     result = Change(
         transitions=total,
+        slivers=found.slivers,
+        small=found.small,
+        removed_slivers=job.remove_slivers,
         codes=codes,
         out=job.out,
-        notes=tuple(notes),
+        period=period,
+        misregistration=shift,
+        strata=None if chosen is None else job.out / "strata.yaml",
         provenance={
             "before": {"path": str(job.before), "files": pair.before.scene.fingerprint()["files"]},
             "after": {"path": str(job.after), "files": pair.after.scene.fingerprint()["files"]},
-            "grid": pair.before.grid.to_json(),
+            "grid": pair.grid.to_json(),
             "job": job.model_dump(mode="json", exclude_none=True),
         },
     )
-    _write(result, pair, task.raster, digests)
-    return result
+    result = replace(result, notes=(*notes, *_remarks(result, max(pair.grid.ground_size))))
+    return _written(result, job, _Published(task=task, codes=codes, digests=digests), chunks, where, chosen)
+
+
+def _compared(
+    task: Comparison, chunks: Sequence[SievedChunk], where: Where
+) -> tuple[ChunkChange, dict[Window, str]]:
+    """(all chunks together, digest of each)."""
+    tables, unit = task.kept.classes.tables, task.kept.area_unit
+    nothing = Transitions.zero(tables.names, unit)
+    total = ChunkChange(mapped=nothing, slivers=nothing, small=nothing, digest="")
+    digests = {}
+    for outcome in run_chunks(task, chunks, where, concurrency=min(where.threads_here, len(chunks))):
+        part = outcome.result()
+        digests[outcome.item.window] = part.digest
+        total = total + part
+    return total, digests
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pair:
-    """Two class maps read on the grid of the first."""
+class _Published:
+    """The from-to raster as it is written, compared with what was counted."""
 
-    before: ClassMap
-    after: ClassMap
-    same_grid: bool
+    task: Comparison
+    codes: PairCodes
+    digests: Mapping[Window, str]
 
-    def read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Labels before and after."""
-        with called(BEFORE_NAMES):
-            before = self.before.read(window)
-        with called(AFTER_NAMES):
-            if self.same_grid:
-                return before, self.after.read(window)
-            grid, source = self.before.grid, self.after.grid
-            return before, sample_nearest(grid, window, source, self.after.read, fill=NODATA)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Comparison:
-    """What one worker does to one window."""
-
-    pair: _Pair
-    classes: Classes
-    codes: Codes
-    unit: float
-
-    def __call__(self, window: Window) -> tuple[Transitions, str]:
-        """Transitions of a window, and the digest of its from-to pixels."""
-        before, after = self.pair.read(window)
-        found = count_transitions(
-            before,
-            after,
-            names=self.classes.legend.names,
-            positions=(self.classes.before, self.classes.after),
-            grid=self.pair.before.grid,
-            window=window,
-            unit=self.unit,
-        )
-        return found, digest(self._encode(before, after))
-
-    def raster(self, window: Window) -> NDArray[Any]:
-        """From-to pixels of a window."""
-        return self._encode(*self.pair.read(window))
-
-    def _encode(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[Any]:
-        coded = encode(before, after, (self.classes.before, self.classes.after), self.codes.table)
-        return coded.astype(self.codes.dtype, copy=False)
+    def read(self, chunk: SievedChunk) -> NDArray[Any]:
+        """Codes (h, w) of a chunk."""
+        numbers = self.task.numbers(chunk)
+        if digest(numbers) != self.digests[chunk.window]:
+            raise GeosegError(
+                f"pixels at row {chunk.window.row} column {chunk.window.col} are not those that were counted",
+                why="a map was replaced or cannot be read in the same way twice",
+                hint="run it again",
+            )
+        table = self.task.kept.classes.tables.codes(self.codes.table)
+        return table[numbers].astype(self.codes.dtype, copy=False)
 
 
-def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
-    """Both maps, their classes brought together, and notes."""
+def _open(job: ChangeJob) -> tuple[Pair, Legend, list[str]]:
+    """Both maps, the classes of both together, and notes."""
     if job.crosswalk is not None and (job.crosswalk_before is not None or job.crosswalk_after is not None):
         raise UsageError("`crosswalk` is for both maps", hint="it, or one for each date")
     with called(BEFORE_NAMES):
@@ -180,7 +190,41 @@ def _open(job: ChangeJob) -> tuple[_Pair, Classes, list[str]]:
     notes += said
     classes = join(*legends)
     notes += _unshared(classes)
-    return _Pair(before=maps[0], after=maps[1], same_grid=difference is None), classes, notes
+    tables = PairTables.of(classes.legend.names, classes.before, classes.after)
+    pair = Pair(before=maps[0], after=maps[1], same_grid=difference is None, tables=tables)
+    return pair, classes.legend, notes
+
+
+def _period(job: ChangeJob, notes: list[str]) -> Period:
+    """Dates of both maps, as far as they are known; adds a note where they cannot be right."""
+    dates: list[MapDate | None] = []
+    found: list[str | None] = []
+    for path, given in ((job.before, job.date_before), (job.after, job.date_after)):
+        try:
+            date, place = (MapDate.parse(given), "given") if given is not None else date_of(path)
+        except InputError:
+            date, place = None, None
+        if place == _TIME_OF_WRITING:
+            date, place = None, None
+        dates.append(date)
+        found.append(place)
+    period = Period(before=dates[0], after=dates[1], found=(found[0], found[1]))
+    if period.years is None and None not in dates:
+        notes.append(
+            f"no rates: the map after is of {period.texts[1]}, that before of {period.texts[0]} "
+            "(`date_before`, `date_after`)"
+        )
+    return period
+
+
+def _remarks(result: Change, metres: float) -> list[str]:
+    """What was found that the user should know."""
+    notes = []
+    if result.small.changed:
+        notes.append(f"{result.small.changed:,.2f} ha of changed areas below `min_area` were taken back")
+    if result.misregistration is not None and (note := result.misregistration.note(metres)):
+        notes.append(note)
+    return notes
 
 
 def _named(
@@ -248,41 +292,73 @@ def _check_output(job: ChangeJob, overwrite: bool) -> None:
     require_place(report)
 
 
-def _write(
-    result: Change, pair: _Pair, read: Callable[[Window], NDArray[Any]], digests: Mapping[Window, str]
-) -> None:
-    """Write raster, table and report, all or none."""
-    codes = result.codes
+def _written(
+    result: Change,
+    job: ChangeJob,
+    published: _Published,
+    chunks: Sequence[SievedChunk],
+    where: Where,
+    chosen: LandClass | None,
+) -> Change:
+    """The result with the files that it wrote: raster, style, tables, report, all or none."""
+    codes, pair = result.codes, published.task.kept.classes
+    by_window = {chunk.window: chunk for chunk in chunks}
     with writing(result.out):
         result.out.mkdir(parents=True, exist_ok=True)
         with partial_folder(result.report) as folder:
             write_cog(
                 folder / result.raster.name,
-                pair.before.grid,
-                read,
-                digests,
+                pair.grid,
+                lambda window: published.read(by_window[window]),
+                list(by_window),
                 RasterLayer(
                     dtype=codes.dtype,
                     nodata=codes.nodata,
-                    legend=codes.as_legend(_occurring(result)),
+                    legend=codes.as_legend(result.occurring),
                     crs_wkt=pair.before.crs_wkt,
                     tags=_tags(result),
                     description="from-to code",
                     resampling="mode",
                 ),
                 target=result.raster,
-                digests=digests,
             )
-            report = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
-            (folder / result.table.name).write_text(result.to_csv(), encoding="utf-8")
-            (folder / result.report.name).write_text(report, encoding="utf-8")
-            files = result.raster, result.table, result.report
+            if job.polygons is not None:
+                raster = folder / result.raster.name
+                result = replace(result, polygons=_polygons(result, job.polygons, raster, pair, where))
+            texts = {
+                result.style: raster_qml(codes.classes(result.occurring)),
+                result.table: result.to_csv(),
+                result.class_table: result.classes_csv(),
+                result.report: json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
+            }
+            if chosen is not None and result.strata is not None:
+                texts = {result.strata: strata_yaml(codes, result.occurring, chosen), **texts}
+            for file, text in texts.items():
+                (folder / file.name).write_text(text, encoding="utf-8")
+            files = result.raster, *texts
             commit((folder / file.name, file) for file in files)
     add_files("change", files)
+    return result
 
 
-def _occurring(result: Change) -> set[int]:
-    return {int(r["code"]) for r in result.records if r["kind"] != UNKNOWN}
+def _polygons(result: Change, path: Path, raster: Path, pair: Pair, where: Where) -> tuple[Path, ...]:
+    """Files of the polygons of a from-to raster."""
+    pairs = result.codes.pairs
+    polygons = ChangePolygons(
+        raster=raster,
+        grid=pair.grid,
+        unit=result.transitions.unit,
+        codes=result.codes,
+        changed=tuple(code for code in result.occurring if pairs[code][0] != pairs[code][1]),
+        dates=result.period.texts,
+    )
+    windows = list(pair.grid.window.blocks(*chunk_shape(*pair.grid.shape)))
+    return write_layer(
+        path.absolute(),
+        polygons.batches(windows, where),
+        polygons.layer(pair.before.crs_wkt),
+        overwrite=True,
+    )
 
 
 def _tags(result: Change) -> dict[str, str]:
@@ -290,5 +366,5 @@ def _tags(result: Change) -> dict[str, str]:
     tags = {"GEOSEG_BEFORE": Path(result.provenance["before"]["path"]).name}
     tags["GEOSEG_AFTER"] = Path(result.provenance["after"]["path"]).name
     if result.codes.dtype != "uint8":
-        tags |= {f"CLASS_{code}": result.codes.name(code) for code in sorted(_occurring(result))}
+        tags |= {f"CLASS_{code}": result.codes.name(code) for code in result.occurring}
     return tags

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from geoseg.cleaning.steps import Steps
 from geoseg.errors import ChunksFailedError, GeosegError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.where import available_cores
-from geoseg.geometry import HECTARE, Window
+from geoseg.geometry import HECTARE, Grid, Window
 from geoseg.geometry.integer_areas import area_unit, integer_areas
 from geoseg.legend import NODATA, class_numbers
 from geoseg.raster.classmap import ClassMap
@@ -48,8 +48,22 @@ class SievedChunk:
     patches: tuple[Patch, ...] = ()
 
 
+class Classes(Protocol):
+    """A class map, or whatever else has classes on a grid."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Class numbers (h, w) of a window; 255 where there is none."""
+
+
+M = TypeVar("M", bound=Classes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CleanedMap:
+class CleanedMap(Generic[M]):
     """A class map with the steps that clean it; holds no open file and can be pickled.
 
     Attributes
@@ -62,15 +76,9 @@ class CleanedMap:
         Square metres of a unit of area.
     """
 
-    classes: ClassMap
+    classes: M
     steps: Steps
     area_unit: float
-
-    @classmethod
-    def of(cls, classes: ClassMap, cleaning: Cleaning) -> CleanedMap:
-        """The one that a job asks for; UsageError or InputError names a class that the map has not."""
-        unit = area_unit(classes.grid)
-        return cls(classes=classes, steps=_steps(classes, cleaning, unit), area_unit=unit)
 
     def read(self, chunk: SievedChunk) -> NDArray[np.uint8]:
         """Classes (h + 2, w + 2) of a chunk with one pixel around, after the sieves that are through.
@@ -130,6 +138,12 @@ class CleanedMap:
             left=window.col > 0,
             right=window.col_end < width,
         )
+
+
+def cleaned_map(classes: ClassMap, cleaning: Cleaning) -> CleanedMap[ClassMap]:
+    """The one that a job asks for; UsageError or InputError names a class that the map has not."""
+    unit = area_unit(classes.grid)
+    return CleanedMap(classes=classes, steps=_steps(classes, cleaning, unit), area_unit=unit)
 
 
 def results_of(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.cleaning.cleaned import CleanedMap, SievedChunk, chunk_shape, results_of
+from geoseg.cleaning.cleaned import CleanedMap, SievedChunk, chunk_shape, cleaned_map, results_of
 from geoseg.cleaning.job import Cleaning, CleanJob
 from geoseg.execution import Where
 from geoseg.execution.manifest import add_files
@@ -99,7 +99,7 @@ class _Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    cleaned: CleanedMap
+    cleaned: CleanedMap[ClassMap]
 
     def __call__(self, chunk: SievedChunk) -> _Counted:
         before = self.cleaned.classes.read(chunk.window)
@@ -170,7 +170,7 @@ def run_clean(
     require_folder(out)
     require_free(out, overwrite=overwrite, inputs=[job.classes])
     classes = open_class_map(job.classes, job.legend, band=job.band, crosswalk=job.crosswalk, **job.reading)
-    cleaned = CleanedMap.of(classes, job)
+    cleaned = cleaned_map(classes, job)
     grid = classes.grid
     windows = list(grid.window.blocks(*chunk_shape(*grid.shape, job.chunk)))
     passes, through = 1 + len(cleaned.steps.sieves), 0

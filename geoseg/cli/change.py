@@ -9,7 +9,7 @@ import click
 
 from geoseg.changes.job import ChangeJob
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import say, screen, show_notes
+from geoseg.cli.say import say, screen, show_notes, show_table
 
 _WIDEST_MATRIX = 8
 _MOST_TRANSITIONS = 12
@@ -26,9 +26,12 @@ def command(before: Path, after: Path, overwrite: bool, **options: Any) -> None:
 
     \b
       geoseg change 2001/classes.tif 2016/classes.tif --out change
+      geoseg change 2001.tif 2016.tif --out change --remove-slivers --min-area 0.5 --polygons change.gpkg
+      geoseg change 2001.tif 2016.tif --out change --strata-class forest
 
-    OUT gets change.tif (from-to codes with colours), transitions.csv and transitions.json. Nodata at either
-    date is unknown, never unchanged. Hectares are geodesic.
+    OUT gets change.tif (from-to codes with colours), transitions.csv, classes.csv and transitions.json.
+    Nodata at either date is unknown, never unchanged. Hectares are geodesic. Dates, for rates, stand in names
+    or are given.
     """  # noqa: D301 (click reads \b)
     from geoseg.changes.verb import run_change
 
@@ -37,52 +40,83 @@ def command(before: Path, after: Path, overwrite: bool, **options: Any) -> None:
     result = run_change(job, where=where, overwrite=overwrite)
     show_notes(result.notes)
     _show(result)
-    for path in (result.raster, result.table, result.report):
+    further = (result.strata,) if result.strata else ()
+    files = (result.raster, result.table, result.class_table, result.report, *result.polygons, *further)
+    for path in files:
         say(f"  {path}")
 
 
 def _show(result: Any) -> None:
-    from rich.table import Table
-
     console = screen()
-    if len(result.legend) <= _WIDEST_MATRIX:
-        console.print(_matrix(result, Table("ha: before \\ after", box=None, pad_edge=False)))
-        console.print()
-    else:
-        console.print(_largest(result, Table("from", "to", box=None, pad_edge=False)))
-        console.print()
-    summary = Table("class", box=None, pad_edge=False)
+    show_table(_matrix(result) if len(result.legend) <= _WIDEST_MATRIX else _largest(result))
+    console.print()
     names = ("before", "after", "gain", "loss", "net", "persistence")
-    for name in names:
-        summary.add_column(f"{name} ha", justify="right")
+    areas = _table("class", *(f"{name} ha" for name in names))
     for record in result.per_class:
-        summary.add_row(record["class"], *(_hectares(record[f"{name}_ha"]) for name in names))
-    console.print(summary)
-    t = result.transitions
+        areas.add_row(record["class"], *(_hectares(record[f"{name}_ha"]) for name in names))
+    show_table(areas)
+    if result.period.years is not None:
+        console.print()
+        show_table(_rates(result))
+    t, parts = result.transitions, result.components
     console.print(
         f"changed {_hectares(t.changed)} ha, unchanged {_hectares(float(t.persistence.sum()))} ha, "
         f"unknown at one date {_hectares(t.unknown)} ha",
         highlight=False,
     )
+    kinds = ", ".join(
+        f"{name} {_hectares(parts[f'{name}_ha'])}" for name in ("quantity", "exchange", "shift")
+    )
+    console.print(f"of what changed, in ha: {kinds}", highlight=False)
+    slivers = result.removals["slivers"]
+    done = "taken back" if slivers["removed"] else "kept"
+    console.print(
+        f"slivers, narrower than 3 pixels: {_hectares(slivers['hectares'])} ha, "
+        f"{slivers['share_of_change']:.1%} of all mapped change; {done}",
+        highlight=False,
+    )
 
 
-def _matrix(result: Any, table: Any) -> Any:
-    hectares, names = result.transitions.hectares, [*result.transitions.names, result.unknown]
-    for name in names:
-        table.add_column(name, justify="right")
-    for name, row in zip(names, hectares, strict=True):
+def _table(*headings: str, texts: int = 1) -> Any:
+    """Table whose first columns are names and whose others are numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for k, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if k < texts else "right", no_wrap=True)
+    return table
+
+
+def _matrix(result: Any) -> Any:
+    names = [*result.transitions.names, result.unknown]
+    table = _table("ha: before \\ after", *names)
+    for name, row in zip(names, result.transitions.hectares, strict=True):
         table.add_row(name, *map(_hectares, row))
     return table
 
 
-def _largest(result: Any, table: Any) -> Any:
+def _largest(result: Any) -> Any:
     """The largest changes, where a matrix would not fit on a screen."""
-    table.add_column("ha", justify="right")
+    table = _table("from", "to", "ha", texts=2)
     changed = [r for r in result.records if r["kind"] == "changed"]
     for record in changed[:_MOST_TRANSITIONS]:
         table.add_row(record["from"], record["to"], _hectares(record["hectares"]))
     if len(changed) > _MOST_TRANSITIONS:
         table.add_row(f"and {len(changed) - _MOST_TRANSITIONS} more in transitions.csv", "", "")
+    return table
+
+
+def _rates(result: Any) -> Any:
+    before, after = result.period.texts
+    table = _table(f"{before} to {after}", "ha a year", "FAO rate", "Puyravaud rate", "swap ha")
+    for record in result.per_class:
+        rates = (record["fao_rate"], record["puyravaud_rate"])
+        table.add_row(
+            record["class"],
+            _hectares(record["ha_per_year"]),
+            *("-" if rate is None else f"{rate:+.2%}" for rate in rates),
+            _hectares(record["swap_ha"]),
+        )
     return table
 
 

@@ -13,6 +13,7 @@ from geoseg.errors import say_options
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # C0 and C1 controls but tab and newline, what turns the direction of writing, and lone surrogates
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -49,6 +50,16 @@ def screen(*, err: bool = False) -> Console:
             return super().render_str(safe(text), **options)
 
     return Screen(stderr=err, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_table(table: Table) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks its lines, nothing in it is cut."""
+    from rich.measure import Measurement
+
+    console = screen()
+    natural = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    console.width = max(natural, console.width)
+    console.print(table)
 
 
 def show_notes(notes: Iterable[str]) -> None:

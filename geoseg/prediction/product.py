@@ -153,7 +153,7 @@ class Classification:
                 target=out / name,
                 digests={windows[i]: computed.records[i].digests[layer] for i in windows},
             )
-        (folder / STYLE).write_text(raster_qml(ensemble.legend), encoding="utf-8")
+        (folder / STYLE).write_text(raster_qml(ensemble.legend.classes), encoding="utf-8")
         if not self.opened.job.novelty:
             return CONFIDENCE_TIF, STYLE, CLASSES_TIF
         write_novelty(folder / NOVELTY_TIF, out / NOVELTY_TIF, scene, ensemble.bundles, tags)

@@ -7,22 +7,38 @@ dropped on the map; a GeoPackage holds the same text in its table ``layer_styles
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Protocol
 from xml.etree import ElementTree as Xml
-
-from geoseg.legend import LandClass, Legend
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 _VERSION = "3.34.0"
 _EDGE = "#3C3C3C"
 
 
-def raster_qml(legend: Legend, *, opacity: float = 1.0) -> str:
+class Shown(Protocol):
+    """One value of a layer as a style shows it."""
+
+    @property
+    def id(self) -> int:
+        """The value."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def color(self) -> str:
+        """``#RRGGBB``."""
+
+
+def raster_qml(classes: Iterable[Shown], *, opacity: float = 1.0) -> str:
     """QML text of a paletted raster: one entry per class, nothing for nodata.
 
     Parameters
     ----------
-    legend
-        Classes, names and colours.
+    classes
+        Class numbers, names and colours, as a legend has them.
     opacity
         0 (transparent) to 1.
     """
@@ -38,7 +54,7 @@ def raster_qml(legend: Legend, *, opacity: float = 1.0) -> str:
         nodataColor="",
     )
     entries = Xml.SubElement(renderer, "colorPalette")
-    for c in legend.classes:
+    for c in classes:
         Xml.SubElement(
             entries,
             "paletteEntry",
@@ -52,13 +68,13 @@ def raster_qml(legend: Legend, *, opacity: float = 1.0) -> str:
     return qgis_text(root)
 
 
-def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0) -> str:
+def vector_qml(classes: Iterable[Shown], field: str = "class_id", *, opacity: float = 1.0) -> str:
     """QML text of a polygon layer, categorised by the class number in `field`.
 
     Parameters
     ----------
-    legend
-        Classes, names and colours.
+    classes
+        Class numbers, names and colours, as a legend has them.
     field
         Attribute that holds the class number.
     opacity
@@ -76,7 +92,7 @@ def vector_qml(legend: Legend, field: str = "class_id", *, opacity: float = 1.0)
     )
     categories = Xml.SubElement(renderer, "categories")
     symbols = Xml.SubElement(renderer, "symbols")
-    for i, c in enumerate(legend.classes):
+    for i, c in enumerate(classes):
         Xml.SubElement(
             categories,
             "category",
@@ -97,7 +113,7 @@ def qgis_root(**attributes: str) -> Xml.Element:
     return Xml.Element("qgis", {"version": _VERSION, **attributes})
 
 
-def _fill_symbol(parent: Xml.Element, c: LandClass, index: int, opacity: float) -> None:
+def _fill_symbol(parent: Xml.Element, c: Shown, index: int, opacity: float) -> None:
     symbol = Xml.SubElement(
         parent,
         "symbol",

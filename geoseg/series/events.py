@@ -76,7 +76,7 @@ def write_events(opened: OpenedSeries, computed: Computed[SeriesRecord], folder:
         crs_wkt=opened.united.maps[0].crs_wkt,
         schema=table.schema,
         detail=max(opened.grid.ground_size),
-        style=lambda: vector_qml(opened.legend, "after_id"),
+        style=lambda: vector_qml(opened.legend.classes, "after_id"),
         metadata={
             "description": f"First losses by definition {opened.job.definition}, joined by "
             f"{opened.job.touch}, {opened.job.distance:g} m, {opened.job.gap_years:g} years",

@@ -175,7 +175,7 @@ def run_suggest(job: SuggestJob, *, overwrite: bool = False) -> Suggestions:
         crs_wkt=classes.crs_wkt,
         schema=_FIELDS,
         geometry_type="Polygon",
-        style=lambda: vector_qml(legend, opacity=0.3),
+        style=lambda: vector_qml(legend.classes, opacity=0.3),
         metadata={
             "description": f"Squares of {classes.path.name} to label next, the most useful first.",
             "software": f"geoseg {__version__}",

@@ -12,6 +12,7 @@ from geoseg.geometry import Window
 from geoseg.legend import NODATA
 from geoseg.outlines.coverage import Generalization
 from geoseg.outlines.shapes import ChunkShapes, shapes_of
+from geoseg.raster.classmap import ClassMap
 from geoseg.raster.percent import percent
 from geoseg.raster.scene import Scene
 
@@ -34,7 +35,7 @@ class ChunkSource:
         Whether pixels that have a corner off the earth count as nodata.
     """
 
-    cleaned: CleanedMap
+    cleaned: CleanedMap[ClassMap]
     confidence: Scene | None
     only: tuple[int, ...] | None
     generalization: Generalization | None = None

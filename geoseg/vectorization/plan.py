@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyproj import CRS
 
-from geoseg.cleaning.cleaned import CleanedMap, chunk_shape
+from geoseg.cleaning.cleaned import chunk_shape, cleaned_map
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Window
 from geoseg.legend import Legend, class_numbers
@@ -62,7 +62,7 @@ class Plan:
         confidence, notes = _confidence(job, classes)
         if job.conf_min and confidence is None:
             raise UsageError("conf_min needs a confidence raster", hint="`confidence=FILE`")
-        grid, cleaned = classes.grid, CleanedMap.of(classes, job)
+        grid, cleaned = classes.grid, cleaned_map(classes, job)
         wanted = output_crs(job)
         # a longitude can pass 180 only where it was asked for: a map's own coordinates stay as they are
         cut = wanted is not None and wanted.is_geographic
@@ -142,7 +142,7 @@ class Plan:
             schema=self.schema,
             tables={NEIGHBOURS: self._neighbours()},
             detail=max(self.classes.grid.ground_size),
-            style=lambda: vector_qml(self.legend(totals)),
+            style=lambda: vector_qml(self.legend(totals).classes),
             metadata={
                 "description": f"Polygons of {self.classes.path.name}: 4-connected areas of one class. "
                 "area_ha and perim_m are geodesic.",

@@ -48,7 +48,9 @@ def test_files_and_numbers_agree_with_numpy(dates, tmp_path):
     path_before, path_after, before, after = dates
     found = change(path_before, path_after, out=tmp_path / "out")
     assert sorted(p.name for p in found.out.iterdir()) == [
+        "change.qml",
         "change.tif",
+        "classes.csv",
         "transitions.csv",
         "transitions.json",
     ]
@@ -250,6 +252,21 @@ def test_itanhanga_lost_its_forest(shared_data, tmp_path):
     found = change(*paths, out=tmp_path / "out", crosswalk=crosswalk)
     forest = next(r for r in found.per_class if r["class"] == "forest")
     assert (forest["before_px"], forest["after_px"]) == (46_647, 26_257)
+    assert (forest["fao_rate"], forest["puyravaud_rate"]) == (-0.03758712, -0.03831173)
+    known = {r["class"]: r for r in found.per_class}
+    figures = {
+        "degradation": (1572, 1924, 3144, 714, 2430),
+        "double cropping": (11191, 24, 48, 48, 0),
+        "single cropping": (1196, 145, 290, 40, 250),
+        "forest": (319, 20709, 638, 638, 0),
+        "pasture": (11675, 3151, 6302, 1340, 4962),
+    }
+    names = ("gain_px", "loss_px", "swap_px", "exchange_px", "shift_px")
+    assert {c: tuple(known[c][name] for name in names) for c in figures} == figures
+    parts = found.components
+    assert (parts["total_px"], parts["quantity_px"]) == (25_953, 20_742)
+    assert (parts["exchange_px"], parts["shift_px"]) == (1390, 3821)
+    assert forest["before_ha"] / 46_647 == pytest.approx(5.36645023, rel=1e-7)
     with rasterio.open(paths[0]) as one, rasterio.open(paths[1]) as other:
         first, last, pixel = one.read(1), other.read(1), abs(one.transform.a * one.transform.e)
     assert forest["persistence_px"] == ((first == 4) & (last == 4)).sum()
@@ -257,3 +274,29 @@ def test_itanhanga_lost_its_forest(shared_data, tmp_path):
     assert forest["before_ha"] == pytest.approx(46_647 * pixel / HECTARE, rel=1e-4)
     assert found.transitions.unknown == 0
     assert found.transitions.counts[-1, -1] == (first == 255).sum()
+
+
+def test_guadeloupe_lost_forest_twice(shared_data, tmp_path):
+    path = shared_data / "forest_change_guadeloupe" / "fcc123_GLP.tif"
+    dates = {
+        2000: {1: "forest", 2: "forest", 3: "forest"},
+        2010: {1: "other", 2: "forest", 3: "forest"},
+        2020: {1: "other", 2: "other", 3: "forest"},
+    }
+    forest, loss = [], []
+    for before, after in ((2000, 2010), (2010, 2020)):
+        found = change(
+            path,
+            path,
+            out=tmp_path / str(before),
+            legend={1: "first", 2: "second", 3: "never"},
+            crosswalk_before=dates[before],
+            crosswalk_after=dates[after],
+            date_before=before,
+            date_after=after,
+        )
+        row = next(r for r in found.per_class if r["class"] == "forest")
+        forest += [row["before_ha"], row["after_ha"]]
+        loss.append(row["loss_ha"])
+    assert forest == [79803.963879, 77118.317357, 77118.317357, 73431.383079]
+    assert loss == [2685.646521, 3686.934279]

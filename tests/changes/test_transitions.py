@@ -11,16 +11,18 @@ from hypothesis.extra import numpy as hnp
 from pyproj import CRS
 from sklearn.metrics import confusion_matrix
 
-from geoseg.changes.classes import Codes, join
-from geoseg.changes.transitions import Transitions, count_transitions, encode
+from geoseg.changes.classes import join
+from geoseg.changes.transitions import PairTables, Transitions
 from geoseg.errors import InputError
 from geoseg.geometry import HECTARE, Grid, Window, pixel_areas
-from geoseg.geometry.integer_areas import area_unit
+from geoseg.geometry.integer_areas import area_unit, integer_areas
 from geoseg.legend import Legend
+from geoseg.raster.pairs import PairCodes
 
 LEGEND = Legend.of({1: "forest", 4: "pasture", 200: "water"})
 CLASSES = join(LEGEND, LEGEND)
 NAMES = CLASSES.legend.names
+TABLES = PairTables.of(NAMES, CLASSES.before, CLASSES.after)
 TRANSFORMS = {
     "EPSG:4326": Affine(0.01, 0, -60, 0, -0.01, -9),
     "EPSG:32720": Affine(30, 0, 400_000, 0, -30, 9_000_000),
@@ -36,17 +38,9 @@ def grid_of(crs, shape):
 
 
 def counted(before, after, grid, window=None, unit=None):
-    window = window or grid.window
-    rows, cols = window.slices_in(grid.window)
-    return count_transitions(
-        before[rows, cols],
-        after[rows, cols],
-        names=NAMES,
-        positions=(CLASSES.before, CLASSES.after),
-        grid=grid,
-        window=window,
-        unit=unit or area_unit(grid),
-    )
+    window, unit = window or grid.window, unit or area_unit(grid)
+    cut = window.slices_in(grid.window)
+    return TABLES.count(TABLES.numbers(before[cut], after[cut]), integer_areas(grid, window, unit), unit)
 
 
 @given(labels, labels, st.sampled_from(sorted(TRANSFORMS)))
@@ -123,22 +117,10 @@ def test_a_label_outside_the_legend_is_named():
         counted(good, stray, grid)
 
 
-@given(st.integers(1, 40))
-def test_codes_are_unique_and_never_the_nodata_value(k):
-    codes = Codes.of(Legend.of({i: f"class {i}" for i in range(k)}))
-    values = codes.table[:k, :k].ravel()
-    assert len(set(values.tolist())) == k * k
-    assert values.max() < codes.nodata == (255 if k <= 15 else 65_535)
-    assert codes.dtype == ("uint8" if k <= 15 else "uint16")
-    assert (codes.table[k] == codes.nodata).all() and (codes.table[:, k] == codes.nodata).all()
-    for code, was, became in codes.items():
-        assert code == codes.table[codes.legend.ids.index(was.id), codes.legend.ids.index(became.id)]
-
-
 @given(labels, labels)
 def test_a_from_to_raster_can_be_taken_apart_again(before, after):
-    codes = Codes.of(CLASSES.legend)
-    raster = encode(before, after, (CLASSES.before, CLASSES.after), codes.table)
+    codes = PairCodes.of(CLASSES.legend)
+    raster = TABLES.codes(codes.table)[TABLES.numbers(before, after)]
     known = (before != 255) & (after != 255)
     assert ((raster == codes.nodata) == ~known).all()
     k, ids = len(codes.legend), np.array(codes.legend.ids)
@@ -146,3 +128,18 @@ def test_a_from_to_raster_can_be_taken_apart_again(before, after):
     assert np.array_equal(ids[raster[known] % k], after[known])
     names = {int(c): codes.name(int(c)) for c in np.unique(raster[known])}
     assert all(("unchanged" in name) == (c // k == c % k) for c, name in names.items())
+
+
+@given(labels, labels)
+def test_what_is_taken_back_has_the_class_before(before, after):
+    numbers = TABLES.numbers(before, after)
+    kinds = TABLES.kind[numbers]
+    known = (before != 255) & (after != 255)
+    assert np.array_equal(kinds == 1, known & (before != after))
+    assert np.array_equal(kinds == 255, ~known)
+    undone = TABLES.undone[numbers]
+    assert np.array_equal(undone, TABLES.numbers(before, np.where(known, before, after)))
+    areas = np.ones((len(before), 1), np.int64)
+    every = TABLES.count(numbers, areas, 1.0)
+    changed = TABLES.count(numbers[kinds == 1][None], areas[:1], 1.0)
+    assert every.undone(changed) == TABLES.count(undone, areas, 1.0)

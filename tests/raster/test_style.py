@@ -12,7 +12,7 @@ LEGEND = Legend.of(NAMES, {0: "#0000FF", 3: "#00AA00", 7: "#010203", 254: "#FFFF
 
 
 def test_raster_qml_holds_every_class_and_no_nodata() -> None:
-    root = Xml.fromstring(raster_qml(LEGEND, opacity=0.5))
+    root = Xml.fromstring(raster_qml(LEGEND.classes, opacity=0.5))
     entries = root.findall("./pipe/rasterrenderer[@type='paletted']/colorPalette/paletteEntry")
     assert [(e.get("value"), e.get("color")) for e in entries] == [
         ("0", "#0000ff"),
@@ -27,7 +27,7 @@ def test_raster_qml_holds_every_class_and_no_nodata() -> None:
 
 @pytest.mark.parametrize("field", ["class_id", "to_id"])
 def test_vector_styles_colour_every_class_by_the_field(field: str) -> None:
-    root = Xml.fromstring(vector_qml(LEGEND, field))
+    root = Xml.fromstring(vector_qml(LEGEND.classes, field))
     renderer = root.find("renderer-v2")
     assert (renderer.get("type"), renderer.get("attr")) == ("categorizedSymbol", field)
     symbols = {
@@ -39,5 +39,5 @@ def test_vector_styles_colour_every_class_by_the_field(field: str) -> None:
 
 
 def test_the_same_legend_gives_the_same_text() -> None:
-    assert raster_qml(LEGEND) == raster_qml(Legend(LEGEND.classes[::-1]))
-    assert raster_qml(LEGEND).startswith("<!DOCTYPE qgis")
+    assert raster_qml(LEGEND.classes) == raster_qml(Legend(LEGEND.classes[::-1]).classes)
+    assert raster_qml(LEGEND.classes).startswith("<!DOCTYPE qgis")
