@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from geoseg.accuracy.intervals import Estimate
 from geoseg.cli.fields import job_of, job_options
 from geoseg.cli.say import say, screen, show_notes
 from geoseg.estimation.job import EstimateJob
@@ -67,7 +66,7 @@ def _show(found: Any) -> None:
             mapped,
             _number(value),
             _number(half),
-            _percent(half / value if value else math.nan),
+            _percent(half / value) if value else "-",
         )
     console.print(table)
     if found.scored:
@@ -97,8 +96,10 @@ def _accuracies(records: Sequence[Any], z: float, table: Any) -> Any:
     for heading in ("n map", "n ref", "user's", "±", "producer's", "±", "F1", "IoU"):
         table.add_column(heading, justify="right")
     for r in records:
-        halves = (Estimate(value=r[name], se=r[f"{name}_se"]).half(z) for name in ("users", "producers"))
-        users, producers = (_percent(h) for h in halves)
+        users, producers = (_percent(z * r[f"{name}_se"]) for name in ("users", "producers"))
+        if r["users_se"] == 0:  # all or none right is no certainty
+            low, high = r["users_wilson_low"], r["users_wilson_high"]
+            users = f"≥{_percent(low)}" if r["users"] == 1 else f"≤{_percent(high)}"
         table.add_row(
             r["class"],
             f"{r['map_units']:,.0f}",

@@ -67,7 +67,7 @@ def observe_table(job: EstimateJob) -> Observed:
     """
     sheet = read_sheet(job)
     columns = _columns(sheet, job)
-    class_map = None if job.map is None else open_class_map(job.map, job.legend, **job.reading)
+    class_map = None if job.map is None else open_class_map(job.map, job.legend, band=job.band, **job.reading)
     legend = _legend(sheet, columns, class_map, job)
     rules = Rules.parse(job.crosswalk, legend)
     notes: list[str] = []

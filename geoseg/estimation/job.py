@@ -22,6 +22,8 @@ class EstimateJob(Reading):
         The labelled sample: the GeoPackage of the design, or a table or points of another tool.
     map
         Class map to score, instead of the classes that the sample brings along.
+    band
+        Band of the map where it has several, by number or name.
     another_map
         The map may be another than that of the design; its classes then are no strata (Stehman 2014).
     out
@@ -46,8 +48,8 @@ class EstimateJob(Reading):
     legend
         YAML of class number to name, for samples and maps that name no classes themselves. Or a mapping.
     crosswalk
-        YAML of value in a table to class name, id or "ignore". Or a mapping. Without it, values are class
-        names or ids.
+        YAML of value in a table to class name, id or "ignore"; for a sample of geoseg, of value in `map` to
+        class name. Or a mapping. Without it, values are class names or ids.
     training
         Polygons or points that the model was trained with; units that touch them are refused.
     ratio
@@ -63,6 +65,7 @@ class EstimateJob(Reading):
 
     sample: Path
     map: Path | None = None
+    band: int | str | None = None
     another_map: bool = False
     out: Path | None = None
     design: Design | None = None

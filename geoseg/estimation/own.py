@@ -20,6 +20,7 @@ from geoseg.legend import NODATA, Legend, as_compared
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.open import local_file
 from geoseg.raster.vectors import read_vector
+from geoseg.sampling.design import map_digest
 from geoseg.sampling.file import read_sample
 from geoseg.sampling.layout import DESIGN, INFO, Drawn, Sample, Unit
 
@@ -37,7 +38,7 @@ def observe_sample(job: EstimateJob) -> Observed:
     UsageError
         An option that says what the design says already.
     """
-    for name in ("strata_areas", "label_field", "map_field", "stratum_field", "legend", "crosswalk"):
+    for name in ("strata_areas", "label_field", "map_field", "stratum_field", "legend"):
         if getattr(job, name) is not None:
             raise UsageError(f"`{name}` is for samples of other tools", where=job.sample)
     sample = read_sample(job.sample)
@@ -150,9 +151,8 @@ def _moved(ids: list[str], what: str, job: EstimateJob) -> InputError:
 def _on_map(observed: Observed, sample: Sample, job: EstimateJob, places: np.ndarray) -> Observed:
     """The sample with the classes of a map under its units."""
     assert job.map is not None
-    class_map = open_class_map(job.map, **job.reading)
-    found = classes_at(class_map, places, sample.crs_wkt)
-    same = _is_map_of(sample, class_map, found)
+    class_map = open_class_map(job.map, band=job.band, crosswalk=job.crosswalk, **job.reading)
+    same = map_digest(class_map) == sample.info.map_digest
     if not same and not job.another_map:
         raise InputError(
             "this is not the map that the sample was drawn from",
@@ -162,6 +162,7 @@ def _on_map(observed: Observed, sample: Sample, job: EstimateJob, places: np.nda
         )
     if same:
         return observed
+    found = classes_at(class_map, places, sample.crs_wkt)
     legend, own = _joined(sample.legend, class_map)
     rows = tuple(
         replace(row, map_class=own.get(int(label)) if label != NODATA else None)
@@ -173,12 +174,6 @@ def _on_map(observed: Observed, sample: Sample, job: EstimateJob, places: np.nda
         notes.append(f"{lost:,} units lie where the map has no class: they count as wrong")
     mapped = {own[label]: hectares for label, (_, hectares) in class_areas(class_map).items()}
     return replace(observed, rows=rows, legend=legend, mapped=mapped, notes=(*observed.notes, *notes))
-
-
-def _is_map_of(sample: Sample, class_map: ClassMap, found: np.ndarray) -> bool:
-    """Whether a map is the design's: the same grid, and every class found under units is one class there."""
-    pairs = {(int(label), drawn.map_class) for label, drawn in zip(found, sample.design, strict=True)}
-    return sample.info.grid == class_map.grid.to_json() and len(pairs) == len({label for label, _ in pairs})
 
 
 def _joined(legend: Legend, class_map: ClassMap) -> tuple[Legend, dict[int, int]]:

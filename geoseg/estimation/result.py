@@ -128,16 +128,10 @@ class Estimates:
         counts = labelled.counts()
         records = []
         for k, c in enumerate(self.legend.classes):
-            record: dict[str, Any] = {
-                "id": c.id,
-                "class": c.name,
-                **self._areas(k, estimates["area"].one(k), adjusted[k]),
-            }
-            for e in ESTIMATES:
-                own = estimates[e.name].one(k)
-                if e.x is not None and not self.scored:
-                    own = Estimate(value=math.nan, se=math.nan)
-                record |= _spelled(e.name, own, z)
+            own = {name: self._known(k, name, ratio.one(k)) for name, ratio in estimates.items()}
+            record: dict[str, Any] = {"id": c.id, "class": c.name, **self._areas(k, own["area"], adjusted[k])}
+            for name, estimate in own.items():
+                record |= _spelled(name, estimate, z)
             record |= {"users_wilson_low": wilson[k][0], "users_wilson_high": wilson[k][1]}
             if limits is not None:
                 for name, pair in (("area", limits.area[k]), ("users", limits.users[k])):
@@ -148,6 +142,19 @@ class Estimates:
             }
             records.append(record)
         return records
+
+    def _known(self, k: int, name: str, estimate: Estimate) -> Estimate:
+        """An estimate of a class, without what the sample cannot tell.
+
+        Of a class that no unit was met of, no error can be told; without a map, no accuracy.
+        """
+        if name != "area":
+            return estimate if self.scored else Estimate(value=math.nan, se=math.nan)
+        everything = isinstance(self.labelled.sample, Sample) and bool(
+            (self.labelled.sample.n >= self.labelled.sample.strata.sizes).all()
+        )
+        met = bool(self.labelled.truth[k].any()) or everything
+        return estimate if met else Estimate(value=estimate.value, se=math.nan)
 
     def _unmatched(self, k: int) -> float:
         """Units mapped as a class whose reference is none of the classes, in part or whole."""

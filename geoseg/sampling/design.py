@@ -111,8 +111,9 @@ def run_sample_design(
     strata = parts if job.method == "stratified" else [_everything(parts)]
     options, chosen = _options(job, population, parts, expected, goal)
     units = options[chosen].n
+    advice = []  # of the design alone: what is estimated later does not need it
     if job.expect is None and job.method != "two-stage":
-        notes.append(
+        advice.append(
             f"expected errors assume that every stratum is {100 * ASSUMED:g} % right; `expect` says better"
         )
     earlier = None if job.extend is None else _earlier(job.extend, job, population, strata)
@@ -148,7 +149,7 @@ def run_sample_design(
         chosen=chosen,
         hectares=sum(p.hectares for p in parts),
         kept=0 if earlier is None else len(earlier.units),
-        notes=tuple(notes),
+        notes=(*notes, *advice),
     )
 
 

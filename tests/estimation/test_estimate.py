@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -17,6 +18,9 @@ import geoseg
 from geoseg.cli.main import cli
 from geoseg.errors import GeosegError, InputError, OutputConflictError, UsageError
 from geoseg.estimation.verb import sample_estimate
+from geoseg.raster.classmap import open_class_map
+from geoseg.sampling.design import map_digest
+from geoseg.sampling.file import read_sample, write_sample
 from geoseg.sampling.layout import Answer
 from tests.estimation.makers import (
     GRID,
@@ -198,8 +202,9 @@ def test_without_areas_there_are_shares(tmp_path):
     assert shown.exit_code == 0 and "overall" not in shown.stdout
 
 
-def test_the_designs_map_and_another(sample, tmp_path):
+def test_the_designs_map_and_another(tmp_path):
     own = write_map(tmp_path / "classes.tif")
+    sample = write_drawn(tmp_path / "own.gpkg", map_digest=map_digest(open_class_map(own)))
     assert sample_estimate(sample, map=own).overall == sample_estimate(sample).overall
     other = write_map(tmp_path / "other.tif", np.roll(labels(), 1, 0))
     with pytest.raises(InputError, match=r"not the map that the sample was drawn from.*`another_map`"):
@@ -331,3 +336,52 @@ def test_what_stands_there_is_kept(sample, tmp_path):
 
 def test_the_name_in_the_package():
     assert geoseg.sample_estimate is sample_estimate
+
+
+def fill(path, truth):
+    """Label every unit of a drawn sample with the class of another map on its grid."""
+    drawn = read_sample(path)
+    units = []
+    for unit in drawn.units:
+        x, y = shapely.centroid(shapely.from_wkb(unit.geometry)).coords[0]
+        col, row = ~GRID.transform * (x, y)
+        units.append(replace(unit, answer=Answer(label=int(truth[int(row), int(col)]))))
+    write_sample(path, replace(drawn, units=tuple(units)), overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"minimum": 30},
+        {"method": "simple"},
+        {"method": "two-stage", "tile": 20, "tiles": 40},
+        {"buffer": 3, "buffer_around": "loss", "buffer_in": "gain"},
+    ],
+    ids=["stratified", "simple", "two-stage", "buffer"],
+)
+def test_what_is_drawn_is_estimated(tmp_path, options):
+    """From the design to the estimate: true areas and accuracy lie within their standard errors."""
+    rng = np.random.default_rng(2)
+    wrong = rng.random(labels().shape) < 0.15
+    truth = np.where(wrong, rng.integers(1, 5, wrong.shape), labels())
+    class_map, path = write_map(tmp_path / "classes.tif"), tmp_path / "sample.gpkg"
+    geoseg.sample_design(class_map, out=path, n=600, **options)
+    fill(path, truth)
+    found = sample_estimate(path, map=class_map)
+    assert abs(found.overall["estimate"] - (truth == labels()).mean()) < 3.5 * found.overall["se"]
+    for record, true in zip(found.per_class, np.bincount(truth.ravel())[1:] / truth.size, strict=True):
+        assert abs(record["area"] - true) < 3.5 * record["area_se"]
+        assert 0 < record["area_se"] < 0.08
+
+
+def test_all_pixels_are_no_sample_any_more(tmp_path):
+    few = np.where(np.arange(100) % 25 == 0, labels(), 255).astype(np.uint8)
+    few[::3] = 255
+    truth = np.roll(labels(), 7, 0)
+    class_map, path = write_map(tmp_path / "classes.tif", few), tmp_path / "sample.gpkg"
+    geoseg.sample_design(class_map, out=path, n=int((few != 255).sum()))
+    fill(path, truth)
+    found = sample_estimate(path)
+    assert found.overall["se"] == 0
+    # pixels are weighted by their area, which differs by less than 1e-4 over the map
+    assert found.overall["estimate"] == pytest.approx((truth == few)[few != 255].mean(), abs=1e-5)
