@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from geoseg.raster.opening import open_scene
     from geoseg.report.study import write_report
     from geoseg.sampling.design import sample_design
+    from geoseg.sampling.exchange import sample_export, sample_import
+    from geoseg.sampling.status import sample_status
     from geoseg.series.verb import series
     from geoseg.suggestions.verb import suggest
     from geoseg.training.verb import train
@@ -52,6 +54,9 @@ _EXPORTS = {
     "run": "geoseg.pipeline",
     "sample_design": "geoseg.sampling.design",
     "sample_estimate": "geoseg.estimation.verb",
+    "sample_export": "geoseg.sampling.exchange",
+    "sample_import": "geoseg.sampling.exchange",
+    "sample_status": "geoseg.sampling.status",
     "suggest": "geoseg.suggestions.verb",
     "series": "geoseg.series.verb",
     "train": "geoseg.training.verb",
@@ -77,6 +82,9 @@ __all__ = [
     "run",
     "sample_design",
     "sample_estimate",
+    "sample_export",
+    "sample_import",
+    "sample_status",
     "series",
     "suggest",
     "train",

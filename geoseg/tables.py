@@ -34,3 +34,10 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Markdown table of rows of text, without a line break at the end."""
     body = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body])
+
+
+def plain_cell(value: Any) -> Any:
+    """What `cell` was given, of what a spreadsheet holds."""
+    if isinstance(value, str) and value.startswith("'") and value[1:].lstrip(" ").startswith(_FORMULA):
+        return value[1:]
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from geoseg.cli import sample_design, sample_estimate
+from geoseg.cli import sample_design, sample_estimate, sample_exchange, sample_status
 
 
 @click.group("sample")
@@ -12,5 +12,11 @@ def command() -> None:
     """Design, label and evaluate a probability sample of a map."""
 
 
-for part in (sample_design, sample_estimate):
-    command.add_command(part.command)
+for part in (
+    sample_design.command,
+    sample_exchange.export_command,
+    sample_exchange.import_command,
+    sample_status.command,
+    sample_estimate.command,
+):
+    command.add_command(part)

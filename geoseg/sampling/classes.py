@@ -52,6 +52,7 @@ def merge(legend: Legend, groups: Mapping[Any, Any], *, where: object = None) ->
     legend
         The map's classes.
     groups
+        ``{number: name}`` of every class, as ``geoseg change`` writes it; or
         ``{name: classes}``: one class or a list, by number or name; ``*`` in a name stands for anything, so
         ``forest -> *`` for every transition away from forest; ``*`` alone for all that no other group has.
         Transitions may be written with ``->``, and ``forest -> forest`` for one that is unchanged. What
@@ -62,6 +63,8 @@ def merge(legend: Legend, groups: Mapping[Any, Any], *, where: object = None) ->
     UsageError
         A class that is in no group or in two, or a pattern that fits none.
     """
+    if all(isinstance(key, int) for key in groups):
+        groups = _by_name(groups)
     taken: dict[int, str] = {}
     rest: str | None = None
     for name, patterns in groups.items():
@@ -98,6 +101,14 @@ def merge(legend: Legend, groups: Mapping[Any, Any], *, where: object = None) ->
             table[number] = 1 + names.index(group)
     left_out = tuple(c for c in legend.classes if taken[c.id] == _IGNORE)
     return Merged(legend=merged, table=table, left_out=left_out)
+
+
+def _by_name(names: Mapping[int, Any]) -> dict[str, list[int]]:
+    """Groups by name, of a name for every class number."""
+    found: dict[str, list[int]] = {}
+    for number, name in names.items():
+        found.setdefault(_IGNORE if is_ignored(name) else str(name).strip(), []).append(number)
+    return found
 
 
 def _matching(legend: Legend, pattern: Any, where: object) -> Iterable[LandClass]:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import types
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields, is_dataclass, replace
 from functools import cache, partial
@@ -17,6 +17,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 import pyarrow as pa
 
 from geoseg.errors import InputError, UsageError
+from geoseg.files import whole
 from geoseg.legend import Legend
 from geoseg.raster.open import local_file
 from geoseg.results import json_ready
@@ -50,6 +51,7 @@ _ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.bina
 _HEADER, _BOXES = 8, (0, 32, 48, 48, 64)  # bytes of GeoPackage's geometry header and of its boxes by kind
 _MOST_NAMED = 5
 _CLASSES = ("label", "label_2")
+_SPATIAL = ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")
 
 
 def require_sample_name(path: Path, *, overwrite: bool) -> None:
@@ -75,6 +77,26 @@ def write_sample(path: Path, sample: Sample, *, overwrite: bool = False) -> Path
         STRATA: _table(Stratum, sample.strata),
         INFO: pa.Table.from_pylist(info),
     }
+    sides = {
+        name: None if rows is None else SideTable(description=TABLES[name], rows=partial(_same, rows))
+        for name, rows in tables.items()
+    }
+    return _write(path, sample, sample.units, sides, overwrite)
+
+
+def write_units(path: Path, sample: Sample, units: Sequence[Unit], *, overwrite: bool = False) -> Path:
+    """Path of a GeoPackage of some units with the form and without their design, for one interpreter."""
+    require_sample_name(path, overwrite=overwrite)
+    return _write(path, sample, units, {}, overwrite)
+
+
+def _write(
+    path: Path,
+    sample: Sample,
+    units: Sequence[Unit],
+    tables: Mapping[str, SideTable | None],
+    overwrite: bool,
+) -> Path:
     layer = Layer(
         name=SAMPLE,
         crs_wkt=sample.crs_wkt,
@@ -82,13 +104,61 @@ def write_sample(path: Path, sample: Sample, *, overwrite: bool = False) -> Path
         geometry_type="Polygon",
         metadata={"description": f"Sample of {sample.info.map}, to be labelled in this order"},
         style=lambda: sample_qml(sample.legend, plots=sample.info.unit != "pixel"),
-        tables={
-            name: None if rows is None else SideTable(description=TABLES[name], rows=partial(_same, rows))
-            for name, rows in tables.items()
-        },
+        tables=tables,
     )
-    batches = iter(_table(Unit, sample.units).to_batches())
-    return write_layer(path, batches, layer, overwrite=overwrite)[0]
+    return write_layer(path, iter(_table(Unit, units).to_batches()), layer, overwrite=overwrite)[0]
+
+
+def update_answers(path: Path, units: Mapping[str, Answer], labels: Sequence[Label]) -> None:
+    """Write answers into a sample's file, whole or not at all; all else in it stays as people left it.
+
+    Parameters
+    ----------
+    path
+        The sample.
+    units
+        Answers in ``sample`` by id.
+    labels
+        Rows of ``labels``; new ones are added.
+    """
+    with whole(path, sqlite3.Error) as partial:
+        with (
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(partial)) as database,
+        ):
+            source.backup(database)
+            database.execute("PRAGMA journal_mode = DELETE")
+            for name in _SPATIAL:  # triggers name them; none is called, for no geometry is touched
+                database.create_function(name, 1, _nothing)
+            with database:
+                for unit, answer in units.items():
+                    _set(database, SAMPLE, answer, {"id": unit})
+                for label in labels:
+                    key = {"id": label.id, "interpreter": label.answer.interpreter}
+                    if not _set(database, LABELS, label.answer, key):
+                        _add(database, label)
+        for journal in ("-wal", "-shm"):
+            path.with_name(path.name + journal).unlink(missing_ok=True)
+
+
+def _set(database: sqlite3.Connection, table: str, answer: Answer, key: Mapping[str, str | None]) -> bool:
+    """Whether a row of that key was there and now holds the answer."""
+    values = {n: v for n, v in values_of(answer).items() if n not in key}
+    setting = ", ".join(f'"{n}" = ?' for n in values)
+    where = " AND ".join(f'"{n}" = ?' for n in key)
+    statement = f'UPDATE "{table}" SET {setting} WHERE {where}'  # noqa: S608
+    return database.execute(statement, (*values.values(), *key.values())).rowcount > 0
+
+
+def _add(database: sqlite3.Connection, label: Label) -> None:
+    values = values_of(label)
+    names = ", ".join(f'"{n}"' for n in values)
+    marks = ", ".join("?" * len(values))
+    database.execute(f'INSERT INTO "{LABELS}" ({names}) VALUES ({marks})', tuple(values.values()))  # noqa: S608
+
+
+def _nothing(_: Any) -> None:
+    return None
 
 
 def read_sample(path: str | PathLike[str]) -> Sample:
@@ -106,7 +176,7 @@ def read_sample(path: str | PathLike[str]) -> Sample:
     file = local_file(path)
     tables, crs_wkt = _read_tables(file)
     info = _info_of(tables[INFO], file)
-    parse = _Parser(file=file, legend=info.legend)
+    parse = RowParser(file=file, legend=info.legend)
     units = [parse.unit(row) for row in tables[SAMPLE]]
     design = {d.id: d for d in (parse.row(Drawn, DESIGN, row) for row in tables[DESIGN])}
     strata = sorted((parse.row(Stratum, STRATA, row) for row in tables[STRATA]), key=lambda s: s.stratum)
@@ -244,7 +314,7 @@ def _wkb(blob: bytes | None) -> bytes:
     return blob[_HEADER + _BOXES[min(blob[3] >> 1 & 0b111, 4)] :]
 
 
-class _Parser:
+class RowParser:
     """Rows of a stranger's hand made values, or refused with their place."""
 
     def __init__(self, *, file: Path, legend: Legend) -> None:
@@ -288,6 +358,8 @@ class _Parser:
         try:
             if kind is int and float(value) != int(float(value)):
                 raise ValueError
+            if kind is float and isinstance(value, str):
+                value = value.replace(",", ".")
             return kind(float(value)) if kind is int and isinstance(value, str) else kind(value)
         except (ValueError, TypeError):
             raise self._wrong(layer, row, f"{name} {value!r}", f"{kind.__name__}") from None

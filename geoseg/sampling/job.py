@@ -25,7 +25,8 @@ class SampleDesignJob(Reading):
         GeoPackage to write; without it nothing is drawn, and the allocations are shown.
     strata
         YAML of name to class, or list of classes, of the map, by default each a stratum; ``*`` stands for
-        anything, and what stands under ``ignore`` is not assessed. Or a mapping.
+        anything, and what stands under ``ignore`` is not assessed. Or of number to name, as a comparison of
+        two maps writes it. Or a mapping.
     regions
         Polygons; every class in every region is a stratum, and what lies outside all of them is not assessed.
     regions_field
@@ -176,3 +177,49 @@ class SampleStatusJob(Job):
     """
 
     sample: Path
+
+
+class SampleExportJob(Job):
+    """The units of a sample for another program, or for one interpreter.
+
+    Attributes
+    ----------
+    sample
+        GeoPackage of a sample.
+    out
+        File to write: a table (.csv .xlsx), or the layer with its form alone (.gpkg).
+    interpreter
+        Only what this one is asked.
+    ceo
+        Write a CSV of plots for Collect Earth Online, of longitude, latitude, number and id.
+    """
+
+    sample: Path
+    out: Path
+    interpreter: str | None = None
+    ceo: bool = False
+
+
+class SampleImportJob(Job):
+    """Answers from a file into a sample.
+
+    Attributes
+    ----------
+    sample
+        GeoPackage of a sample; the answers are written into it.
+    answers
+        Table (.csv .xlsx) or GeoPackage that was exported and filled in, or a download of plot data of
+        Collect Earth Online.
+    interpreter
+        Who gave the answers, where the file does not say it.
+    label_field
+        Column with the class, where it is not called label: the question in Collect Earth Online.
+    encoding
+        Of the text in a CSV that is not UTF-8.
+    """
+
+    sample: Path
+    answers: Path
+    interpreter: str | None = None
+    label_field: str | None = None
+    encoding: str | None = None

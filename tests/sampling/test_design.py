@@ -145,6 +145,13 @@ def test_transitions_are_merged(tmp_path: Path) -> None:
     opened = geoseg.open_class_map(raster)
     groups = {"loss": "forest -> *", "stable forest": ["forest → forest"], "other": ["*"]}
     merged = merge(opened.legend, groups)
+    by_number = {
+        i: groups_of[int(merged.table[i])]
+        for groups_of in [dict(enumerate(merged.legend.names, 1))]
+        for i in opened.legend.ids
+    }
+    again = merge(opened.legend, by_number)
+    assert {again.legend.name(n) for n in again.table[list(opened.legend.ids)]} == set(merged.legend.names)
     assert merged.legend.names == ("loss", "stable forest", "other")
     with rasterio.open(raster) as file:
         found = merged.table[file.read(1)]
