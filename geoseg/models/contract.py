@@ -248,7 +248,7 @@ class InputContract:
         why = f"found {count}, the model needs {needed}: {', '.join(self.band_names)}"
         if count < needed:
             return "too few bands", why, "a file, or several files together, with all of them"
-        order = self._order_among(names)
+        order = self.order_among(names)
         if order is not None:
             hint = f"`bands={_listed(order)}`"
         elif self.band_names == ("red", "green", "blue"):
@@ -258,14 +258,14 @@ class InputContract:
         return "wrong number of bands", why, hint
 
     def _judge_order(self, names: Sequence[str | None]) -> _Verdict | None:
-        order = self._order_among(names)
+        order = self.order_among(names)
         if order is None or order == tuple(range(1, len(self.bands) + 1)):
             return None
         found = ", ".join(str(n) for n in names)
         why = f"found {found}, the model needs {', '.join(self.band_names)}"
         return "bands in another order", why, f"`bands={_listed(order)}`"
 
-    def _order_among(self, names: Sequence[str | None]) -> tuple[int, ...] | None:
+    def order_among(self, names: Sequence[str | None]) -> tuple[int, ...] | None:
         """One-based numbers of the model's bands among named bands; None unless each is found once."""
         plain = [_plain(n) for n in names]
         wanted = [_plain(n) for n in self.band_names]

@@ -117,7 +117,7 @@ def open_job(job: PredictJob) -> OpenedJob:
     ensemble = Ensemble.load(job.models, tta=job.tta)
     if job.novelty:
         check_experience(ensemble.bundles)
-    scene = open_scene(job.scene, bands=job.bands, **job.reading)
+    scene = _open_scene(job, ensemble)
     notes = _check_contracts(ensemble, scene, override=job.force)
     tiling = plan_tiles(
         scene.grid.height,
@@ -129,6 +129,15 @@ def open_job(job: PredictJob) -> OpenedJob:
         multiple=ensemble.size_multiple,
     )
     return OpenedJob(job=job, scene=scene, ensemble=ensemble, tiling=tiling, notes=(*scene.notes, *notes))
+
+
+def _open_scene(job: PredictJob, ensemble: Ensemble) -> Scene:
+    """Scene of a job; of a product whose bands nobody chose, the bands that the model names."""
+    scene = open_scene(job.scene, bands=job.bands, **job.reading)
+    order = ensemble.bundles[0].contract.order_among(scene.band_names)
+    if job.bands is not None or not scene.product or order is None:
+        return scene
+    return open_scene(job.scene, bands=order, **job.reading)
 
 
 def settle_engine(opened: OpenedJob, where: Where) -> Decision:
@@ -156,6 +165,7 @@ def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tup
                 pixel_size_m=scene.grid.ground_size,
                 value_sample=sample,
                 scaling=scene.scaling,
+                level=scene.level,
                 override=override,
                 where=scene.paths[0],
             )

@@ -36,6 +36,8 @@ class SceneBand:
         Value that means no data in this band; None if there is none.
     scale, offset
         What the file says that its values mean: ``value * scale + offset``. Pixels are read as stored.
+    gain, addend
+        What is read of a product: ``stored * gain + addend``, reflectance x 10000, uint16.
     """
 
     file: int
@@ -45,6 +47,13 @@ class SceneBand:
     nodata: float | None = None
     scale: float = 1.0
     offset: float = 0.0
+    gain: float = 1.0
+    addend: float = 0.0
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether other values are read than are stored; they are uint16 then."""
+        return (self.gain, self.addend) != (1.0, 0.0)
 
 
 def list_bands(dataset: Any, path: Path, file: int, *, alone: bool) -> list[SceneBand]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from geoseg.errors import InputError
 from geoseg.geometry import Window
+from geoseg.raster.members import size_of
 from geoseg.raster.scene import Scene
 from geoseg.raster.sidecars import aux_file, read_side
 
@@ -72,7 +73,7 @@ def _shape_of_pixels(scene: Scene) -> Iterator[str]:
 
 
 def _compression(scene: Scene) -> Iterator[str]:
-    size = sum(path.stat().st_size for path in scene.paths)
+    size = sum(map(size_of, scene.paths))
     raw = math.prod(scene.shape) * scene.dtype.itemsize
     if raw > _SUSPICIOUS_RATIO * size:
         yield f"{raw / 2**20:.0f} MiB of pixels in a file of {size} bytes: sparse or suspicious"

@@ -23,6 +23,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from geoseg.errors import InputError
+from geoseg.raster.members import gdal_name, holder, is_member, read_start, size_of
 
 # GDAL's block cache would grow to 5 % of the machine's memory, so that a larger scene takes more memory than
 # a small one; GDAL reads this variable (in MB) once, at its first read.
@@ -127,11 +128,7 @@ def local_file(source: str | os.PathLike[str]) -> Path:
 
 def driver_of(path: Path, *, allow_vrt: bool = False) -> str:
     """GDAL driver for a file by its first bytes, whatever its name; InputError for anything not let in."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise InputError("cannot be read", where=path, why=str(error.strerror)) from None
+    head = read_start(path, 4096)
     for signature, driver in _SIGNATURES:
         if head.startswith(signature):
             return driver
@@ -215,7 +212,7 @@ def open_raster(path: Path, *, allow_vrt: bool = False) -> Any:
         A file that is missing, not a raster of the known formats, a VRT without `allow_vrt`, or damaged.
     """
     try:
-        status = path.stat()
+        status = holder(path).stat()
     except OSError:
         status = local_file(path).stat()
     key = (str(path), allow_vrt, status.st_size, status.st_mtime_ns, status.st_ino)
@@ -247,14 +244,14 @@ def forget(path: Path) -> None:
 
 
 def _open(path: Path, *, allow_vrt: bool) -> Any:
-    path = local_file(path)
+    path = path if is_member(path) else local_file(path)
     driver = driver_of(path, allow_vrt=allow_vrt)
     if driver == "VRT":
         for source in vrt_sources(path):
             _open(source, allow_vrt=False).close()  # the limits below hold for what a VRT reads as well
     with quiet_rasterio(), safe_gdal():
         try:
-            dataset = rasterio.open(path, driver=driver, sharing=False)
+            dataset = rasterio.open(gdal_name(path), driver=driver, sharing=False)
         except RasterioIOError as error:
             raise InputError(
                 "damaged or not readable",
@@ -301,8 +298,7 @@ def _check_codestream(path: Path) -> None:
 
     The size of its tiles stands in the SIZ marker (ISO/IEC 15444-1, A.5.1), which GDAL does not tell.
     """
-    with path.open("rb") as file:
-        head = file.read(1_000_000)
+    head = read_start(path, 1_000_000)
     at = head.find(b"\xff\x4f\xff\x51")
     if at < 0 or len(head) < at + 42:
         return
@@ -324,7 +320,7 @@ def _check_ends(dataset: Any, path: Path) -> None:
     A truncated GeoTIFF opens without a word and fails hours later; this is the cheap part of that check, the
     rest is found when the block is read.
     """
-    size = path.stat().st_size
+    size = size_of(path)
     for number, (height, width) in enumerate(dataset.block_shapes, 1):
         for row, col in ((0, 0), ((dataset.height - 1) // height, (dataset.width - 1) // width)):
             place = [

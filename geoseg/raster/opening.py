@@ -19,6 +19,7 @@ from geoseg.raster.bands import SceneBand, choose_bands, list_bands, tell_apart
 from geoseg.raster.georeference import Assumption, locate
 from geoseg.raster.notes import remarks
 from geoseg.raster.open import open_raster, safe_gdal
+from geoseg.raster.products.find import find_product
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.resampling import is_coarser
 from geoseg.raster.scene import Scene
@@ -44,6 +45,7 @@ def open_scene(
     Parameters
     ----------
     source
+        The folder or archive of a Sentinel-2 or Landsat product, whose bands are reflectance x 10000; or
         GeoTIFF, COG or JPEG 2000; PNG and JPEG where the georeference is given; files of one band or of many,
         all on one grid, or of larger pixels in the same place: the smallest pixels are the scene's, and the
         others are interpolated. Folders and patterns are sorted naturally.
@@ -62,17 +64,22 @@ def open_scene(
     UsageError
         An option that cannot work.
     """
-    paths = find_files(source)
+    product = find_product(source)
+    paths = find_files(source) if product is None else product.paths
     assumed = Assumption.of(reading)
     allow_vrt, nodata = reading.get("allow_vrt", False), reading.get("nodata")
     where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"
     datasets = [open_raster(path, allow_vrt=allow_vrt) for path in paths]
-    available = tell_apart(
-        [
-            band
-            for i, (dataset, path) in enumerate(zip(datasets, paths, strict=True))
-            for band in list_bands(dataset, path, i, alone=len(paths) == 1)
-        ]
+    available: Sequence[SceneBand] = (
+        product.bands
+        if product is not None
+        else tell_apart(
+            [
+                band
+                for i, (dataset, path) in enumerate(zip(datasets, paths, strict=True))
+                for band in list_bands(dataset, path, i, alone=len(paths) == 1)
+            ]
+        )
     )
     chosen = choose_bands(available, bands, where)
     # files that hold none of the chosen bands are not looked at: a sharper band may lie in the folder
@@ -86,7 +93,7 @@ def open_scene(
         for i, grid in zip(used, grids, strict=True)
     )
     types = [datasets[b.file].dtypes[b.number - 1] for b in chosen]
-    notes = list(assumed.notes)
+    notes = [*assumed.notes, *(product.notes if product is not None else ())]
     alphas = tuple(_alphas(datasets[i], [b for b in available if b.file == i], chosen, notes) for i in used)
     scene = Scene(
         grid=grids[first],
@@ -95,13 +102,17 @@ def open_scene(
             replace(_with_nodata(b, t, nodata, paths[b.file], notes), file=used.index(b.file))
             for b, t in zip(chosen, types, strict=True)
         ),
-        dtype=_common_dtype(types, where),
+        dtype=_common_dtype(
+            ["uint16" if b.is_converted else t for b, t in zip(chosen, types, strict=True)], where
+        ),
         crs_wkt=wkts[first],
         allow_vrt=allow_vrt,
         alphas=alphas,
         masked=tuple(_has_mask(datasets[i].mask_flag_enums) for i in used),
         masks=tuple(side_mask(paths[i], grid.shape) for i, grid in zip(used, grids, strict=True)),
         coarser=coarser,
+        product="" if product is None else product.name,
+        level="" if product is None else product.level,
     )
     return replace(scene, notes=tuple(dict.fromkeys([*notes, *remarks(scene, collar=not categorical)])))
 

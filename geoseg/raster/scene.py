@@ -18,7 +18,9 @@ from rasterio.windows import Window as RasterioWindow
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
 from geoseg.raster.bands import SceneBand, choose_bands
+from geoseg.raster.members import holder, is_member, size_of
 from geoseg.raster.open import gdal_reason, open_raster, safe_gdal, vrt_sources
+from geoseg.raster.products.product import Level
 from geoseg.raster.resampling import read_bilinear
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ WHOLE_DIGEST_BYTES = 256 * 2**20
 """Files up to this size are hashed whole, larger ones by their ends and their time."""
 
 _END_BYTES = 16 * 2**20
+_NO_REFLECTANCE = 2**16 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,8 @@ class Scene:
         Of each file what masks its pixels: alpha bands, a mask inside, a mask beside it.
     coarser
         Of each file the grid that it lies on, where its pixels are larger than the scene's; else None.
+    product, level
+        What product it is, as ``Sentinel-2 Level-1C``, and what reflectance it has; empty for plain rasters.
     """
 
     grid: Grid
@@ -65,6 +70,8 @@ class Scene:
     masked: tuple[bool, ...] = field(default=(), repr=False)
     masks: tuple[Path | None, ...] = field(default=(), repr=False)
     coarser: tuple[Grid | None, ...] = field(default=(), repr=False)
+    product: str = ""
+    level: Level = ""
 
     @property
     def count(self) -> int:
@@ -84,7 +91,7 @@ class Scene:
     @property
     def nodata(self) -> float | None:
         """Value that means no data in every band; None if there is none, or if bands differ."""
-        values = {b.nodata for b in self.bands}
+        values = {float(_NO_REFLECTANCE) if b.is_converted else b.nodata for b in self.bands}
         if len(values) == 1:
             return values.pop()
         return math.nan if all(v is not None and math.isnan(v) for v in values) else None
@@ -135,6 +142,7 @@ class Scene:
             source = self.coarser[file] if self.coarser else None
             part, held = read(window) if source is None else read_bilinear(self.grid, window, source, read)
             valid &= held
+            part = _converted(part, held, [chosen[i] for i in places])
             if len(files) > 1:
                 pixels[places] = part
             else:
@@ -172,15 +180,16 @@ class Scene:
         with its modification time (``sha256 of both ends``), so that a changed file is noticed without
         reading a terabyte.
         """
-        files = dict.fromkeys((*self.paths, *(m for m in self.masks if m is not None)))
+        files = dict.fromkeys(map(holder, (*self.paths, *(m for m in self.masks if m is not None))))
         scaled = [[b.scale, b.offset] for b in self.bands]
+        converted = [[repr(b.gain), repr(b.addend)] for b in self.bands]
         coarser = {
             path.name: {"size": list(grid.shape), "transform": [repr(float(v)) for v in grid.transform[:6]]}
             for path, grid in zip(self.paths, self.coarser, strict=bool(self.coarser))
             if grid is not None
         }
         for path in self.paths:
-            if self.allow_vrt and _is_vrt(path):
+            if self.allow_vrt and not is_member(path) and _is_vrt(path):
                 files.update(dict.fromkeys(vrt_sources(path)))
         return {
             "files": [_file_digest(path) for path in files],
@@ -191,6 +200,7 @@ class Scene:
             "transform": [repr(float(v)) for v in self.grid.transform[:6]],
             "crs": hashlib.sha256(self.crs_wkt.encode()).hexdigest()[:16],
             **({"bilinear": coarser} if coarser else {}),
+            **({"conversion": converted} if any(b.is_converted for b in self.bands) else {}),
         }
 
     def to_xarray(self, chunks: Any = None) -> xr.DataArray:
@@ -224,6 +234,18 @@ class Scene:
             raise _unreadable(dataset, path, numbers, window, error) from None
 
 
+def _converted(stored: NDArray[Any], valid: NDArray[np.bool_], bands: Sequence[SceneBand]) -> NDArray[Any]:
+    """Values as they are read: as stored, or what the bands' gain and addend make of them, uint16.
+
+    Below 0 is 0, as in products that could not store less; what is not valid is 65535.
+    """
+    if not any(band.is_converted for band in bands):
+        return stored
+    gain, addend = (np.array([getattr(b, key) for b in bands])[:, None, None] for key in ("gain", "addend"))
+    values = np.clip(np.floor(stored * gain + addend + 0.5), 0, _NO_REFLECTANCE - 1)
+    return np.where(valid, values, _NO_REFLECTANCE).astype(np.uint16)
+
+
 def _mark_nodata(valid: NDArray[np.bool_], band: NDArray[Any], nodata: float | None) -> None:
     if band.dtype.kind == "f":
         valid &= np.isfinite(band)
@@ -250,7 +272,7 @@ def _unreadable(
                         dataset.read(number, window=place)
                 except RasterioError as failed:
                     offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=number)
-                    at = f" at byte {offset} of {path.stat().st_size}" if offset else ""
+                    at = f" at byte {offset} of {size_of(path)}" if offset else ""
                     return InputError(
                         f"block row {row} column {col} of band {number} cannot be read{at}",
                         where=path,

@@ -1,0 +1,1 @@
+"""Products as agencies publish them: many files and a description, read as one scene by the bands' names."""
