@@ -1,14 +1,15 @@
-"""Forest lost between two dates: hectares, yearly rate, patches of loss as polygons, what the forest became.
+"""Forest lost between two dates, and how sure that is: maps, change, a sample, estimates, a workbook.
 
     geoseg demo && python workflows/deforestation.py configs/deforestation.yaml
 
-The configuration names the two scenes, the model, and which of its classes are forest.
+The configuration names the two scenes, the model, and which of its classes are forest. The first run draws
+``sample.gpkg``, which is labelled in QGIS; the next one estimates areas and accuracies from what is labelled
+by then.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,9 +21,11 @@ import geoseg
 from geoseg.errors import GeosegError
 from geoseg.job import Job
 from geoseg.report import figures
+from geoseg.sampling.file import read_sample
 
 FOREST, OTHER = "forest", "other"
 LOSS = f"{FOREST} → {OTHER}"
+_BUFFER = 3  # pixels
 
 
 class Deforestation(Job):
@@ -38,8 +41,13 @@ class Deforestation(Job):
         Classes of the model that count as forest.
     min_hectares
         Patches of loss below this are left out of ``loss.gpkg``; the totals hold every pixel.
-    years
-        Years between the dates, for a yearly rate.
+    date_before, date_after
+        When the scenes were taken, like 2019 or 2019-07-31, for yearly rates.
+    sample
+        Units to draw for labelling, in strata of loss, gain, stable forest and the rest, with a buffer of
+        three pixels around loss where one can be made; 0 draws none. A sample that is there is kept.
+    title
+        What the study is called.
     reference_before, reference_after
         Class maps to compare with, of the same classes; both or none.
     options
@@ -52,7 +60,10 @@ class Deforestation(Job):
     out: Path
     forest: list[str]
     min_hectares: Annotated[float, Field(ge=0)] = 0.0
-    years: Annotated[float, Field(gt=0)] | None = None
+    date_before: str | int | None = None
+    date_after: str | int | None = None
+    sample: Annotated[int, Field(ge=0)] = 0
+    title: str = "Deforestation"
     reference_before: Path | None = None
     reference_after: Path | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -68,8 +79,9 @@ def map_deforestation(study: Deforestation) -> dict[str, Any]:
         geoseg.predict(scene, model=study.model, out=study.out / date, **study.options).classes
         for date, scene in (("before", study.before), ("after", study.after))
     ]
-    every = geoseg.change(*maps, out=study.out / "transitions")
-    loss = geoseg.change(*maps, out=study.out / "forest", crosswalk=merged)
+    dates = {"date_before": study.date_before, "date_after": study.date_after}
+    every = geoseg.change(*maps, out=study.out / "transitions", **dates)
+    loss = geoseg.change(*maps, out=study.out / "forest", crosswalk=merged, strata_class=FOREST, **dates)
 
     traced = geoseg.vectorize(
         loss.raster, out=study.out / "forest" / "loss.gpkg", only=[LOSS], layer="loss", overwrite=True
@@ -97,9 +109,9 @@ def map_deforestation(study: Deforestation) -> dict[str, Any]:
         },
         "unknown_at_one_date_ha": round(loss.transitions.unknown, 4),
     }
-    if study.years and held and left:
-        # Puyravaud (2003), "Standardizing the calculation of the annual rate of deforestation"
-        summary["percent_per_year"] = round(100 * math.log(left / held) / study.years, 4)
+    rate = next((c["puyravaud_rate"] for c in loss.per_class if c["class"] == FOREST), None)
+    if rate is not None:
+        summary["percent_per_year"] = round(100 * rate, 4)
     if study.reference_before and study.reference_after:
         truth = geoseg.change(
             study.reference_before, study.reference_after, out=study.out / "reference", crosswalk=merged
@@ -112,8 +124,32 @@ def map_deforestation(study: Deforestation) -> dict[str, Any]:
             "loss_ha": _of_forest(truth, "loss_ha"),
             **{f"loss_{k}": round(found[k], 4) for k in ("iou", "precision", "recall")},
         }
+    results = [study.out / "transitions", study.out / "forest" / "transitions.json"]
+    estimates = _estimated(study, loss)
+    if estimates is not None:
+        results.append(study.out / "estimates.json")
+        summary["estimated"] = {
+            c["class"]: {"hectares": round(c["area_ha"], 4), "se": round(c["area_ha_se"], 4)}
+            for c in estimates.per_class
+            if c["area"]
+        }
+    geoseg.write_report(results, out=study.out / "report", title=study.title)
     (study.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
+
+
+def _estimated(study: Deforestation, loss: Any) -> Any:
+    """Estimates from the sample as far as it is labelled, else None; it is drawn where there is none."""
+    path = study.out / "sample.gpkg"
+    if not path.exists():
+        if study.sample:
+            near_loss = _of_forest(loss, "loss_ha") and _of_forest(loss, "persistence_ha")
+            around = {"buffer": _BUFFER} if near_loss else {}
+            geoseg.sample_design(loss.raster, crosswalk=loss.strata, n=study.sample, out=path, **around)
+        return None
+    if all(unit.answer.state == "left" for unit in read_sample(path).units):
+        return None
+    return geoseg.sample_estimate(path, map=loss.raster, out=study.out / "estimates.json", overwrite=True)
 
 
 def _of_forest(change: Any, column: str) -> float:

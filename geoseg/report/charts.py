@@ -22,6 +22,10 @@ _LINE = 0.03  # of the height: labels of narrow classes next to each other
 _OTHER = "#999999"
 
 
+Ends = tuple[float | None, float | None]
+"""Ends of an interval; None where the sample does not tell them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """Area of a class in hectares: on the map (None: not known), by the sample, and its two intervals."""
@@ -29,8 +33,8 @@ class Bar:
     name: str
     mapped: float | None
     area: float
-    interval: tuple[float, float]
-    adjusted: tuple[float | None, float | None]
+    interval: Ends
+    adjusted: Ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,26 +53,25 @@ def draw_areas(bars: Sequence[Bar], out: Path, *, confidence: float) -> Path:
     """
     figure = _figure(7.5, 0.4 + 0.78 * len(bars))
     panels = figure.subplots(len(bars), 1, squeeze=False)[:, 0]
-    for i, (bar, axes) in enumerate(zip(bars, panels, strict=True)):
+    listed: dict[str, Any] = {}
+    for bar, axes in zip(bars, panels, strict=True):
         axes.barh([1], [bar.area], color=_INK, height=0.55, alpha=0.85, label="by the sample")
         if bar.mapped is not None:
             axes.barh([0], [bar.mapped], color=_GREY, height=0.55, label="counted on the map")
-        low, high = bar.interval
-        _whisker(axes, low, high, 1.0, "black", f"{100 * confidence:g} % interval")
-        ends = [high]
-        if bar.adjusted[0] is not None and bar.adjusted[1] is not None:
-            _whisker(axes, *bar.adjusted, 1.42, _ADJUSTED, "adjusted interval")  # type: ignore[arg-type]
-            ends.append(bar.adjusted[1])
-        axes.set_xlim(0, 1.08 * max(*ends, bar.mapped or 0.0, 1e-9))
+        _whisker(axes, bar.interval, 1.0, "black", f"{100 * confidence:g} % interval")
+        _whisker(axes, bar.adjusted, 1.42, _ADJUSTED, "adjusted interval")
+        widest = max(v or 0.0 for v in (bar.area, bar.mapped, bar.interval[1], bar.adjusted[1]))
+        axes.set_xlim(0, 1.08 * widest or 1.0)
         axes.set_ylim(-0.5, 1.7)
         axes.set_yticks([0.5], [bar.name])
         axes.tick_params(length=0, labelsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
-        if i == 0:
-            handles, labels = axes.get_legend_handles_labels()
+        listed |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     panels[-1].set_xlabel("hectares", fontsize=9)
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(
+        list(listed.values()), list(listed), loc="outside upper center", ncols=4, frameon=False, fontsize=8
+    )
     return _save(figure, out, "png")
 
 
@@ -132,9 +135,11 @@ def _ribbon(axes: Axes, left: float, right: float, height: float, color: str, *,
     axes.fill_between(x, y, y + height, color=color, alpha=0.25 if faint else 0.6, linewidth=0)
 
 
-def _whisker(axes: Axes, low: float, high: float, y: float, color: str, label: str) -> None:
+def _whisker(axes: Axes, ends: Ends, y: float, color: str, label: str) -> None:
+    low, high = ends
+    if low is None or high is None:
+        return
     axes.plot([low, high], [y, y], color=color, linewidth=1.4, label=label, solid_capstyle="butt")
-    axes.plot([low, low, high, high], [y - 0.12, y + 0.12, y + 0.12, y - 0.12], linewidth=0)
     for x in (low, high):
         axes.plot([x, x], [y - 0.14, y + 0.14], color=color, linewidth=1.4)
 

@@ -164,6 +164,13 @@ def _change(content: Mapping[str, Any]) -> Iterator[str]:
             f"{_hectares(parts['exchange_ha'])} ha and shift {_hectares(parts['shift_ha'])} ha (Pontius & "
             f"Santacruz 2014)."
         )
+    slivers = (content.get("removals") or {}).get("slivers")
+    if slivers:
+        done = "were taken back" if slivers["removed"] else "are part of it"
+        yield (
+            f"Changes narrower than 3 pixels, {_hectares(slivers['hectares'])} ha or "
+            f"{_percent(slivers['share_of_change'])} of all mapped change, {done}."
+        )
     yield (
         "These are areas counted on maps, which are biased by the maps' errors; areas estimated from a "
         "sample are not."

@@ -121,6 +121,8 @@ def _change(source: Source) -> Iterator[Sheet]:
             ),
         )
     totals = {**content["total"], **(content.get("components") or {})}
+    for name, part in (content.get("removals") or {}).items():
+        totals |= {f"{name}_{key}": part[key] for key in ("removed", "pixels", "hectares", "share_of_change")}
     yield Sheet(
         name="change",
         about="all that changed by the maps, and of what kind",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -10,10 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 
 from geoseg.demo.files import write_scenes
 from geoseg.demo.frontier import make_frontier
 from geoseg.errors import UsageError
+from geoseg.sampling.file import read_sample, write_sample
+from geoseg.sampling.layout import Answer
 from tests.workflows.scripts import load_script
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -70,7 +74,40 @@ def test_deforestation(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rate = 100 * np.log(summary["forest_after_ha"] / summary["forest_before_ha"]) / years
     assert summary["percent_per_year"] == pytest.approx(rate, abs=1e-3)
     assert summary["reference"]["loss_recall"] > 0.5
+    assert "estimated" not in summary, "nothing is labelled yet"
+    truth = _label(out / "sample.gpkg", out / "reference" / "change.tif")
     assert script.main([str(CONFIGS / "deforestation.yaml")]) == 0, "a second run"
+    summary = json.loads((out / "summary.json").read_text())
+    for name, hectares in truth.items():
+        found = summary["estimated"][name]
+        assert abs(found["hectares"] - hectares) < 4 * found["se"] + 1
+    written = {p.name for p in (out / "report").iterdir()}
+    assert {"study.xlsx", "methods.md", "areas.png", "sankey.svg"} <= written
+
+
+def _label(path: Path, reference: Path) -> dict[str, float]:
+    """Label a sample with the true change; hectares of loss and of stable forest."""
+    sample = read_sample(path)
+    names = {
+        "forest → other": "forest loss",
+        "other → forest": "forest gain",
+        "forest (unchanged)": "stable forest",
+    }
+    with rasterio.open(reference) as file:
+        codes, inverse = file.read(1), ~file.transform
+        tags = {int(k.removeprefix("CLASS_")): v for k, v in file.tags().items() if k.startswith("CLASS_")}
+    classes = {c.name: c.id for c in sample.legend.classes}
+    units = []
+    for unit in sample.units:
+        place = shapely.centroid(shapely.from_wkb(unit.geometry)).coords[0]
+        col, row = inverse * place
+        name = names.get(tags.get(int(codes[int(row), int(col)]), ""), "stable other")
+        answer = Answer(label=classes[name]) if name in classes else Answer(unknown="cannot tell")
+        units.append(replace(unit, answer=answer))
+    write_sample(path, replace(sample, units=tuple(units)), overwrite=True)
+    report = json.loads(reference.with_name("transitions.json").read_text())
+    forest = next(c for c in report["classes"] if c["class"] == "forest")
+    return {"forest loss": forest["loss_ha"], "stable forest": forest["persistence_ha"]}
 
 
 @pytest.mark.parametrize("name", ["land_use", "deforestation"])
