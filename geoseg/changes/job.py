@@ -100,5 +100,5 @@ class ChangeJob(Reading):
 
     def reading_at(self, names: Mapping[str, str]) -> ReadingOptions:
         """Options with which the map of one date (`BEFORE_NAMES` or `AFTER_NAMES`) is opened."""
-        own = reading_of(self, names)
-        return cast(ReadingOptions, {k: self.reading.get(k) if v is None else v for k, v in own.items()})
+        own = {key: value for key, value in reading_of(self, names).items() if value is not None}
+        return cast(ReadingOptions, {**self.reading, **own})

@@ -14,12 +14,15 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.errors import InputError, UsageError
-from geoseg.geometry import Grid
+from geoseg.geometry import Grid, Window
+from geoseg.geometry.alignment import nearest_pixels
 from geoseg.raster.bands import SceneBand, choose_bands, list_bands, tell_apart
+from geoseg.raster.cover import Cover, Hiding
 from geoseg.raster.georeference import Assumption, locate
 from geoseg.raster.notes import remarks
 from geoseg.raster.open import open_raster, safe_gdal
-from geoseg.raster.products.find import find_product
+from geoseg.raster.products.find import LAYERS, find_product
+from geoseg.raster.products.product import Product
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.resampling import is_coarser
 from geoseg.raster.scene import Scene
@@ -54,8 +57,8 @@ def open_scene(
     categorical
         Pixels are class numbers: a border of one value is no collar that nobody declared.
     reading
-        `nodata`, `assume_crs` (anything that pyproj understands), `assume_transform`, `pixel_size` and
-        `allow_vrt`; see `geoseg.raster.reading.Reading`.
+        `nodata`, `assume_crs` (anything that pyproj understands), `assume_transform`, `pixel_size`,
+        `allow_vrt`, `mask` and `mask_values`; see `geoseg.raster.reading.Reading`.
 
     Raises
     ------
@@ -95,6 +98,8 @@ def open_scene(
     types = [datasets[b.file].dtypes[b.number - 1] for b in chosen]
     notes = [*assumed.notes, *(product.notes if product is not None else ())]
     alphas = tuple(_alphas(datasets[i], [b for b in available if b.file == i], chosen, notes) for i in used)
+    if (mask := reading.get("mask")) is not None:
+        notes.append(f"pixels under {mask} are no data")
     scene = Scene(
         grid=grids[first],
         paths=tuple(paths[i] for i in used),
@@ -111,6 +116,7 @@ def open_scene(
         masked=tuple(_has_mask(datasets[i].mask_flag_enums) for i in used),
         masks=tuple(side_mask(paths[i], grid.shape) for i, grid in zip(used, grids, strict=True)),
         coarser=coarser,
+        cover=_cover(reading, product, grids[first], allow_vrt=allow_vrt),
         product="" if product is None else product.name,
         level="" if product is None else product.level,
     )
@@ -133,6 +139,53 @@ def _grid_of_larger_pixels(
         why=f"against {finest.name}: {difference}",
         hint=f"{others}warp it onto the other: gdalwarp -te ... -tr ... -t_srs ... INPUT OUTPUT.tif",
     )
+
+
+def _cover(reading: ReadingOptions, product: Product | None, grid: Grid, *, allow_vrt: bool) -> Cover | None:
+    """What hides pixels of a scene on that grid.
+
+    Raises
+    ------
+    UsageError
+        A layer that the product has not, or values of a layer of bits.
+    InputError
+        A raster of several bands, or one that lies elsewhere.
+    """
+    mask, values = reading.get("mask"), reading.get("mask_values")
+    if mask is None:
+        return None
+    hiding = Hiding(values=None if values is None else tuple(values))
+    layers = {} if product is None else product.layers
+    source: Source = mask
+    if mask.casefold() in layers:
+        source, own = layers[mask.casefold()]
+        if values is not None and own.bits:
+            raise UsageError(f"`mask_values` are not for {mask}", why="its values are made of bits")
+        hiding = own if values is None else hiding
+    elif mask.casefold() in LAYERS and not Path(mask).exists():
+        raise UsageError(
+            f"`mask={mask}` is a layer that the scene has not",
+            why=f"it is {'no product' if product is None else product.name}"
+            + (f", with {', '.join(layers)}" if layers else ""),
+            hint="`mask` with a raster, such as the map of a cloud model",
+        )
+    layer = open_scene(source, categorical=True, allow_vrt=allow_vrt)
+    if layer.count != 1:
+        raise InputError("a mask has one band", where=mask, why=f"found {layer.count}")
+    if not _meet(grid, layer.grid):
+        raise InputError("mask lies elsewhere", where=mask, why="no part of the scene is under it")
+    return Cover(name=mask, layer=layer, hiding=hiding)
+
+
+def _meet(grid: Grid, other: Grid) -> bool:
+    """Whether some pixel out of 33 x 33 that are spread over a grid lies inside another."""
+    rows, cols = (sorted({round(i * (n - 1) / 32) for i in range(33)}) for n in grid.shape)
+    for row in rows:
+        for col in cols:
+            r, c = nearest_pixels(grid, Window(row, col, 1, 1), other)
+            if 0 <= r.min() < other.height and 0 <= c.min() < other.width:
+                return True
+    return False
 
 
 def _alphas(

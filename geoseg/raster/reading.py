@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from geoseg.errors import GeosegError, renamed
 from geoseg.job import Job
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OWN_NAMES: Mapping[str, str] = MappingProxyType({})
 """Names of a job's fields for its first raster: those of `Reading` itself."""
+
+_OF_THE_FIRST = ("mask", "mask_values")
 
 PixelSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -29,6 +31,8 @@ class ReadingOptions(TypedDict, total=False):
     assume_transform: str | Sequence[float] | Affine | None
     pixel_size: float | None
     allow_vrt: bool
+    mask: str | None
+    mask_values: Sequence[int] | None
 
 
 class Reading(Job):
@@ -47,6 +51,11 @@ class Reading(Job):
         plane of its own, where areas and lengths are right and only the place is not.
     allow_vrt
         Read VRT files; they can name other files, so only on request.
+    mask
+        Raster of which every value but 0 hides the pixel under it, like a map of clouds, or the product's
+        own layer: scl (Sentinel-2 Level-2A) or qa_pixel (Landsat).
+    mask_values
+        Values of `mask` that hide, where not every one but 0 does: 1,2.
     """
 
     nodata: float | None = None
@@ -54,11 +63,25 @@ class Reading(Job):
     assume_transform: str | None = None
     pixel_size: PixelSize | None = None
     allow_vrt: bool = False
+    mask: str | None = None
+    mask_values: list[int] | None = None
 
     @property
     def reading(self) -> ReadingOptions:
         """Options with which the job's first raster is opened."""
         return reading_of(self)
+
+    @field_validator("mask_values", mode="before")
+    @classmethod
+    def _split_values(cls, value: object) -> object:
+        """Values given as one text, ``1,2``."""
+        return [v.strip() for v in value.split(",")] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_mask(self) -> Reading:
+        if self.mask_values is not None and self.mask is None:
+            raise ValueError("mask_values are of a mask, and none is named")
+        return self
 
     @model_validator(mode="after")
     def _placed_once(self) -> Reading:
@@ -83,8 +106,10 @@ def reading_of(job: Job, names: Mapping[str, str] = OWN_NAMES) -> ReadingOptions
         Any job with the fields.
     names
         Field of `Reading` to the field of the job that says it for this raster; the same where not named.
+        What hides the first raster hides no other.
     """
-    return cast(ReadingOptions, {key: getattr(job, names.get(key, key)) for key in Reading.model_fields})
+    keys = [key for key in Reading.model_fields if names is OWN_NAMES or key not in _OF_THE_FIRST]
+    return cast(ReadingOptions, {key: getattr(job, names.get(key, key)) for key in keys})
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterioWindow
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
 from geoseg.raster.bands import SceneBand, choose_bands
+from geoseg.raster.cover import Cover
 from geoseg.raster.members import holder, is_member, size_of
 from geoseg.raster.open import gdal_reason, open_raster, safe_gdal, vrt_sources
 from geoseg.raster.products.product import Level
@@ -55,6 +56,8 @@ class Scene:
         Of each file what masks its pixels: alpha bands, a mask inside, a mask beside it.
     coarser
         Of each file the grid that it lies on, where its pixels are larger than the scene's; else None.
+    cover
+        What hides pixels of it, which are then not valid.
     product, level
         What product it is, as ``Sentinel-2 Level-1C``, and what reflectance it has; empty for plain rasters.
     """
@@ -70,6 +73,7 @@ class Scene:
     masked: tuple[bool, ...] = field(default=(), repr=False)
     masks: tuple[Path | None, ...] = field(default=(), repr=False)
     coarser: tuple[Grid | None, ...] = field(default=(), repr=False)
+    cover: Cover | None = None
     product: str = ""
     level: Level = ""
 
@@ -108,7 +112,8 @@ class Scene:
         """Pixels (B, h, w) in the native dtype, and where they are valid (h, w).
 
         A pixel is valid when it is so in every band read: not the nodata value, not masked by the file's
-        internal mask, alpha band or ``.msk`` beside it, and finite. What invalid pixels hold is not defined.
+        internal mask, alpha band or ``.msk`` beside it, finite, and not hidden by the scene's cover. What
+        invalid pixels hold is not defined.
         Bands of larger pixels are interpolated by `read_bilinear`.
 
         Parameters
@@ -147,6 +152,8 @@ class Scene:
                 pixels[places] = part
             else:
                 pixels = part.astype(self.dtype, copy=False)
+        if self.cover is not None:
+            valid &= self.cover.seen(self.grid, window)
         return pixels, valid
 
     def _read_file(
@@ -200,6 +207,7 @@ class Scene:
             "transform": [repr(float(v)) for v in self.grid.transform[:6]],
             "crs": hashlib.sha256(self.crs_wkt.encode()).hexdigest()[:16],
             **({"bilinear": coarser} if coarser else {}),
+            **({} if self.cover is None else {"mask": self.cover.fingerprint()}),
             **({"conversion": converted} if any(b.is_converted for b in self.bands) else {}),
         }
 

@@ -38,7 +38,7 @@ def test_every_job_that_opens_a_raster_takes_the_same_options(
     job: type[Reading], needed: dict[str, str]
 ) -> None:
     parsed = job.parse({**needed, **SAID})
-    assert parsed.reading == {**SAID, "pixel_size": None}
+    assert parsed.reading == {**SAID, "pixel_size": None, "mask": None, "mask_values": None}
     assert job.parse(yaml.safe_load(parsed.dump())) == parsed
     assert not set(Reading.model_fields) & set(yaml.safe_load(job.parse(needed).dump()))
 

@@ -26,6 +26,9 @@ class Reader(Protocol):
 READERS: tuple[Reader, ...] = (sentinel2, landsat)
 """A line for every new one."""
 
+LAYERS = ("scl", "qa_pixel")
+"""Names of the layers that products have to mask pixels."""
+
 
 def find_product(source: object) -> Product | None:
     """Product of a folder, an archive or a description's path; None where it is something else.

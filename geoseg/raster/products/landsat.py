@@ -13,6 +13,7 @@ from pathlib import Path
 
 from geoseg.errors import InputError
 from geoseg.raster.bands import SceneBand
+from geoseg.raster.cover import Hiding
 from geoseg.raster.members import has, read_start
 from geoseg.raster.products.product import UNIT, Product
 
@@ -25,6 +26,8 @@ _OLI = {"1": "coastal", "2": "blue", "3": "green", "4": "red", "5": "nir", "6": 
 _TM = {"1": "blue", "2": "green", "3": "red", "4": "nir", "5": "swir1", "7": "swir2"}
 _BANDS = {f"LANDSAT_{n}": _OLI if n >= 8 else _TM for n in (4, 5, 7, 8, 9)}
 _FACTORS = {"1": "LEVEL1_RADIOMETRIC_RESCALING", "2": "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"}
+_CLOUDY = Hiding(bits=0b11111)
+"""Of QA_PIXEL: fill, dilated cloud, cirrus, cloud, cloud shadow."""
 
 Description = Mapping[str, Mapping[str, str]]
 
@@ -83,7 +86,7 @@ def read(description: Path) -> Product:
             SceneBand(file=i, number=1, name=name, nodata=0.0, gain=s * UNIT, addend=o * UNIT)
             for i, (name, s, o) in enumerate(zip(names.values(), scale, offset, strict=True))
         ),
-        layers={"qa_pixel": quality} if has(quality) else {},
+        layers={"qa_pixel": (quality, _CLOUDY)} if has(quality) else {},
         notes=(
             f"{what}: values are reflectance x {UNIT}, {scale[0] * UNIT:.6g} times the stored ones "
             f"{offset[0] * UNIT:+.6g}"

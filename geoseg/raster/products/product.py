@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from geoseg.raster.bands import SceneBand
+from geoseg.raster.cover import Hiding
 
 UNIT = 10_000
 """Values of a product's bands are reflectance times this, whatever the product stores."""
@@ -30,7 +31,7 @@ class Product:
     bands
         Named bands in the product's order; `SceneBand.file` counts `paths`.
     layers
-        Files by the name under which they can mask pixels, like ``scl``.
+        Files by the name under which they can mask pixels, like ``scl``, and what of them does.
     notes
         How values were made of what is stored.
     """
@@ -39,5 +40,5 @@ class Product:
     level: Level
     paths: tuple[Path, ...]
     bands: tuple[SceneBand, ...]
-    layers: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    layers: Mapping[str, tuple[Path, Hiding]] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from geoseg.errors import InputError
 from geoseg.raster.bands import SceneBand
+from geoseg.raster.cover import Hiding
 from geoseg.raster.members import has, read_start
 from geoseg.raster.products.product import UNIT, Level, Product
 
@@ -22,6 +23,9 @@ _MOST_BYTES = 20_000_000
 _ORDER = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 _IMAGE = re.compile(r"_(B\d\d|B8A|SCL)(?:_(10|20|60)m)?$")
 _SCENE_CLASSES = "SCL"
+_CLOUDY = Hiding(values=(0, 1, 3, 8, 9, 10))
+"""Of the scene classification: no data, saturated, cloud shadow, cloud (probably, surely), thin cirrus."""
+
 _LEVELS: dict[str, Level] = {"1C": "top of atmosphere", "2A": "surface"}
 _QUANTIFICATION = {"1C": "QUANTIFICATION_VALUE", "2A": "BOA_QUANTIFICATION_VALUE"}
 _OFFSET = {"1C": "RADIO_ADD_OFFSET", "2A": "BOA_ADD_OFFSET"}
@@ -71,7 +75,7 @@ def read(description: Path) -> Product:
             )
             for i, name in enumerate(names)
         ),
-        layers={} if classes is None or not has(classes) else {"scl": classes},
+        layers={} if classes is None or not has(classes) else {"scl": (classes, _CLOUDY)},
         notes=(
             f"Sentinel-2 Level-{level}: values are reflectance x {UNIT}, stored values "
             + (f"{', '.join(f'{a:+g}' for a in added)}" if any(added) else "as they are")
