@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 FLAGS  ?=
+# files of tests are shared out to as many processes as there are cores, at most four: each takes about 2 GB
+SHARED ?= -n logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all bench lint format clean
@@ -48,10 +50,10 @@ demo: $(VENV)/.test
 	$(BIN)/geoseg demo --out demo-out
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow" $(FLAGS)
+	$(BIN)/python -m pytest -m "not slow" $(SHARED) $(FLAGS)
 
 test-all: $(VENV)/.test
-	$(BIN)/python -m pytest $(FLAGS)
+	$(BIN)/python -m pytest $(SHARED) $(FLAGS)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(FLAGS)

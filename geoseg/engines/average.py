@@ -38,6 +38,11 @@ class AverageEngine:
         devices = dict.fromkeys(str(m.get("device", "")) for m in members)
         return {"engine": "average", "device": ", ".join(devices), "tta": self._tta, "members": members}
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether any member does."""
+        return any(m.takes_batches for m in self._members)
+
     def classify(
         self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -16,7 +16,7 @@ class Engine(Protocol):
 
     On a CPU a tile's answer is the same, bit for bit, at every position in a batch and for every batch size,
     at equal precision and threads. A GPU may pick another kernel for another batch size, so there the
-    batch that every forward is padded to belongs to the promise.
+    batch that every forward is padded to belongs to the promise (`takes_batches`).
     """
 
     @property
@@ -27,6 +27,11 @@ class Engine(Protocol):
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the bits of the answer: all there is to say of the engine but what cannot matter."""
+        ...
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether a batch is one forward pass: its size may decide bits, so that short ones are filled up."""
         ...
 
     def classify(

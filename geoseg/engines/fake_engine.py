@@ -24,6 +24,11 @@ class FakeEngine:
         self._bands, self._multiple = bands, multiple
 
     @property
+    def takes_batches(self) -> bool:
+        """False: every tile by itself."""
+        return False
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Says that no network was run."""
         return {"engine": "fake", "classes": list(self.legend.ids)}

@@ -70,6 +70,11 @@ class NetworkEngine:
         """What decides the bits of the answer."""
         return {**self._network.identity, "bundle": self._digest}
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether a batch is one forward pass."""
+        return self._network.takes_batches
+
     def classify(
         self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

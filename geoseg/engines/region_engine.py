@@ -43,6 +43,11 @@ class RegionEngine:
             **{library: version(library) for library in ("scikit-image", "scipy")},
         }
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the inner engine does."""
+        return self._inner.takes_batches
+
     def classify(
         self, raw: NDArray[Any], valid: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

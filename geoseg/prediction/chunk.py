@@ -149,10 +149,17 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
     if tiles:
         engine = engine_for(request.engine)
         identity = dict(engine.identity)
-        if not str(identity.get("device", "")).startswith("cpu"):
-            identity["batch"] = request.batch  # on a GPU the batch's shape chooses the kernels
+        if engine.takes_batches:
+            identity["batch"] = request.batch  # its shape chooses the kernels
         stitch = _blend if request.plan.stitch == "blend" else _crop
-        cutter = _Cutter(plan=request.plan, batch=request.batch, pixels=pixels, valid=valid, halo=halo)
+        cutter = _Cutter(
+            plan=request.plan,
+            batch=request.batch,
+            filled=engine.takes_batches,
+            pixels=pixels,
+            valid=valid,
+            halo=halo,
+        )
         stitch(engine, cutter, tiles, chunk.window, (labels, confidence))
         labels[~wanted] = NODATA
         confidence[~wanted] = NO_CONFIDENCE
@@ -184,26 +191,30 @@ def _deserves(tile: Tile, plan: TilePlan, chunk: Chunk, wanted: NDArray[np.bool_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cutter:
-    """Tiles of one chunk as batches of always the same shape, which is part of what makes labels repeatable.
+    """Tiles of one chunk in batches.
 
     Attributes
     ----------
+    filled
+        Whether all batches have the same shape, which there is part of what makes labels repeatable.
     pixels, valid, halo
         What was read (C, h, w), which of it is data (h, w), and where it lies.
     """
 
     plan: TilePlan
     batch: int
+    filled: bool
     pixels: NDArray[Any]
     valid: NDArray[np.bool_]
     halo: Window
 
     def batches(self, tiles: list[Tile]) -> Iterator[tuple[list[Tile], NDArray[Any], NDArray[np.bool_]]]:
-        """(tiles, raw (N, C, T, T), valid (N, T, T)); what is missing in the last batch is zeros."""
+        """(tiles, raw (N, C, T, T), valid (N, T, T)); what a batch is filled up with is zeros."""
         side = self.plan.tile
         for group in batches(tiles, self.batch):
-            raw = np.zeros((self.batch, len(self.pixels), side, side), self.pixels.dtype)
-            valid = np.ones((self.batch, side, side), np.bool_)
+            size = self.batch if self.filled else len(group)
+            raw = np.zeros((size, len(self.pixels), side, side), self.pixels.dtype)
+            valid = np.ones((size, side, side), np.bool_)
             for i, tile in enumerate(group):
                 raw[i] = cut_tile(self.pixels, self.halo, tile, self.plan)
                 (valid[i],) = cut_tile(self.valid[None], self.halo, tile, self.plan)
