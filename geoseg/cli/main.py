@@ -33,7 +33,7 @@ _COMMANDS = {
     "report": "Workbook, pictures and methods paragraph of a study's results.",
     "run": "Everything in a job file, in one go.",
     "verify": "Check a run's files against its manifest.",
-    "model": "List, show, get, export and import models.",
+    "model": "List, show, get, compare, export and import models.",
     "demo": "The whole chain on a synthetic frontier scene, offline.",
     "doctor": "What is installed here and what is missing.",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoseg.cli import model_get, model_import
+from geoseg.cli import model_compare, model_get, model_import
 from geoseg.cli.say import say, screen
 
 if TYPE_CHECKING:
@@ -21,11 +21,12 @@ _MOST_BANDS = 6
 
 @click.group("model")
 def command() -> None:
-    """List, show, get, export and import models."""
+    """List, show, get, compare, export and import models."""
 
 
 command.add_command(model_import.command)
 command.add_command(model_get.command)
+command.add_command(model_compare.command)
 
 
 @command.command("list")

@@ -60,7 +60,7 @@ def _convert(
 ) -> tuple[ModelDescription, Weights]:
     found = read_initializers(files[file])
     weights = {key.removeprefix(_PREFIX): a for key, a in found.items() if key.startswith(_PREFIX)}
-    unused = {key: np.zeros(shape, np.float32) for key, shape in _UNUSED.items()}
+    unused = {key: np.zeros(shape, np.float16) for key, shape in _UNUSED.items()}
     return _description(name, level, bands), {**unused, **weights}
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+
 from geoseg.errors import UsageError
 from geoseg.models.bundle import Bundle, own_bundles, save_bundle
 from geoseg.models.known.catalogue import recipe_of
@@ -72,6 +74,7 @@ def get_model(
         target,
         network,
         model,
+        half=all(array.dtype == np.float16 for array in weights.values()),  # as they were published
         overwrite=overwrite,
         card=_card(recipe, digests),
         files={"NOTICE": recipe.notice.encode()},

@@ -1,0 +1,1 @@
+"""Models side by side on one scene with a reference: scores, speed and novelty, through the verbs."""
