@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from geoseg.errors import GeosegError
     from geoseg.estimation.verb import sample_estimate
     from geoseg.evaluation.verb import evaluate
+    from geoseg.histories.verb import series
     from geoseg.legend import Crosswalk, LandClass, Legend
     from geoseg.models.bundle import load_bundle
     from geoseg.pipeline import run
+    from geoseg.plots.verb import zones
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.opening import open_scene
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from geoseg.sampling.design import sample_design
     from geoseg.sampling.exchange import sample_export, sample_import
     from geoseg.sampling.status import sample_status
-    from geoseg.series.verb import series
     from geoseg.suggestions.verb import suggest
     from geoseg.training.verb import train
     from geoseg.vectorization.verb import vectorize
@@ -58,10 +59,11 @@ _EXPORTS = {
     "sample_import": "geoseg.sampling.exchange",
     "sample_status": "geoseg.sampling.status",
     "suggest": "geoseg.suggestions.verb",
-    "series": "geoseg.series.verb",
+    "series": "geoseg.histories.verb",
     "train": "geoseg.training.verb",
     "vectorize": "geoseg.vectorization.verb",
     "write_report": "geoseg.report.study",
+    "zones": "geoseg.plots.verb",
 }
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "train",
     "vectorize",
     "write_report",
+    "zones",
 ]
 
 

@@ -26,6 +26,7 @@ _COMMANDS = {
     "evaluate": "Scores of a class map against a reference.",
     "change": "Transitions between two class maps.",
     "sample": "Design, label and evaluate a probability sample of a map.",
+    "zones": "A map, a change or a series added up within plots.",
     "series": "What became of each pixel over class maps of many dates.",
     "fit": "A baseline without weights: an index, clusters, a random forest.",
     "train": "A model of your own from labelled scenes.",

@@ -10,7 +10,7 @@ import click
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
 from geoseg.cli.progress import pixel_progress
 from geoseg.cli.say import screen, show_notes
-from geoseg.series.job import SeriesJob
+from geoseg.histories.job import SeriesJob
 
 
 @click.command(name="series")
@@ -30,7 +30,7 @@ def command(maps: tuple[Path, ...], overwrite: bool, **options: Any) -> None:
     series.json with all rules in words. Dates at which a pixel is unknown are skipped. Interrupted in any
     way, the same command resumes.
     """  # noqa: D301 (click reads \b)
-    from geoseg.series.verb import run_series
+    from geoseg.histories.verb import run_series
 
     where = take_where(options)
     job = job_of(SeriesJob, options, maps=maps)

@@ -12,8 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from geoseg.errors import InputError, OutputConflictError
-from geoseg.execution.ledger import differences
+from geoseg.errors import InputError
 from geoseg.files import sha256_of, write_durably
 
 MANIFEST = "manifest.json"
@@ -71,27 +70,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not sound:
         raise InputError("was changed after it was written", where=path, why="its digest differs", hint=again)
     return content  # type: ignore[no-any-return]
-
-
-def earlier_run(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Manifest of the finished run in a folder, whose files were checked; None where there is none.
-
-    Raises
-    ------
-    OutputConflictError
-        It is a run of another identity, or its files were changed since.
-    """
-    if not (out / MANIFEST).exists():
-        return None
-    manifest = read_manifest(out)
-    hint = "`overwrite` to replace it, or another `out`"
-    if changed := differences(manifest.get("identity"), dict(identity)):
-        why = f"changed: {'; '.join(changed[:5])}"
-        raise OutputConflictError("another run's output is here", where=out, why=why, hint=hint)
-    if broken := [f"{name}: {fault}" for name, fault in verify_files(out, added=False) if fault]:
-        why = "; ".join(broken)
-        raise OutputConflictError("this run's output was changed", where=out, why=why, hint=hint)
-    return manifest
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import OutputConflictError
-from geoseg.execution.manifest import MANIFEST, WORK, earlier_run
+from geoseg.execution.earlier import earlier_run
+from geoseg.execution.manifest import MANIFEST, WORK
 from geoseg.execution.resume import LEDGER, STORE
 from geoseg.files import remove_left
 from geoseg.results import as_json

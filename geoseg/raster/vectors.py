@@ -8,8 +8,10 @@ import re
 import sqlite3
 import struct
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,8 @@ _SIGNATURES = {
 }
 _TABLES = {".csv", ".tsv", ".txt"}
 _PARTS = {".shx": "the index", ".dbf": "the attributes"}
+_WHOLE = {"GeoParquet", "CSV", "zip archive"}
+"""Kinds that are read at once, not in batches."""
 _POLYGONS = (3, 6)
 _POINTS = (0, 4)
 _MOST_NAMED = 5
@@ -48,6 +52,27 @@ _FOREIGN = (
     (rb"0\s+SECTION", "DXF", _CONVERT),
 )
 """Files of other kinds by how they begin, and the command that converts them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorInfo:
+    """One layer of a vector file, to be read in batches.
+
+    Attributes
+    ----------
+    path, layer, encoding
+        What is read.
+    crs
+        Of the coordinates.
+    frame
+        The layer itself, where its kind of file is read at once.
+    """
+
+    path: Path
+    layer: str | None
+    crs: Any
+    encoding: str | None
+    frame: GeoDataFrame | None = None
 
 
 def read_vector(
@@ -122,13 +147,100 @@ def read_vector(
     _check_types(frame, file, points)
     if frame.crs is None:
         if assume_crs is None:
-            raise InputError(
-                "no coordinate reference system",
-                where=file,
-                hint="set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT",
-            )
+            raise _no_crs(file)
         frame = frame.set_crs(parse_crs(assume_crs))
     return frame
+
+
+def vector_info(
+    path: str | PathLike[str],
+    *,
+    layer: str | None = None,
+    assume_crs: Any = None,
+    encoding: str | None = None,
+) -> VectorInfo:
+    """What a vector file says of itself, for `vector_batches`; errors as in `read_vector`."""
+    import pyogrio
+
+    _refuse_geodatabase(path)
+    file = local_file(path)
+    kind = _kind_of(file)
+    if encoding is not None:
+        _check_encoding(encoding, kind, file)
+    if kind == "Shapefile":
+        _check_parts(file, needs_crs=assume_crs is None)
+    if kind == "GeoPackage":
+        _refuse_tiles(file)
+    if kind in _WHOLE:
+        frame = read_vector(file, layer=layer, assume_crs=assume_crs, points=True, encoding=encoding)
+        return VectorInfo(path=file, layer=layer, crs=frame.crs, encoding=encoding, frame=frame)
+    chosen = _layer(file, layer)
+    try:
+        with closed_ogr():
+            crs = pyogrio.read_info(file, layer=chosen)["crs"]
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise _damaged(file, error) from None
+    if crs is None and assume_crs is None:
+        raise _no_crs(file)
+    return VectorInfo(
+        path=file, layer=chosen, crs=parse_crs(assume_crs if crs is None else crs), encoding=encoding
+    )
+
+
+def vector_batches(
+    info: VectorInfo, rows: int, notes: list[str] | None = None
+) -> Iterator[tuple[Any, NDArray[np.object_]]]:
+    """(pyarrow.RecordBatch of the attributes, well-known binary or None) of features, in bounded memory.
+
+    In the order of the file, at most `rows` at once; of tables, GeoParquet and archives the whole is read.
+    Geometries come as they are: of any type, invalid or missing. `notes` takes what the reader says of them.
+    """
+    import pyarrow as pa
+    import pyogrio
+    import shapely
+
+    if info.frame is not None:
+        for begin in range(0, len(info.frame), rows):
+            part = info.frame.iloc[begin : begin + rows]
+            table = pa.Table.from_pandas(part.drop(columns=part.geometry.name), preserve_index=False)
+            shapes = np.asarray(shapely.to_wkb(np.asarray(part.geometry.array, object)), object)
+            (batch,) = table.combine_chunks().to_batches() or (_no_columns(len(part)),)
+            yield batch, shapes
+        return
+    try:
+        with (
+            closed_ogr(),
+            pyogrio.raw.open_arrow(
+                info.path, layer=info.layer, encoding=info.encoding, batch_size=rows, use_pyarrow=True
+            ) as (meta, reader),
+        ):
+            name = meta["geometry_name"] or "wkb_geometry"
+            while (batch := _next(reader, notes)) is not None:
+                shapes = np.asarray(batch[name].to_numpy(zero_copy_only=False), object)
+                others = [n for n in batch.schema.names if n != name]
+                yield batch.select(others) if others else _no_columns(len(shapes)), shapes
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException) as error:
+        raise _damaged(info.path, error) from None
+
+
+def _next(reader: Any, notes: list[str] | None) -> Any:
+    """The next batch, or None; what GDAL warns of becomes notes."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        batch = next(reader, None)
+    for warning in heard:
+        text = str(warning.message)
+        said = "open rings were closed" if "Non closed ring" in text else " ".join(text.split())[:200]
+        if notes is not None and said not in notes:
+            notes.append(said)
+    return batch
+
+
+def _no_columns(rows: int) -> Any:
+    """Record batch of rows without any attribute."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.nulls(rows)], ["_"]).select([])
 
 
 def is_vector(path: str | PathLike[str]) -> bool:
@@ -272,12 +384,8 @@ def _check_length(file: Path) -> None:
             )
 
 
-def _read_ogr(
-    file: Path, layer: str | None, columns: Sequence[str] | None, encoding: str | None
-) -> GeoDataFrame:
-    import pyogrio
-    import shapely
-
+def _layer(file: Path, layer: str | None) -> str:
+    """The layer of a file that was asked for, or the only one."""
     names = layers_of(file)
     if not names:
         raise InputError("no layer with geometries", where=file)
@@ -285,7 +393,24 @@ def _read_ogr(
         raise UsageError(f"{len(names)} layers, and none chosen", where=file, why=f"found {', '.join(names)}")
     if layer is not None and layer not in names:
         raise UsageError(f"no layer {layer!r}", where=file, why=f"found {', '.join(names)}")
-    chosen = layer or names[0]
+    return layer or names[0]
+
+
+def _no_crs(file: Path) -> InputError:
+    return InputError(
+        "no coordinate reference system",
+        where=file,
+        hint="set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT",
+    )
+
+
+def _read_ogr(
+    file: Path, layer: str | None, columns: Sequence[str] | None, encoding: str | None
+) -> GeoDataFrame:
+    import pyogrio
+    import shapely
+
+    chosen = _layer(file, layer)
     try:
         with closed_ogr():
             if columns is not None:

@@ -44,7 +44,7 @@ def write_geopackage(path: Path, batches: Batches, layer: Layer) -> list[Path]:
 
     A file that is there already is added to (see `keep_other_layers`).
     """
-    is_laid = can_lay(layer.schema)
+    is_laid = can_lay(layer.schema) and not layer.has_nulls
     write_ogr(
         path,
         iter(()) if is_laid else batches,

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-GeometryType = Literal["Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon"]
+GeometryType = Literal[
+    "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "Unknown"
+]
 
 GEOMETRY = "geometry"
 """Name of the column that holds well-known binary."""
@@ -50,7 +52,9 @@ class Layer:
     schema
         Columns of the batches: attributes, `GEOMETRY`, and `BOUNDS` where the caller knows them.
     geometry_type
-        Of every geometry.
+        Of every geometry; ``Unknown`` where there are several.
+    has_nulls
+        Whether some geometries are null: GDAL then writes the rows.
     metadata
         Facts about the data, as texts; ``description`` says what the layer is.
     style
@@ -65,6 +69,7 @@ class Layer:
     crs_wkt: str
     schema: pa.Schema
     geometry_type: GeometryType = "MultiPolygon"
+    has_nulls: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     style: Callable[[], str] | None = None
     detail: float = 0.0

@@ -41,7 +41,7 @@ CALLED = {
 """What the options of a raster are called for those that are not the first."""
 
 PREDICTING = {"plan", "predict", "run"}
-ANYWHERE = PREDICTING | {"clean", "vectorize", "evaluate", "change", "series"}
+ANYWHERE = PREDICTING | {"clean", "vectorize", "evaluate", "change", "series", "zones"}
 LABELS = {"evaluate", "fit", "train", "run"}
 SPEAKERS = {
     "geoseg.geometry.tiling": PREDICTING,  # others cut a grid into windows, which always works
@@ -54,9 +54,9 @@ SPEAKERS = {
     "geoseg.raster.vectors": LABELS,  # of an area of interest no field is read
     "geoseg.raster.points": LABELS,
     "geoseg.legend": ANYWHERE - {"plan", "predict"} | LABELS,  # its `crosswalk` was given
-    "geoseg.execution.where": ANYWHERE,  # it complains of what was given
-    "geoseg.execution.run": ANYWHERE,
-    "geoseg.execution.processes": ANYWHERE,
+    "geoseg.execution.where": ANYWHERE - {"zones"},  # it complains of what was given
+    "geoseg.execution.run": ANYWHERE - {"zones"},
+    "geoseg.execution.processes": ANYWHERE - {"zones"},
 }
 """Commands that can print what stands in a file, where more than they load it."""
 
@@ -69,6 +69,7 @@ NEVER = {
     "vectorize": ONE_FILE,
     "evaluate": ONE_FILE,
     "change": ONE_FILE,
+    "zones": ONE_FILE | {"dates"},  # its own options are named
     "series": ONE_FILE | {"engine", "device", "precision", "allow_missing"},  # no engine runs
 }
 """Options that stand beside others in a message, in a case that a command cannot meet."""

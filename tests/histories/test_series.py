@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from geoseg.cli.series import command
 from geoseg.errors import ChunksFailedError, InputError, OutputConflictError, UsageError
 from geoseg.execution.manifest import verify_files
+from geoseg.histories import chunk as chunk_module
+from geoseg.histories.events import _within
+from geoseg.histories.pixels import NEVER, NO_DATA, walk
+from geoseg.histories.trajectories import bits_of, counted, distinct, most_common, pack, unpack
+from geoseg.histories.verb import series
 from geoseg.raster.vectors import read_vector
-from geoseg.series import chunk as chunk_module
-from geoseg.series.events import _within
-from geoseg.series.pixels import NEVER, NO_DATA, walk
-from geoseg.series.trajectories import bits_of, counted, distinct, most_common, pack, unpack
-from geoseg.series.verb import series
 from tests.raster.makers import write
 
 NAMES = {1: "forest", 2: "pasture", 7: "water"}
@@ -100,7 +100,7 @@ def test_trajectories_are_counted_exactly_when_merged_in_ranges(monkeypatch: pyt
     assert (keys[firsts][number] == keys).all()
     assert len(firsts) == len(np.unique(keys, axis=0))
     ones = np.ones(4000, np.int64)
-    monkeypatch.setattr("geoseg.series.trajectories._MOST_AT_ONCE", 300)
+    monkeypatch.setattr("geoseg.histories.trajectories._MOST_AT_ONCE", 300)
     parts = [counted(keys[k::7], ones[k::7], ones[k::7]) for k in range(7)]
     best, count = most_common(parts, 25)
     everything = counted(keys, ones, ones)

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.series.account import Account
+from geoseg.histories.account import Account
 
 _HEIGHT, _COLUMN, _BAR, _GAP, _TOP, _MARGIN = 560, 150, 16, 6, 40, 24
 _LEAST = 0.4  # pixels of the screen: thinner flows cannot be seen

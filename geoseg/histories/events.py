@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from geoseg.execution.resume import Computed
 from geoseg.geometry import HECTARE, Grid, Window, geod_of, to_geographic
 from geoseg.geometry.integer_areas import integer_areas
+from geoseg.histories.chunk import CONFIDENCE, SeriesRecord
+from geoseg.histories.opened import OpenedSeries
+from geoseg.histories.pixels import NEVER
 from geoseg.legend import NODATA
 from geoseg.outlines.lengths import EdgeLengths
 from geoseg.outlines.seams import Rings
@@ -31,9 +34,6 @@ from geoseg.outlines.wkb import encode
 from geoseg.raster.style import vector_qml
 from geoseg.regions.join import OpenRegions, RegionJoin
 from geoseg.regions.label import NO_LABEL, find_root, label_chunk
-from geoseg.series.chunk import CONFIDENCE, SeriesRecord
-from geoseg.series.opened import OpenedSeries
-from geoseg.series.pixels import NEVER
 from geoseg.version import __version__
 from geoseg.writers.layer import GEOMETRY, Layer
 from geoseg.writers.write import write_layer

@@ -11,30 +11,31 @@ from typing import Any
 from geoseg.errors import InputError, OutputConflictError
 from geoseg.execution import Where
 from geoseg.execution.claim import claim
+from geoseg.execution.earlier import earlier_run
 from geoseg.execution.journal import Journal
 from geoseg.execution.ledger import differences
-from geoseg.execution.manifest import MANIFEST, WORK, digest_of, earlier_run, write_manifest
+from geoseg.execution.manifest import MANIFEST, WORK, digest_of, write_manifest
 from geoseg.execution.progress import Report
 from geoseg.execution.resume import LEDGER, STORE, Computed, compute_chunks
 from geoseg.files import commit, partial_folder, remove_left, writing
+from geoseg.histories.account import Account
+from geoseg.histories.chunk import SeriesRecord, SeriesWork
+from geoseg.histories.events import EVENTS, write_events
+from geoseg.histories.job import SeriesJob
+from geoseg.histories.opened import OpenedSeries
+from geoseg.histories.pixels import Tally
+from geoseg.histories.rasters import write_rasters
+from geoseg.histories.result import REPORT, RULES, Series
+from geoseg.histories.sankey import sankey
+from geoseg.histories.trajectories import most_common
 from geoseg.job import read_yaml, takes
-from geoseg.series.account import Account
-from geoseg.series.chunk import SeriesRecord, SeriesWork
-from geoseg.series.events import EVENTS, write_events
-from geoseg.series.job import SeriesJob
-from geoseg.series.opened import OpenedSeries
-from geoseg.series.pixels import Tally
-from geoseg.series.rasters import write_rasters
-from geoseg.series.result import REPORT, RULES, Series
-from geoseg.series.sankey import sankey
-from geoseg.series.trajectories import most_common
 from geoseg.version import __version__
 
 _LOG, _FOUND = "log.jsonl", "found"
 _TABLES = ("areas.csv", "transitions.csv", "trajectories.csv", "losses.csv", "filter.csv", "sankey.html")
 _RASTERS = (
     *("first_loss.tif", "gap.tif", "last_change.tif", "n_changes.tif", "stable.tif"),
-    *("classes_first.tif", "classes_last.tif"),
+    *("classes_first.tif", "classes_last.tif", "first_seen.tif", "last_seen.tif"),
 )
 _NAMES = (*_RASTERS, *_TABLES, EVENTS, REPORT, MANIFEST)
 _SAID_BETTER = {"maps", "out", "chunk", "allow_vrt", "confidence", "dates", "legend", "crosswalk", "rules"}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from geoseg.errors import UsageError
+from geoseg.histories.rules import Rules
 from geoseg.legend import Legend
-from geoseg.series.rules import Rules
 
 LEGEND = Legend.of({1: "forest", 2: "pasture", 3: "water", 4: "urban"})
 RULES = {

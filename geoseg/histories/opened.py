@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, TilePlan
 from geoseg.geometry.integer_areas import area_unit
+from geoseg.histories.job import SeriesJob
+from geoseg.histories.rules import Rules
 from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import open_class_map
@@ -24,8 +26,6 @@ from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.rules import read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.united import UnitedMaps
-from geoseg.series.job import SeriesJob
-from geoseg.series.rules import Rules
 
 _MOST_DATES = 250
 _PIXELS = 64_000_000

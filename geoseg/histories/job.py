@@ -38,7 +38,7 @@ class SeriesJob(Reading):
         two dates of forest and for two dates at least.
     rules
         YAML of rules that the classes of a pixel must keep over time: a temporal filter. Or a mapping. See
-        `geoseg.series.rules.Rules`.
+        `geoseg.histories.rules.Rules`.
     confidence
         Rasters of confidence, or folders with them: one for each date that has one.
     top

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from geoseg.histories.result import Series
+from geoseg.histories.verb import series
 from geoseg.raster.vectors import read_vector
-from geoseg.series.result import Series
-from geoseg.series.verb import series
 
 CROSSWALK = {
     **{1: "degradation", 4: "forest", 2: "double cropping", 3: "single cropping"},

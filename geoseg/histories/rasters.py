@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from geoseg.execution.resume import Computed
 from geoseg.geometry import Window
+from geoseg.histories.chunk import SeriesRecord
+from geoseg.histories.opened import OpenedSeries
+from geoseg.histories.pixels import NEVER, NO_DATA
 from geoseg.legend import NODATA, LandClass, Legend
 from geoseg.raster.cog import RasterLayer, write_cog
-from geoseg.series.chunk import SeriesRecord
-from geoseg.series.opened import OpenedSeries
-from geoseg.series.pixels import NEVER, NO_DATA
 
 CHANGED = "changed"
 _CHANGED_COLOR = "#4D4D4D"
@@ -60,6 +60,8 @@ def rasters_of(opened: OpenedSeries) -> dict[str, Published]:
     found["stable.tif"] = Published(
         layer="stable", table=stable, nodata=NODATA, legend=legend, description="class that was never left"
     )
+    for which in ("first", "last"):
+        found[f"{which}_seen.tif"] = dates(f"{which}_seen", f"{which} date at which the class is known")
     for name, which in (("classes_first.tif", "first"), ("classes_last.tif", "last")):
         said = f"class at the {which} known date"
         found[name] = Published(

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.geometry import HECTARE
+from geoseg.histories.pixels import DEFINITIONS, Tally
+from geoseg.histories.trajectories import Trajectories, bits_of, unpack
 from geoseg.legend import Legend
-from geoseg.series.pixels import DEFINITIONS, Tally
-from geoseg.series.trajectories import Trajectories, bits_of, unpack
 from geoseg.tables import csv_text
 
 UNKNOWN = "unknown"
@@ -33,7 +33,7 @@ class Account:
     tally
         Sums over pixels.
     edits
-        (2, T, K, K): what the filter altered; see `geoseg.series.chunk.Found`.
+        (2, T, K, K): what the filter altered; see `geoseg.histories.chunk.Found`.
     common
         The trajectories with most area.
     distinct

@@ -17,11 +17,11 @@ from geoseg.errors import InputError
 from geoseg.files import sha256_of, whole
 from geoseg.geometry import TilePlan, Window
 from geoseg.geometry.integer_areas import integer_areas
+from geoseg.histories.opened import OpenedSeries
+from geoseg.histories.pixels import LAYERS, NO_DATA, Paths, Tally, walk
+from geoseg.histories.trajectories import Trajectories, bits_of, counted, distinct, pack
 from geoseg.raster.percent import percent
 from geoseg.raster.store import WorkStore
-from geoseg.series.opened import OpenedSeries
-from geoseg.series.pixels import LAYERS, NO_DATA, Paths, Tally, walk
-from geoseg.series.trajectories import Trajectories, bits_of, counted, distinct, pack
 
 CONFIDENCE = "confidence"
 """Layer: percent at the date of the loss, 255 where there is none."""

@@ -40,6 +40,8 @@ class Paths:
         Position of the class that a pixel known twice never left; K, as of no class, where it changed.
     first, last
         Positions of the classes at the first and last known date.
+    first_seen, last_seen
+        Numbers of these dates.
     """
 
     loss: NDArray[np.uint8]
@@ -50,6 +52,8 @@ class Paths:
     stable: NDArray[np.uint8]
     first: NDArray[np.uint8]
     last: NDArray[np.uint8]
+    first_seen: NDArray[np.uint8]
+    last_seen: NDArray[np.uint8]
 
 
 LAYERS = tuple(f.name for f in fields(Paths))
@@ -141,7 +145,7 @@ def walk(
 @njit(nogil=True, cache=True)
 def _walk(  # type: ignore[no-untyped-def]
     classes, areas, is_forest, definition,
-    loss, gap, after, last_change, changes, stable, first, last,
+    loss, gap, after, last_change, changes, stable, first, last, first_seen, last_seen,
     by_class, transitions, losses, by_changes, by_forest_changes, known_units, undone,
 ):  # fmt: skip
     dates, n = classes.shape
@@ -170,7 +174,7 @@ def _walk(  # type: ignore[no-untyped-def]
             known += 1
             forest = is_forest[c]
             if known == 1:
-                first[i] = c
+                first[i], first_seen[i] = c, t
             else:
                 was_forest = is_forest[here]
                 if c != here:
@@ -204,7 +208,7 @@ def _walk(  # type: ignore[no-untyped-def]
                 losses[0, d, when[d]] += 1
                 losses[1, d, when[d]] += area
                 losses[2, d, when[d]] += skipped[d] > 0
-        last[i] = here
+        last[i], last_seen[i] = here, here_at
         changes[i] = count
         last_change[i] = NEVER if latest < 0 else latest
         if known > 1:

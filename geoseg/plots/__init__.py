@@ -1,0 +1,1 @@
+"""Class areas and losses of a map, a change or a series within plots."""

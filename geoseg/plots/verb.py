@@ -1,0 +1,274 @@
+"""The verb zones: one row for each plot, with what a map, a change or a series holds within it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from pyproj import CRS
+
+from geoseg.errors import InputError, UsageError
+from geoseg.execution.manifest import add_files
+from geoseg.files import require_folder, require_free
+from geoseg.job import takes
+from geoseg.plots.batches import Survey, plots_of, survey, to_lonlat
+from geoseg.plots.job import ZonesJob
+from geoseg.plots.measure import Measure, open_measure
+from geoseg.plots.sheets import SUFFIXES, write_sheet
+from geoseg.plots.sums import Adder
+from geoseg.plots.table import VERDICTS, PlotTable, rule_of
+from geoseg.raster.vectors import VectorInfo, vector_info
+from geoseg.results import as_json
+from geoseg.version import __version__
+from geoseg.writers.formats import format_of, suffixes
+from geoseg.writers.layer import GEOMETRY, GeometryType, Layer
+from geoseg.writers.write import require_names, write_layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zones:
+    """Plots with what was found in them.
+
+    Attributes
+    ----------
+    path, paths
+        The file to open, and all that were written.
+    plots
+        Rows.
+    hectares
+        Sum over all plots of each column of hectares; overlapping plots count twice.
+    verdicts
+        Plots by verdict; empty where one map shows no loss.
+    rule
+        The rule of the verdict in words.
+    problems
+        Plots that have some.
+    of
+        What was added up: source, classes whose loss counts, dates.
+    seconds
+        Time taken.
+    notes
+        What the user should know.
+    """
+
+    path: Path
+    paths: tuple[Path, ...]
+    plots: int
+    hectares: Mapping[str, float]
+    verdicts: Mapping[str, int]
+    rule: Mapping[str, str]
+    problems: int
+    of: Mapping[str, Any]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return as_json(self)
+
+
+@takes(ZonesJob)
+def zones(
+    source: str | Path, plots: str | Path, *, out: str | Path, overwrite: bool = False, **options: Any
+) -> Zones:
+    """One row for each plot: hectares by class, loss after a cut-off date, and a verdict with its rule.
+
+    Pixels count with the exact part that a plot covers. Plots come and go in batches, so that millions of
+    them need no more memory than thousands, but for a box of each.
+
+    Parameters
+    ----------
+    source
+        A class map, or the folder of a change or a series.
+    plots
+        Polygons or points; their own columns are kept.
+    out
+        GeoPackage, GeoJSON, another vector file, .csv or .xlsx.
+    overwrite
+        Replace a file of that name.
+    options
+        The other fields of `ZonesJob`.
+
+    Raises
+    ------
+    UsageError, InputError, OutputConflictError
+        With what to do about it.
+    """
+    job = ZonesJob.parse({"source": source, "plots": plots, "out": out, **options})
+    return run_zones(job, overwrite=overwrite)
+
+
+def run_zones(job: ZonesJob, *, overwrite: bool = False) -> Zones:
+    """Twin of `zones` that takes the frozen job."""
+    started = time.monotonic()
+    notes = _check_output(job, overwrite)
+    measure = open_measure(job)
+    info = vector_info(job.plots, layer=job.layer, assume_crs=job.assume_crs_plots, encoding=job.encoding)
+    crs = CRS.from_user_input(info.crs)
+    if crs.geodetic_crs is None:
+        raise InputError("plots lie nowhere on the earth", where=job.plots, why=f"their CRS is {crs.name}")
+    heard: list[str] = []
+    known = survey(info, crs, heard)
+    if not known.count:
+        raise InputError("no plots", where=job.plots)
+    if job.area_field is not None and job.area_field not in known.fields.names:
+        why = f"fields are {', '.join(known.fields.names)}"
+        raise UsageError(f"no field {job.area_field!r}", where=job.plots, why=why, hint="`area_field=NAME`")
+    table = PlotTable.of(job, measure, known, Adder(measure, crs))
+    rule = rule_of(job) if measure.losses is not None else {}
+    told = _Told()
+    rows = told.heard(table.batch(plots) for plots in plots_of(info, crs))
+    about = {"source": str(job.source), **measure.words, "cut-off": job.cutoff or "none", **rule}
+    if job.out.suffix.lower() in SUFFIXES:
+        write_sheet(job.out, rows, [n for n in table.schema.names if n != GEOMETRY], about, known.count)
+        paths: tuple[Path, ...] = (job.out,)
+    else:
+        paths = _write(job, info, known, table.schema, rows, about, overwrite)
+    add_files("zones", paths)
+    renamed = {**table.own, **table.names}
+    return Zones(
+        path=paths[0],
+        paths=paths,
+        plots=known.count,
+        hectares={k: round(v, 6) for k, v in told.hectares.items()},
+        verdicts={v: told.verdicts[v] for v in VERDICTS} if rule else {},
+        rule=rule,
+        problems=told.problems,
+        of=measure.words,
+        seconds=time.monotonic() - started,
+        notes=(
+            *notes,
+            *heard,
+            *measure.notes,
+            *(f"column {a} is called {b}, since the name is taken" for a, b in renamed.items() if a != b),
+            *_notes(known, told, measure),
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Told:
+    """What went by, summed."""
+
+    hectares: dict[str, float] = field(default_factory=dict)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    problems: int = 0
+    outside: int = 0
+
+    def heard(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches."""
+        for batch in batches:
+            names = batch.schema.names
+            ours = names[names.index("inside") :] if "inside" in names else names
+            for name in ours:
+                if name.endswith("_ha"):
+                    values = batch[name].to_numpy(zero_copy_only=False).astype(np.float64)
+                    self.hectares[name] = self.hectares.get(name, 0.0) + float(np.nansum(values))
+            if "verdict" in ours:
+                self.verdicts.update(batch["verdict"].to_pylist())
+            if "problems" in ours:
+                self.problems += len(batch) - batch["problems"].null_count
+            if "inside" in ours:
+                self.outside += int((batch["inside"].to_numpy(zero_copy_only=False) == 0).sum())
+            yield batch
+
+
+def _check_output(job: ZonesJob, overwrite: bool) -> tuple[str, ...]:
+    """Notes, if the output may be written."""
+    if job.out.suffix.lower() in SUFFIXES:
+        require_folder(job.out)
+        require_free(job.out, overwrite=overwrite, inputs=[job.plots, job.source])
+        return ()
+    try:
+        format_of(job.out)
+    except UsageError as error:
+        known = f"the suffix is the format: {suffixes()} {' '.join(SUFFIXES)}"
+        raise UsageError(error.what, where=job.out, why=known, hint=error.hint) from None
+    if format_of(job.out).companions:
+        raise UsageError(
+            "a Shapefile cannot hold the names of these columns",
+            where=job.out,
+            why="it has 10 characters for each",
+            hint=f"{job.out.with_suffix('.gpkg').name}",
+        )
+    require_free(job.out, overwrite=True, inputs=[job.plots, job.source])
+    return require_names(job.out, overwrite=overwrite)
+
+
+def _write(
+    job: ZonesJob,
+    info: VectorInfo,
+    known: Survey,
+    schema: pa.Schema,
+    rows: Iterator[pa.RecordBatch],
+    about: Mapping[str, Any],
+    overwrite: bool,
+) -> tuple[Path, ...]:
+    """Paths of the layer of plots, in the CRS that they came in where the format can hold it."""
+    format_, crs = format_of(job.out), CRS.from_user_input(info.crs)
+    kind: GeometryType = "Unknown"
+    if not known.points:
+        kind = "MultiPolygon"
+    elif not known.polygons:
+        kind = "MultiPoint"
+
+    def shaped() -> Iterator[pa.RecordBatch]:
+        place = schema.names.index(GEOMETRY)
+        for batch in rows:
+            shapes = np.asarray(
+                shapely.from_wkb(batch[GEOMETRY].to_numpy(zero_copy_only=False), on_invalid="fix"), object
+            )
+            if format_.is_lonlat:
+                shapes = to_lonlat(shapes, crs)
+            columns = batch.columns
+            columns[place] = pa.array(shapely.to_wkb(_multi(shapes, kind)), pa.large_binary())
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    return write_layer(
+        job.out,
+        shaped(),
+        Layer(
+            name="plots",
+            crs_wkt=crs.to_wkt(),
+            schema=schema,
+            geometry_type=kind,
+            has_nulls=known.missing > 0,
+            metadata={
+                "description": "; ".join(f"{key}: {value}" for key, value in about.items()),
+                "software": f"geoseg {__version__}",
+            },
+        ),
+        overwrite=overwrite,
+    )
+
+
+def _multi(shapes: Any, kind: GeometryType) -> Any:
+    """Geometries of one type where the layer has one."""
+    out = shapes.copy()
+    if kind == "MultiPolygon":
+        single = np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON)
+        out[single] = shapely.multipolygons(shapes[single], indices=np.arange(len(single)))
+    elif kind == "MultiPoint":
+        single = np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.POINT)
+        out[single] = shapely.multipoints(shapes[single], indices=np.arange(len(single)))
+    return out
+
+
+def _notes(known: Survey, told: _Told, measure: Measure) -> list[str]:
+    notes = []
+    if known.points:
+        notes.append(f"{known.points:,} plots are points: each has the class of the pixel that it lies in")
+    if known.overlaps:
+        notes.append(f"{len(known.overlaps):,} plots overlap others: sums over plots count that twice")
+    if told.outside == known.count:
+        notes.append("no plot lies in the map: check the CRS of both")
+    elif told.outside:
+        notes.append(f"{told.outside:,} plots lie outside the map")
+    return notes
