@@ -159,11 +159,12 @@ def _change(job: ZonesJob, folder: Path, cutoff: date | None) -> Measure:
             int(r["code"]): (r["from"], r["to"]) for r in report["transitions"] if r["kind"] != "unknown"
         }
         paths = [Path(report[which]["path"]) for which in ("before", "after")]
+        told = [(report.get("dates") or {}).get(which) for which in ("before", "after")]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("not the report of a change", where=folder / CHANGE, why=str(error)) from None
     _refuse(job, "before", "legend", "crosswalk")
     scene = open_scene(folder / RASTER, categorical=True, **job.reading)
-    dates = _dates(job, cutoff, paths)
+    dates = _dates(job, cutoff, paths, told)
     forests, said = _forests(job.loss_of, legend)
     k, names = len(legend), list(legend.names)
     most = max([*pairs, 0]) + 1
@@ -268,12 +269,16 @@ def _between(dates: tuple[MapDate, MapDate] | None, cutoff: date | None) -> Loss
 
 
 def _dates(
-    job: ZonesJob, cutoff: date | None, paths: Sequence[Path] | None = None
+    job: ZonesJob,
+    cutoff: date | None,
+    paths: Sequence[Path] | None = None,
+    told: Sequence[str | None] = (None, None),
 ) -> tuple[MapDate, MapDate] | None:
     """Dates of the two maps; None where they are not known and no cut-off asks for them."""
     paths = paths or [p for p in (job.before, job.source) if p is not None]
     found = []
-    for given, path, option in zip((job.date_before, job.date), paths, ("date_before", "date"), strict=True):
+    given_dates = [said or known for said, known in zip((job.date_before, job.date), told, strict=True)]
+    for given, path, option in zip(given_dates, paths, ("date_before", "date"), strict=True):
         try:
             if given is None and not path.exists():
                 named = MapDate.found_in(path.stem) or MapDate.found_in(path.absolute().parent.name)
@@ -332,7 +337,8 @@ def _only(size: int, code: int) -> NDArray[np.bool_]:
 def _confidence(job: ZonesJob, grid: Grid) -> Scene | None:
     if job.confidence is None:
         return None
-    scene = open_scene(job.confidence, **{**job.reading, "nodata": None})
+    reading: ReadingOptions = {**job.reading, "nodata": None}
+    scene = open_scene(job.confidence, **reading)
     why = grid.difference(scene.grid) or (None if scene.count == 1 else f"{scene.count} bands, expected one")
     if why:
         raise InputError("not the confidence of this map", where=job.confidence, why=why)

@@ -109,7 +109,7 @@ class Adder:
 
     def _windows(self, bounds: NDArray[np.float64], is_area: NDArray[np.bool_]) -> list[Window | None]:
         """Pixels of the map that each plot may touch, by its bounds in pixels; None where there are none."""
-        known = np.isfinite(bounds).all(axis=1)
+        known = np.asarray(np.isfinite(bounds).all(axis=1))
         height, width = self._measure.grid.shape
         limits = np.array([width, height, width, height], np.float64)
         ends = np.where(is_area[:, None], np.ceil(bounds), np.floor(bounds) + 1)

@@ -67,7 +67,8 @@ class PlotTable:
     def of(cls, job: ZonesJob, measure: Measure, survey: Survey, adder: Adder) -> PlotTable:
         """Table whose columns have names of their own, whatever the plots' are called."""
         taken = {name.casefold() for name in _TAKEN}
-        own, names = {}, {}
+        own: dict[str, str] = {}
+        names: dict[str, str] = {}
         for which, wanted in ((own, survey.fields.names), (names, _columns(job, measure))):
             for name in wanted:
                 free = name
@@ -138,7 +139,7 @@ class PlotTable:
         there = (found > 0)[:, order] & (sure | unsure)[order]
         first = there.argmax(axis=1)
         last = there.shape[1] - 1 - there[:, ::-1].argmax(axis=1)
-        some = there.any(axis=1)
+        some = np.asarray(there.any(axis=1)).tolist()
         values["first_loss"] = [names[k] if s else None for k, s in zip(first.tolist(), some, strict=True)]
         values["last_loss"] = [names[k] if s else None for k, s in zip(last.tolist(), some, strict=True)]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -217,7 +218,7 @@ class PlotTable:
                 )
         if self.job.area_field is not None:
             said = declared_point_areas(plots.own, self.job.area_field)
-            for k in np.flatnonzero(plots.is_point & (said > POINT_LIMIT)):
+            for k in np.flatnonzero(plots.is_point & (said > POINT_LIMIT)).tolist():
                 found[k].append(f"a point for {said[k]:g} ha: a polygon is needed above {POINT_LIMIT:g} ha")
         return found
 
