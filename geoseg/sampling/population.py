@@ -7,6 +7,7 @@ of a pixel never depends on how the map was read when they were counted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,9 @@ from geoseg.truth.layer import Truth
 
 BLOCK = 256
 """Side in pixels of the lattice's blocks."""
+
+_STRIP = 256
+"""Rows that are counted at a time."""
 
 _NO_DATA, _LEFT_OUT, _NO_REGION = 65_535, 65_534, 65_533
 _MOST_CELLS = 65_000
@@ -124,8 +128,8 @@ class Population:
             cells[near] = len(self.merged.legend)
         raw, known, cells = raw[here], (classes != NODATA)[here], cells[here]
         if self.regions is not None:
-            region = self.regions.legend.index_of()[self.regions.read(window)]
-            cells = np.where(region < 0, _NO_REGION, region.astype(np.int64) * self._per_region + cells)
+            region = self.regions.legend.index_of()[self.regions.read(window)].astype(np.int32)
+            cells = np.where(region < 0, _NO_REGION, region * self._per_region + cells)
         codes = cells.astype(np.uint16)
         codes[~known] = np.where(raw[~known] == NODATA, _NO_DATA, _LEFT_OUT)
         return codes
@@ -149,17 +153,25 @@ class Population:
         return known
 
     @cached_property
-    def _positions(self) -> NDArray[np.int64]:
-        return self.merged.legend.index_of().astype(np.int64)
+    def _positions(self) -> NDArray[np.int32]:
+        return self.merged.legend.index_of().astype(np.int32)
 
 
 def _near(centres: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Pixels (h, w) no further than `pixels` from one of `centres`."""
+    """Pixels (h, w) no further than `pixels` from one of `centres`, exactly: the disc is laid row by row."""
+    near = np.zeros_like(centres)
     if not centres.any():
-        return centres
-    from scipy.ndimage import distance_transform_edt
-
-    near: NDArray[np.bool_] = distance_transform_edt(~centres) <= pixels
+        return near
+    height, width = centres.shape
+    before = np.zeros((height, width + 1), np.int32)
+    np.cumsum(centres, axis=1, out=before[:, 1:])
+    cols = np.arange(width)
+    for down in range(min(pixels, height - 1) + 1):
+        half = math.isqrt(pixels**2 - down**2)
+        begin, end = np.maximum(cols - half, 0), np.minimum(cols + half + 1, width)
+        beside = before[:, end] != before[:, begin]
+        near[down:] |= beside[: height - down]
+        near[: height - down] |= beside[down:]
     return near
 
 
@@ -211,24 +223,30 @@ class _Count:
 
     def __call__(self, window: Window) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
         """(blocks, cells, counts) of the pairs that occur, areas of cells, and of what is left out."""
+        count, across = self.population.count, -(-self.population.grid.width // self.block)
         codes = self.population.read(window)
-        areas = np.broadcast_to(integer_areas(self.population.grid, window, self.unit), window.shape)
-        outside = codes >= _NO_REGION
-        away = codes[outside] - np.uint16(_NO_REGION)
-        left_out = np.stack([np.bincount(away, minlength=3), _summed(away, areas[outside], 3)])
-        count = self.population.count
-        units = _summed(codes[~outside], areas[~outside], count)
-        across = -(-self.population.grid.width // self.block)
         row, col = window.row // self.block, window.col // self.block
-        wide = (window.col_end - 1) // self.block - col + 1
-        down = (np.arange(window.row, window.row_end) // self.block - row) * wide
-        along = np.arange(window.col, window.col_end) // self.block - col
-        local = (down[:, None] + along[None])[~outside]
-        pairs = np.bincount(local * count + codes[~outside])
+        down, along = (np.arange(i, j) // self.block for i, j in _spans(window))
+        wide = int(along[-1]) - col + 1
+        pairs = np.zeros((int(down[-1]) - row + 1) * wide * count, np.int64)
+        units, left_out = np.zeros(count, np.int64), np.zeros((2, 3), np.int64)
+        for strip in window.blocks(_STRIP, window.width):
+            rows, _ = strip.slices_in(window)
+            areas = np.broadcast_to(integer_areas(self.population.grid, strip, self.unit), strip.shape)
+            outside = codes[rows] >= _NO_REGION
+            away, inside = codes[rows][outside] - np.uint16(_NO_REGION), codes[rows][~outside]
+            left_out += np.stack([np.bincount(away, minlength=3), _summed(away, areas[outside], 3)])
+            units += _summed(inside, areas[~outside], count)
+            local = (down[rows, None] - row) * wide + (along - col)
+            pairs += np.bincount(local[~outside] * count + inside, minlength=len(pairs))
         found = np.flatnonzero(pairs)
         i, cells = np.divmod(found, count)
         blocks = (row + i // wide) * across + col + i % wide
         return blocks, cells, pairs[found], units, left_out
+
+
+def _spans(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (window.row, window.row_end), (window.col, window.col_end)
 
 
 def count_pixels(
