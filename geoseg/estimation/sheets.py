@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +14,9 @@ from geoseg.errors import InputError
 from geoseg.estimation.job import EstimateJob
 from geoseg.raster.open import local_file
 from geoseg.raster.vectors import read_vector
+from geoseg.sampling.sheet import EXCEL, TABLES, rows_of
 
 _DEGREES = (("lon", "lat"), ("center_lon", "center_lat"), ("longitude", "latitude"), ("pl_lon", "pl_lat"))
-_EXCEL = {".xlsx", ".xlsm"}
-_TABLES = {".csv", ".tsv", ".txt"}
-_LARGEST = 256 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +70,8 @@ def read_sheet(job: EstimateJob) -> Sheet:
     """Table of the job's sample."""
     file = local_file(job.sample)
     suffix = file.suffix.casefold()
-    if suffix in _EXCEL:
-        sheet = sheet_of(_excel_rows(file), file)
-    elif suffix in _TABLES:
-        sheet = sheet_of(_csv_rows(file, job.encoding), file)
+    if suffix in (*EXCEL, *TABLES):
+        sheet = sheet_of(rows_of(file, job.encoding), file)
     else:
         sheet = _layer(job)
     if not len(sheet):
@@ -87,9 +81,7 @@ def read_sheet(job: EstimateJob) -> Sheet:
 
 def rows_of_table(path: Path, encoding: str | None = None) -> Sheet:
     """Table of a CSV or Excel file."""
-    file = local_file(path)
-    rows = _excel_rows(file) if file.suffix.casefold() in _EXCEL else _csv_rows(file, encoding)
-    return sheet_of(rows, file)
+    return sheet_of(rows_of(path, encoding), path)
 
 
 def sheet_of(rows: Sequence[Sequence[Any]], file: Path) -> Sheet:
@@ -101,37 +93,6 @@ def sheet_of(rows: Sequence[Sequence[Any]], file: Path) -> Sheet:
     width = len(names)
     cells = tuple(tuple((*row, *(None,) * width)[:width]) for row in body)
     return Sheet(names=names, rows=cells)
-
-
-def _csv_rows(file: Path, encoding: str | None) -> list[list[str]]:
-    try:
-        text = file.read_text(encoding=encoding or "utf-8-sig")
-    except (UnicodeDecodeError, LookupError) as error:
-        raise InputError(
-            "text is not in the encoding that was expected",
-            where=file,
-            why=str(error),
-            hint="`encoding=cp1252`",
-        ) from None
-    first = text.split("\n", 1)[0]
-    return list(csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count)))
-
-
-def _excel_rows(file: Path) -> list[tuple[Any, ...]]:
-    from zipfile import BadZipFile
-
-    import openpyxl
-
-    if file.stat().st_size > _LARGEST:
-        raise InputError("too large for a table", where=file, why=f"{file.stat().st_size} bytes", hint="CSV")
-    try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        try:
-            return list(book.worksheets[0].iter_rows(values_only=True))
-        finally:
-            book.close()
-    except (BadZipFile, KeyError, ValueError, IndexError, TypeError) as error:
-        raise InputError("cannot be read as an Excel file", where=file, why=str(error)[:200]) from None
 
 
 def _layer(job: EstimateJob) -> Sheet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -139,6 +139,7 @@ class Grid:
         return None
 
 
+@lru_cache(maxsize=32)
 def to_geographic(crs: CRS) -> Transformer:
     """Transformer from `crs` to longitude and latitude in degrees on its own datum (always x, y order)."""
     geographic = crs.geodetic_crs

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.execution import Where, run_chunks
-from geoseg.geometry import pixel_areas
+from geoseg.geometry import Window, pixel_areas
 from geoseg.sampling.population import Census, Numbers, Population, block_window
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"
@@ -142,5 +142,6 @@ class _Resolve:
             of_cell = request.cells == cell
             flat[of_cell] = np.flatnonzero(codes == cell)[request.inside[of_cell]]
         row, col = np.divmod(flat, window.width)
-        areas = np.broadcast_to(pixel_areas(self.population.grid, window), window.shape)
-        return row + window.row, col + window.col, areas[row, col]
+        row, col = row + window.row, col + window.col
+        pixels = (Window(r, c, 1, 1) for r, c in zip(row.tolist(), col.tolist(), strict=True))
+        return row, col, np.array([pixel_areas(self.population.grid, pixel).item() for pixel in pixels])
