@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geoseg.estimation.verb import sample_estimate
     from geoseg.evaluation.verb import evaluate
     from geoseg.histories.verb import series
+    from geoseg.landscapes.verb import landscape
     from geoseg.legend import Crosswalk, LandClass, Legend
     from geoseg.models.bundle import load_bundle
     from geoseg.pipeline import run
@@ -47,6 +48,7 @@ _EXPORTS = {
     "clean": "geoseg.cleaning.verb",
     "evaluate": "geoseg.evaluation.verb",
     "fit": "geoseg.baselines.verb",
+    "landscape": "geoseg.landscapes.verb",
     "load_bundle": "geoseg.models.bundle",
     "open_class_map": "geoseg.raster.classmap",
     "open_scene": "geoseg.raster.opening",
@@ -76,6 +78,7 @@ __all__ = [
     "clean",
     "evaluate",
     "fit",
+    "landscape",
     "load_bundle",
     "open_class_map",
     "open_scene",

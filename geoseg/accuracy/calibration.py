@@ -166,17 +166,92 @@ def sureness(
 
 
 def reliability(
-    sure: NDArray[np.float64], right: NDArray[np.bool_]
+    sure: NDArray[np.float64],
+    right: NDArray[np.bool_] | NDArray[np.float64],
+    *,
+    bins: int = BINS,
+    weights: NDArray[np.float64] | None = None,
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(expected calibration error, mean confidence, accuracy, share) over 15 bins of equal width.
+    """(expected calibration error, mean confidence, accuracy, share) over bins of equal width.
 
-    `sure` is the confidence of (n,) answers, 0 to 1, and `right` whether they are true. An empty bin has NaN
-    for confidence and accuracy.
+    A value on the limit of two bins belongs to the one below. An empty bin has NaN for confidence and
+    accuracy.
+
+    Parameters
+    ----------
+    sure
+        (n,) confidence of answers, 0 to 1.
+    right
+        (n,) whether they are true, or which share of equal answers is.
+    bins
+        Number of bins.
+    weights
+        (n,) how many answers each stands for; 1 each when left out.
     """
-    which = np.minimum((sure * BINS).astype(int), BINS - 1)
-    number = np.bincount(which, minlength=BINS).astype(np.float64)
+    which = np.searchsorted(np.arange(1, bins) / bins, sure, side="left")
+    weights = np.ones(len(sure)) if weights is None else weights
+    number = np.bincount(which, weights=weights, minlength=bins)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(which, weights=sure, minlength=BINS) / number
-        accuracy = np.bincount(which, weights=right.astype(np.float64), minlength=BINS) / number
+        confidence = np.bincount(which, weights=sure * weights, minlength=bins) / number
+        accuracy = np.bincount(which, weights=right * weights, minlength=bins) / number
     error = float(np.nansum(np.abs(confidence - accuracy) * number) / max(number.sum(), 1))
     return error, confidence, accuracy, number / max(number.sum(), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConfidenceCounts:
+    """Scored pixels by their confidence in whole percent; additive over chunks.
+
+    Attributes
+    ----------
+    number, right
+        (101,) int64: pixels of each confidence, and those of them that are right.
+    """
+
+    number: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, percent: NDArray[np.uint8], right: NDArray[np.bool_]) -> ConfidenceCounts:
+        """Counts of pixels (n,) with a confidence of 0 to 100."""
+        return cls(
+            number=np.bincount(percent, minlength=101), right=np.bincount(percent[right], minlength=101)
+        )
+
+    def __add__(self, other: ConfidenceCounts) -> ConfidenceCounts:
+        return ConfidenceCounts(number=self.number + other.number, right=self.right + other.right)
+
+    def reliability(
+        self, bins: int = BINS
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """As `reliability`."""
+        return reliability(
+            np.arange(101) / 100,
+            self.right / np.maximum(self.number, 1),
+            bins=bins,
+            weights=self.number.astype(np.float64),
+        )
+
+    def error(self, bins: int = BINS) -> float:
+        """Expected calibration error; NaN without a pixel."""
+        return self.reliability(bins)[0] if self.number.any() else float("nan")
+
+    def gap(self, bins: int = BINS) -> float:
+        """Largest distance of mean confidence and accuracy in any bin; NaN without a pixel."""
+        _, confidence, accuracy, _ = self.reliability(bins)
+        return float(np.nanmax(np.abs(confidence - accuracy))) if self.number.any() else float("nan")
+
+    def records(self, bins: int = BINS) -> list[dict[str, float]]:
+        """One record per bin that has pixels: its limits, mean confidence, accuracy and share of pixels."""
+        _, confidence, accuracy, share = self.reliability(bins)
+        return [
+            {
+                "above": k / bins,
+                "to": (k + 1) / bins,
+                "confidence": float(confidence[k]),
+                "accuracy": float(accuracy[k]),
+                "share": float(share[k]),
+            }
+            for k in range(bins)
+            if share[k]
+        ]

@@ -21,15 +21,18 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from geoseg.accuracy.boundary import BoundaryCounts
-    from geoseg.accuracy.calibration import Calibration
+    from geoseg.accuracy.calibration import Calibration, ConfidenceCounts
+    from geoseg.accuracy.outline import OutlineCounts
+    from geoseg.accuracy.panoptic import Panoptic
 
 Counts = NDArray[np.int64]
 PerClass = NDArray[np.float64]
 Place = Literal["evaluation", "card"]
 
 Evidence = Mapping[str, Any]
-"""What was counted, by name: ``counts``; ``boundary`` or ``boundary_edge`` (`BoundaryCounts`); and
-``calibration`` (`Calibration`)."""
+"""What was counted, by name: ``counts``; ``boundary`` or ``boundary_edge`` (`BoundaryCounts`); ``outline``
+(`OutlineCounts`); ``objects`` (`Panoptic`); ``confidence`` (`ConfidenceCounts`); and ``calibration``
+(`Calibration`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +181,66 @@ def mean_boundary_iou(bands: BoundaryCounts) -> float:
     return mean(bands.iou)
 
 
+def outline_precision(outlines: OutlineCounts) -> PerClass:
+    """Share of the map's outline that is near the reference's, per class."""
+    return outlines.precision
+
+
+def outline_recall(outlines: OutlineCounts) -> PerClass:
+    """Share of the reference's outline that is near the map's, per class."""
+    return outlines.recall
+
+
+def outline_f1(outlines: OutlineCounts) -> PerClass:
+    """Harmonic mean of both, per class."""
+    return outlines.f1
+
+
+def mean_outline_f1(outlines: OutlineCounts) -> float:
+    """Mean over the classes that have an outline."""
+    return mean(outlines.f1)
+
+
+def panoptic_quality(objects: Panoptic) -> PerClass:
+    """Panoptic quality per class."""
+    return objects.quality
+
+
+def segmentation_quality(objects: Panoptic) -> PerClass:
+    """Mean intersection over union of matched areas, per class."""
+    return objects.segmentation
+
+
+def object_precision(objects: Panoptic) -> PerClass:
+    """Share of the map's areas that match, per class."""
+    return objects.precision
+
+
+def object_recall(objects: Panoptic) -> PerClass:
+    """Share of the reference's areas that match, per class."""
+    return objects.recall
+
+
+def recognition_quality(objects: Panoptic) -> PerClass:
+    """F1 of areas, per class."""
+    return objects.recognition
+
+
+def mean_panoptic_quality(objects: Panoptic) -> float:
+    """Mean panoptic quality over the classes that have areas."""
+    return mean(objects.quality)
+
+
+def confidence_error(confidence: ConfidenceCounts) -> float:
+    """Expected calibration error of a map's confidence."""
+    return confidence.error()
+
+
+def confidence_gap(confidence: ConfidenceCounts) -> float:
+    """Largest distance of confidence and accuracy in any bin."""
+    return confidence.gap()
+
+
 def calibration_error(calibration: Calibration) -> float:
     """Expected calibration error of calibrated probabilities."""
     return calibration.after
@@ -257,6 +320,80 @@ METRICS = (
         needs="boundary_edge",
     ),
     Metric(
+        name="boundary_precision",
+        heading="boundary precision",
+        function=outline_precision,
+        rule="share of the map's outline pixels of the class within boundary_metres of the reference's; an "
+        "outline pixel has a side neighbour of another class",
+        source="Csurka et al. (2013)",
+        per_class=True,
+        needs="outline",
+    ),
+    Metric(
+        name="boundary_recall",
+        heading="boundary recall",
+        function=outline_recall,
+        rule="share of the reference's outline pixels of the class within boundary_metres of the map's",
+        source="Csurka et al. (2013)",
+        per_class=True,
+        needs="outline",
+    ),
+    Metric(
+        name="boundary_f1",
+        heading="boundary F1",
+        function=outline_f1,
+        rule="harmonic mean of boundary_precision and boundary_recall",
+        source="Csurka et al. (2013)",
+        per_class=True,
+        needs="outline",
+    ),
+    Metric(
+        name="pq",
+        heading="PQ",
+        function=panoptic_quality,
+        rule="sum of the IoUs of matched areas / (matched + (missed + extra) / 2); areas are 4-connected and "
+        "match where their IoU is above 0.5",
+        source="Kirillov et al. (2019)",
+        per_class=True,
+        needs="objects",
+    ),
+    Metric(
+        name="sq",
+        heading="SQ",
+        function=segmentation_quality,
+        rule="mean IoU of matched areas; null without any",
+        source="Kirillov et al. (2019)",
+        per_class=True,
+        needs="objects",
+    ),
+    Metric(
+        name="rq",
+        heading="RQ",
+        function=recognition_quality,
+        rule="matched / (matched + (missed + extra) / 2)",
+        source="Kirillov et al. (2019)",
+        per_class=True,
+        needs="objects",
+    ),
+    Metric(
+        name="object_precision",
+        heading="object precision",
+        function=object_precision,
+        rule="matched areas / areas of the map",
+        source="Kirillov et al. (2019)",
+        per_class=True,
+        needs="objects",
+    ),
+    Metric(
+        name="object_recall",
+        heading="object recall",
+        function=object_recall,
+        rule="matched areas / areas of the reference",
+        source="Kirillov et al. (2019)",
+        per_class=True,
+        needs="objects",
+    ),
+    Metric(
         name="mean_iou",
         heading="mean IoU",
         function=mean_iou,
@@ -309,6 +446,39 @@ METRICS = (
         rule="unweighted mean of boundary_iou_edge",
         source="Cheng et al. (2021)",
         needs="boundary_edge",
+    ),
+    Metric(
+        name="mean_boundary_f1",
+        heading="mean boundary F1",
+        function=mean_outline_f1,
+        rule="unweighted mean of boundary_f1 over the classes with an outline in the reference or the map",
+        source="Csurka et al. (2013)",
+        needs="outline",
+    ),
+    Metric(
+        name="mean_pq",
+        heading="mean PQ",
+        function=mean_panoptic_quality,
+        rule="unweighted mean of pq over the classes with an area in the reference or the map",
+        source="Kirillov et al. (2019)",
+        needs="objects",
+    ),
+    Metric(
+        name="confidence_error",
+        heading="ECE of confidence",
+        function=confidence_error,
+        rule="mean gap between the map's confidence and its accuracy over 15 bins, weighted by pixels; a "
+        "value on a limit belongs to the bin below",
+        source="Guo et al. (2017)",
+        needs="confidence",
+    ),
+    Metric(
+        name="confidence_gap",
+        heading="largest gap",
+        function=confidence_gap,
+        rule="largest gap between confidence and accuracy in any of the bins",
+        source="Guo et al. (2017)",
+        needs="confidence",
     ),
     Metric(
         name="calibration_error",

@@ -45,6 +45,14 @@ class Scores:
         Counts of boundary bands, if they were asked for.
     boundary_edge
         Whether the map's edge counts as a boundary there.
+    further
+        What else was counted: ``outline``, ``objects`` and ``confidence``, as the metrics need it.
+    regions
+        One record per region: its name, scored pixels, scores over all classes and IoU of each.
+    blocks
+        One record per spatial block, likewise, with its place.
+    intervals
+        95 % intervals by the blocks, by score: (low, high), or lists of them by class.
     kind
         ``raster``, ``polygons`` or ``points``.
     notes
@@ -57,6 +65,10 @@ class Scores:
     unmapped: Literal["ignore", "error"] = "ignore"
     boundary: BoundaryCounts | None = None
     boundary_edge: bool = False
+    further: metrics.Evidence = field(default_factory=dict)
+    regions: tuple[Mapping[str, Any], ...] = ()
+    blocks: tuple[Mapping[str, Any], ...] = ()
+    intervals: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "raster"
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +88,7 @@ class Scores:
         """What the metrics are computed from, by name."""
         name = "boundary_edge" if self.boundary_edge else "boundary"
         outlines = {} if self.boundary is None else {name: self.boundary}
-        return {"counts": self.counts, **outlines}
+        return {"counts": self.counts, **outlines, **self.further}
 
     def metrics(self, *, per_class: bool) -> tuple[metrics.Metric, ...]:
         """Records of the scores that there are, in the order of `overall` and of `per_class`."""
@@ -136,12 +148,29 @@ class Scores:
                 "neither": m.empty,
             },
             "boundary_pixels": None if self.boundary is None else self.boundary.distance,
+            "boundary_metres": self.further["outline"].metres if "outline" in self.further else None,
+            **self._further_json(),
             "unmapped": self.unmapped,
             "reference_kind": self.kind,
             "rules": COUNTING | {m.name: m.rule for m in metrics.METRICS if m.only != "card"},
             "notes": list(self.notes),
             **self.provenance,
         }
+
+    def _further_json(self) -> dict[str, Any]:
+        """Counts behind scores of objects, outlines and confidence; tables; intervals; what there is."""
+        found: dict[str, Any] = {}
+        if "outline" in self.further:
+            found["boundary_counts"] = self.further["outline"]
+        if "objects" in self.further:
+            found["objects"] = self.further["objects"]
+        if "confidence" in self.further:
+            found["confidence"] = self.further["confidence"].records()
+        if self.regions:
+            found["regions"] = self.regions
+        if self.blocks:
+            found["blocks"] = {"number": len(self.blocks), "intervals": self.intervals}
+        return {name: json_ready(value) for name, value in found.items()}
 
     def to_table(self) -> pd.DataFrame:
         """Per-class scores as a data frame, indexed by class name."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import say, screen, show_notes
+from geoseg.cli.say import say, screen, show_notes, show_table
 from geoseg.evaluation.job import EvaluateJob
 
 
@@ -22,6 +22,8 @@ from geoseg.evaluation.job import EvaluateJob
     single_class={"metavar": "NAME"},
     background={"metavar": "NAME"},
     boundary={"metavar": "PIXELS"},
+    boundary_f1={"metavar": "METRES"},
+    blocks={"metavar": "METRES"},
 )
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds no scores.")
@@ -33,17 +35,23 @@ def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> 
       geoseg evaluate out/classes.tif fields.gpkg --field crop --crosswalk crops.yaml
       geoseg evaluate out/classes.tif houses.shp --single-class building --background other
 
+    \b
+      geoseg evaluate out/classes.tif ref.tif --confidence out/confidence.tif --objects --boundary-f1 20
+      geoseg evaluate out/classes.tif ref.tif --regions towns.gpkg --regions-field name --blocks 5000
+
     The reference may be in any CRS; a raster may have any pixel size.
     """  # noqa: D301 (click reads \b)
-    from geoseg.evaluation.verb import beside, run_evaluate
+    from geoseg.evaluation.verb import beside, run_evaluate, tables_beside
 
     where = take_where(options)
     job = job_of(EvaluateJob, options, classes=classes, reference=reference)
     scores = run_evaluate(job, where=where, overwrite=overwrite)
     show_notes(scores.notes)
     _show(scores)
-    for path in (job.out, *beside(job.out)) if job.out else ():
+    for path in (job.out, *beside(job.out), *tables_beside(scores, job.out)) if job.out else ():
         say(f"  {path}")
+    if job.errors is not None:
+        say(f"  {job.errors}")
 
 
 def _show(scores: Any) -> None:
@@ -58,11 +66,12 @@ def _show(scores: Any) -> None:
         numbers = (_text(m, record[m.name]) for m in columns)
         table.add_row(record["class"], *numbers, f"{record['reference']:,}", f"{record['map']:,}")
     console = screen()
-    console.print(table)
+    show_table(table)
     overall = scores.overall
     shares_first = sorted(scores.metrics(per_class=False), key=lambda m: not m.share)
     console.print(
-        ", ".join(f"{m.heading} {_text(m, overall[m.name])}" for m in shares_first), highlight=False
+        ", ".join(f"{m.heading} {_text(m, overall[m.name])}{_interval(scores, m)}" for m in shares_first),
+        highlight=False,
     )
     if scores.absent:
         console.print(
@@ -72,3 +81,11 @@ def _show(scores: Any) -> None:
 
 def _text(metric: Any, value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1%}" if metric.share else f"{value:.3f}"
+
+
+def _interval(scores: Any, metric: Any) -> str:
+    """95 % interval by the blocks, where there is one."""
+    if metric.name not in scores.intervals:
+        return ""
+    low, high = (_text(metric, value) for value in scores.intervals[metric.name])
+    return f" ({low} to {high} by blocks)"

@@ -25,6 +25,7 @@ _COMMANDS = {
     "vectorize": "Polygons of a class map.",
     "evaluate": "Scores of a class map against a reference.",
     "change": "Transitions between two class maps.",
+    "landscape": "Patches, edges and core areas of a class map.",
     "sample": "Design, label and evaluate a probability sample of a map.",
     "zones": "A map, a change or a series added up within plots.",
     "series": "What became of each pixel over class maps of many dates.",

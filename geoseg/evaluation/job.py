@@ -115,6 +115,21 @@ class EvaluateJob(ReferenceJob, Reading):
         Also score boundaries (boundary IoU), in bands of this many pixels.
     boundary_edge
         Count the map's edge as a boundary there, as the authors' own code does.
+    boundary_f1
+        Also score outlines: the share that lies within this many metres of the other's, both ways.
+    objects
+        Also score 4-connected areas as objects: panoptic quality, and how many are found.
+    confidence
+        The map's confidence raster: how far it is from accuracy. Whole percent, or fractions 0 to 1.
+    regions
+        Polygons: scores of each of their names, in a table beside.
+    regions_field
+        Field that holds the names of `regions`.
+    blocks
+        Side in metres of spatial blocks: scores of each in a table beside, and intervals by drawing them
+        again.
+    errors
+        GeoTIFF to write: which class was mapped as which.
     unmapped
         Whether reference pixels where the map has nodata are left out, or count as wrong. They are reported
         either way.
@@ -128,12 +143,27 @@ class EvaluateJob(ReferenceJob, Reading):
     resample: Resample = "nearest"
     boundary: Annotated[int, Field(ge=1, le=256)] | None = None
     boundary_edge: bool = False
+    boundary_f1: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    objects: bool = False
+    confidence: Path | None = None
+    regions: Path | None = None
+    regions_field: str | None = None
+    blocks: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    errors: Path | None = None
     unmapped: Literal["ignore", "error"] = "ignore"
 
     @model_validator(mode="after")
     def _of_whole_pixels(self) -> EvaluateJob:
         if self.boundary_edge and self.boundary is None:
             raise ValueError("boundary_edge needs boundary: the width of the bands")
-        if self.resample == "fraction" and self.boundary is not None:
-            raise ValueError("boundary needs pixels of one class; resample=majority instead of fraction")
+        if (self.regions is None) != (self.regions_field is None):
+            raise ValueError("regions and regions_field go together: polygons, and the field of their names")
+        if self.resample == "fraction" and (given := self.of_pixels):
+            raise ValueError(f"{given} needs pixels of one class; resample=majority instead of fraction")
         return self
+
+    @property
+    def of_pixels(self) -> str | None:
+        """Name of the first option given that asks for more than a confusion matrix of points."""
+        names = ("boundary", "boundary_f1", "objects", "confidence", "regions", "blocks", "errors")
+        return next((name for name in names if getattr(self, name)), None)

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from geoseg.accuracy.boundary import BoundaryCounts, count_boundaries, near_edge
-from geoseg.accuracy.matrix import ConfusionMatrix, count
+from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.accuracy.scores import Scores
 from geoseg.errors import InputError, UsageError
-from geoseg.evaluation.job import MAP_NAMES, EvaluateJob
-from geoseg.evaluation.reference import file_of, open_reference, pairs, score_chunk
+from geoseg.evaluation.chunk import count_window
+from geoseg.evaluation.errors import require_errors, write_errors
+from geoseg.evaluation.inputs import open_inputs
+from geoseg.evaluation.job import EvaluateJob
+from geoseg.evaluation.together import Together
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import add_files
 from geoseg.execution.opened import Opened
 from geoseg.files import require_free, require_place, sha256_of, write_together
-from geoseg.geometry import Window
 from geoseg.job import takes
-from geoseg.legend import Legend
-from geoseg.raster.classmap import ClassMap, open_class_map
-from geoseg.raster.reading import called
-from geoseg.raster.vectors import is_vector
+from geoseg.raster.classmap import ClassMap
+from geoseg.tables import csv_text
 from geoseg.truth.layer import Truth
-from geoseg.truth.pixels import legend_of_raster
 
 
 @takes(EvaluateJob)
@@ -60,7 +54,8 @@ def evaluate(
         Replace a file of that name even if it holds no scores.
     **options
         The further fields of `EvaluateJob`: field, layer, crosswalk, single_class, background, overlap,
-        repair, reference_crs, reference_band, band, legend, unmapped, boundary.
+        repair, reference_crs, reference_band, band, legend, unmapped, resample, boundary, boundary_f1,
+        objects, confidence, regions, blocks, errors.
 
     Raises
     ------
@@ -76,23 +71,35 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     where = where or Where()
     if job.out is not None:
         _check_output(job, job.out, overwrite)
-    inputs = _open(job)
-    class_map, legend, reference = inputs.class_map, inputs.legend, inputs.reference
-    if job.boundary is not None and reference.kind == "points":
-        raise UsageError("`boundary` needs a raster or polygons", where=job.reference, why="it holds points")
-    task = partial(_score_window, Opened(inputs, _open, job), job)
+    if job.errors is not None:
+        require_errors(job.errors, overwrite=overwrite, inputs=(job.classes, job.reference))
+    inputs = open_inputs(job)
+    class_map, reference = inputs.class_map, inputs.reference
+    task = partial(count_window, Opened(inputs, open_inputs, job), job)
     windows = class_map.scan_windows()
-    outcomes = run_chunks(task, windows, where, concurrency=min(where.threads_here, len(windows)))
-    parts = [o.result() for o in outcomes]
-    matrix = ConfusionMatrix.sum((m for m, _ in parts), legend)
-    outlines = [b for _, b in parts if b is not None]
+    outcomes = run_chunks(
+        task, windows, where, concurrency=min(where.threads_here, len(windows)), ordered=job.objects
+    )
+    together = Together(inputs, job)
+    for outcome in outcomes:
+        together.add(outcome.item, outcome.result())
+    matrix = together.matrix
     scores = Scores(
         matrix=matrix,
         unmapped=job.unmapped,
-        boundary=BoundaryCounts.sum(outlines, job.boundary, len(legend)) if job.boundary else None,
+        boundary=together.boundary,
         boundary_edge=job.boundary_edge,
+        further=together.further(),
+        regions=together.regions(),
+        blocks=together.blocks(),
+        intervals=together.intervals(),
         kind=reference.kind,
-        notes=(*class_map.scene.notes, *reference.notes, *_remarks(matrix, job, reference.kind)),
+        notes=(
+            *class_map.scene.notes,
+            *reference.notes,
+            *_remarks(matrix, job, reference.kind),
+            *together.remarks(),
+        ),
         provenance=_provenance(job, class_map, reference),
     )
     if not scores.counts.sum():
@@ -103,60 +110,11 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
             f"{int(matrix.unmapped.sum()):,} reference pixels without a map class",
             hint="a crosswalk that does not ignore everything, or a reference on the mapped area",
         )
+    if job.errors is not None:
+        write_errors(inputs, job.errors, matrix.counts, windows, overwrite=overwrite)
     if job.out is not None:
         _write(scores, job.out)
     return scores
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Inputs:
-    """The map, the classes to score, and the reference on the map's grid."""
-
-    class_map: ClassMap
-    legend: Legend
-    reference: Truth
-
-    def mapped(self, window: Window) -> NDArray[np.uint8]:
-        """Classes of the map."""
-        with called(MAP_NAMES):
-            return self.class_map.read(window)
-
-
-def _open(job: EvaluateJob) -> _Inputs:
-    with called(MAP_NAMES):
-        class_map = open_class_map(
-            job.classes, job.legend, band=job.band, crosswalk=job.map_crosswalk, **job.reading
-        )
-        legend = legend_of(class_map, job)
-    reference = open_reference(job, class_map.grid, legend, resample=job.resample)
-    return _Inputs(class_map=class_map, legend=legend, reference=reference)
-
-
-def _score_window(
-    opened: Opened[_Inputs], job: EvaluateJob, window: Window
-) -> tuple[ConfusionMatrix, BoundaryCounts | None]:
-    inputs = opened.value
-    shape, legend, reference = inputs.class_map.grid.shape, inputs.legend, inputs.reference
-    if job.boundary is None:
-        fractions = job.resample == "fraction"
-        return score_chunk(reference, window, inputs.mapped(window), legend, fractions=fractions), None
-    around = window.grow(job.boundary).clip(*shape)
-    truth, mapped = pairs(reference, around, inputs.mapped(around))
-    core = window.slices_in(around)
-    edge = near_edge(window, shape, job.boundary) if job.boundary_edge else None
-    outlines = count_boundaries(truth, mapped, core, legend, job.boundary, edge)
-    return count(truth[core], mapped[core], legend), outlines
-
-
-def legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
-    """Classes to score: given, else the map's own, else those in the map and a raster reference."""
-    if class_map.declared is not None:
-        return class_map.declared
-    names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))
-    if job.crosswalk is None and not is_vector(job.reference):
-        other = legend_of_raster(file_of(job), class_map.grid)
-        names |= {} if other is None else dict(zip(other.ids, other.names, strict=True))
-    return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
 
 
 def _remarks(matrix: ConfusionMatrix, job: EvaluateJob, kind: str) -> list[str]:
@@ -217,9 +175,26 @@ def beside(out: Path) -> tuple[Path, Path]:
     return out.with_name(f"{stem}.csv"), out.with_name(confusion)
 
 
+def tables_beside(scores: Scores, out: Path) -> dict[Path, str]:
+    """Text by file of the tables of regions and blocks that lie beside ``scores.json``; what there is."""
+    return {
+        out.with_name(f"{out.stem}_{name}.csv"): csv_text(
+            [list(rows[0]), *(list(row.values()) for row in rows)]
+        )
+        for name, rows in (("regions", scores.regions), ("blocks", scores.blocks))
+        if rows
+    }
+
+
 def _write(scores: Scores, out: Path) -> None:
-    """Write the three files, all or none."""
+    """Write all files or none."""
     table, confusion = beside(out)
     report = json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_together({table: scores.to_csv(), confusion: scores.confusion_csv(), out: report})
-    add_files("evaluate", (table, confusion, out))
+    texts = {
+        table: scores.to_csv(),
+        confusion: scores.confusion_csv(),
+        **tables_beside(scores, out),
+        out: report,
+    }
+    write_together(texts)
+    add_files("evaluate", tuple(texts))

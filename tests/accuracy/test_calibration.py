@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss
 
 from geoseg.accuracy.calibration import (
     CalibrationSample,
+    ConfidenceCounts,
     calibrate,
     fit_temperature,
     reliability,
@@ -79,3 +80,23 @@ def test_a_large_sample_is_thinned_evenly() -> None:
     sample = CalibrationSample.for_pixels(4_000_000)
     sample.add(np.zeros((2, 1000, 100), np.float32), np.zeros((1000, 100), np.uint8), window=0)
     assert sum(map(len, sample.truth)) == 10_000
+
+
+def test_bins_are_closed_on_the_right():
+    sure = np.array([0.25, 0.25, 0.55, 0.75, 0.75])
+    right = np.array([0, 0, 1, 1, 1], bool)
+    error, confidence, accuracy, _ = reliability(sure, right, bins=2)
+    assert error == pytest.approx(0.29)
+    assert np.abs(confidence - accuracy).max() == pytest.approx(0.316667, abs=5e-7)
+
+
+@pytest.mark.parametrize("bins", [5, 10])
+def test_whole_percents_give_the_error_of_their_pixels(bins):
+    percent = np.array([55, 62, 68, 71, 77, 83, 88, 91, 95, 99], np.uint8)
+    right = np.array([1, 0, 1, 1, 0, 1, 1, 1, 1, 1], bool)
+    parts = [ConfidenceCounts.of(percent[cut], right[cut]) for cut in (slice(0, 4), slice(4, 10))]
+    found = parts[0] + parts[1]
+    assert found.error(bins) == pytest.approx(0.167)
+    assert found.gap(bins) == pytest.approx(0.45)
+    assert found.error(bins) == pytest.approx(reliability(percent / 100, right, bins=bins)[0])
+    assert sum(record["share"] for record in found.records(bins)) == pytest.approx(1)

@@ -58,7 +58,7 @@ PLANTED = (
         function=objects_found,
         rule="r3",
         source="s",
-        needs="objects",
+        needs="sightings",
     ),
 )
 
@@ -153,9 +153,9 @@ def test_on_cards_every_number_stands_under_its_heading(planted):
 
 def test_a_metric_of_other_evidence_appears_where_that_was_gathered(planted):
     assert "objects_found" not in scores_of(COUNTS).overall
-    found = bundle_scores({"counts": COUNTS, "objects": (3, 4)}, LEGEND, "")
+    found = bundle_scores({"counts": COUNTS, "sightings": (3, 4)}, LEGEND, "")
     assert found["objects_found"] == 0.75
-    assert "objects found **0.7500**" in overall_line({"objects": (3, 4)}).casefold()
+    assert "objects found **0.7500**" in overall_line({"sightings": (3, 4)}).casefold()
 
 
 def test_one_rule_for_empty_and_one_sided_classes_everywhere():

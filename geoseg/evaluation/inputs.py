@@ -1,0 +1,108 @@
+"""The map, the reference and whatever else an evaluation reads, opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.errors import InputError, UsageError
+from geoseg.evaluation.job import MAP_NAMES, EvaluateJob
+from geoseg.evaluation.reference import file_of, open_reference
+from geoseg.geometry import Grid, Window
+from geoseg.legend import Legend
+from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.opening import open_scene
+from geoseg.raster.reading import called
+from geoseg.raster.scene import Scene
+from geoseg.raster.vectors import is_vector
+from geoseg.truth.layer import Truth, TruthFile
+from geoseg.truth.open import open_truth
+from geoseg.truth.pixels import legend_of_raster
+
+_REGION_NAMES = {"field": "regions_field"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What an evaluation reads.
+
+    Attributes
+    ----------
+    class_map, legend
+        The map, and the classes to score.
+    reference
+        The reference on the map's grid.
+    confidence
+        Raster of the map's confidence.
+    regions
+        Polygons by which scores are told one by one, as numbers of their names.
+    block
+        Side of a spatial block in pixels.
+    """
+
+    class_map: ClassMap
+    legend: Legend
+    reference: Truth
+    confidence: Scene | None
+    regions: Truth | None
+    block: int | None
+
+    def mapped(self, window: Window) -> NDArray[np.uint8]:
+        """Classes of the map."""
+        with called(MAP_NAMES):
+            return self.class_map.read(window)
+
+
+def open_inputs(job: EvaluateJob) -> Inputs:
+    """Inputs of a job; UsageError or InputError where they cannot be used as they are."""
+    with called(MAP_NAMES):
+        class_map = open_class_map(
+            job.classes, job.legend, band=job.band, crosswalk=job.map_crosswalk, **job.reading
+        )
+        legend = _legend_of(class_map, job)
+    grid = class_map.grid
+    reference = open_reference(job, grid, legend, resample=job.resample)
+    if reference.kind == "points" and (given := job.of_pixels):
+        raise UsageError(f"`{given}` needs a raster or polygons", where=job.reference, why="it holds points")
+    return Inputs(
+        class_map=class_map,
+        legend=legend,
+        reference=reference,
+        confidence=_confidence(job, class_map),
+        regions=_regions(job, grid),
+        block=None if job.blocks is None else max(round(job.blocks / max(grid.ground_size)), 1),
+    )
+
+
+def _legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
+    """Classes to score: given, else the map's own, else those in the map and a raster reference."""
+    if class_map.declared is not None:
+        return class_map.declared
+    names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))
+    if job.crosswalk is None and not is_vector(job.reference):
+        other = legend_of_raster(file_of(job), class_map.grid)
+        names |= {} if other is None else dict(zip(other.ids, other.names, strict=True))
+    return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
+
+
+def _confidence(job: EvaluateJob, class_map: ClassMap) -> Scene | None:
+    if job.confidence is None:
+        return None
+    scene = open_scene(job.confidence, allow_vrt=job.allow_vrt)
+    difference = class_map.grid.difference(scene.grid)
+    if difference or scene.count != 1:
+        why = difference or f"{scene.count} bands, expected one"
+        raise InputError("not the confidence of this class map", where=job.confidence, why=why)
+    return scene
+
+
+def _regions(job: EvaluateJob, grid: Grid) -> Truth | None:
+    if job.regions is None:
+        return None
+    file = TruthFile(path=job.regions, field=job.regions_field, role="regions", names=_REGION_NAMES)
+    regions = open_truth(file, grid, None)
+    if regions.kind != "polygons":
+        raise UsageError("`regions` needs polygons", where=job.regions, why=f"it holds {regions.kind}")
+    return regions

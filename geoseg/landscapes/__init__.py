@@ -1,0 +1,1 @@
+"""Landscape metrics of a class map: patches, edges and core areas."""
