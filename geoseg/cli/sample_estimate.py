@@ -22,6 +22,7 @@ from geoseg.estimation.job import EstimateJob
     label_field={"metavar": "NAME"},
     map_field={"metavar": "NAME"},
     stratum_field={"metavar": "NAME"},
+    cluster_field={"metavar": "NAME"},
     ratio={"metavar": '"A / B,C"'},
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that hold no estimates.")

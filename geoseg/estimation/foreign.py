@@ -7,6 +7,7 @@ come back as ``PL_...``), ArcGIS (``Classified``, ``GrndTruth``), SEPAL (``map_c
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,9 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "area": ("area_m2",),
     "label_2": ("label_2",),
     "share": ("share",),
+    "confidence": ("confidence",),
+    "cluster": ("cluster", "psu"),
+    "point": ("sampleid", "sample_id"),
 }
 """Columns by meaning, without regard to case; each also as ``pl_...``, as Collect Earth Online has it."""
 
@@ -102,6 +106,7 @@ class _Unit:
     map_area: float | None = None
     inclusion: float | None = None
     interpreter: str | None = None
+    cluster: str | None = None
 
 
 def _columns(sheet: Sheet, job: EstimateJob) -> dict[str, str]:
@@ -116,6 +121,7 @@ def _columns(sheet: Sheet, job: EstimateJob) -> dict[str, str]:
         ("label", job.label_field),
         ("map_class", job.map_field),
         ("stratum", job.stratum_field),
+        ("cluster", job.cluster_field),
     ):
         if given is not None:
             if given.casefold() not in by_name:
@@ -176,33 +182,54 @@ def _units(sheet: Sheet, columns: Mapping[str, str], rules: Rules, job: Estimate
     def numbers(role: str) -> list[float | None]:
         return [_number(v, columns.get(role, role), job) for v in of(role)]
 
+    ids, clusters = _points_of_plots([_text(v) for v in of("id")], of("point"), of("cluster"))
     found = zip(
-        of("id"), of("stratum"), classes("map_class"), classes("label"), classes("label_2"), numbers("share"),
+        ids, of("stratum"), classes("map_class"), classes("label"), classes("label_2"), numbers("share"),
         of("unknown"), of("flagged"), numbers("order"), numbers("area"), numbers("map_area"),
-        numbers("inclusion"), of("interpreter"),
+        numbers("inclusion"), of("interpreter"), clusters, numbers("confidence"),
         strict=True,
     )  # fmt: skip
     return [
         _Unit(
-            id=str(line) if is_null(own) else str(own).strip(),
+            id=str(line) if own is None else own,
             line=line,
-            stratum=None if is_null(stratum) else str(stratum).strip(),
+            stratum=_text(stratum),
             map_class=mapped,
             label=label,
             label_2=second,
             share=share,
-            unknown=_reason(unknown, flagged),
+            unknown=_reason(unknown, flagged) or _doubt(sure, job.min_confidence),
             order=None if order is None else int(order),
             area=area,
             map_area=map_area,
             inclusion=inclusion,
-            interpreter=None if is_null(who) else str(who).strip(),
+            interpreter=_text(who),
+            cluster=cluster,
         )
         for line, (
             own, stratum, mapped, label, second, share, unknown, flagged, order, area, map_area, inclusion,
-            who,
+            who, cluster, sure,
         ) in enumerate(found)
     ]  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return None if is_null(value) else str(value).strip()
+
+
+def _points_of_plots(
+    ids: Sequence[str | None], points: Sequence[Any], clusters: Sequence[Any]
+) -> tuple[list[str | None], list[str | None]]:
+    """Ids and clusters; where plots have several points, these are the units and plots the clusters."""
+    if all(is_null(p) for p in points) or len(set(zip(ids, map(str, points), strict=True))) == len(set(ids)):
+        return list(ids), [_text(c) for c in clusters]
+    return [f"{i}/{_text(p)}" for i, p in zip(ids, points, strict=True)], list(ids)
+
+
+def _doubt(confidence: float | None, least: float | None) -> str | None:
+    if least is None or confidence is None or confidence >= least:
+        return None
+    return f"confidence below {least:g}"
 
 
 def _number(value: Any, name: str, job: EstimateJob) -> float | None:
@@ -295,11 +322,22 @@ def _with_design(
         areas = class_areas(class_map)
     mapped = {label: hectares for label, (_, hectares) in areas.items()} or None
     origin = {"method": drawing, "unit": "pixel", "map": None if job.map is None else job.map.name}
+    clusters = {u.cluster: i for i, u in enumerate(units) if u.cluster is not None}
+    if clusters and any(u.cluster is None for u in units):
+        raise InputError("some units have no cluster", where=job.sample, why="and others have one")
+    if clusters and drawing != "simple":
+        raise UsageError(
+            "clusters in strata are not estimated",
+            where=job.sample,
+            why=f"the table has {len(clusters):,} clusters",
+            hint="`design=srs` if clusters were drawn from the whole area",
+        )
     if drawing == "simple":
         return Observed(
-            rows=tuple(_row(u, 0) for u in units),
+            rows=tuple(replace(_row(u, 0), tile=clusters.get(u.cluster or "")) for u in units),
             strata=(_whole(job, areas),),
-            drawing=drawing,
+            drawing="clusters" if clusters else drawing,
+            tiles=math.inf if clusters else None,
             legend=legend,
             mapped=mapped,
             notes=(

@@ -41,6 +41,10 @@ class EstimateJob(Reading):
         Field of a table that holds the class on the map.
     stratum_field
         Field of a table that holds the stratum.
+    cluster_field
+        Field of a table that holds the cluster, where units were drawn together: plots with several points.
+    min_confidence
+        Labels of which the interpreter was less sure count as unknown.
     layer
         Layer of a vector file with several.
     encoding
@@ -73,6 +77,8 @@ class EstimateJob(Reading):
     label_field: str | None = None
     map_field: str | None = None
     stratum_field: str | None = None
+    cluster_field: str | None = None
+    min_confidence: float | None = None
     layer: str | None = None
     encoding: str | None = None
     legend: Path | dict[int, str] | None = None

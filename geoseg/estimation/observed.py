@@ -15,7 +15,7 @@ from geoseg.errors import InputError
 from geoseg.legend import Legend
 
 State = Literal["labelled", "unknown", "left"]
-Drawing = Literal["simple", "stratified", "post-stratified", "two-stage"]
+Drawing = Literal["simple", "stratified", "post-stratified", "two-stage", "clusters"]
 
 _EQUAL = 1e-9
 _MOST_NAMED = 5
@@ -43,7 +43,7 @@ class Row:
     area
         Of the unit, in any unit of area.
     tile, tile_size
-        The tile that it was drawn in, and how many units that has.
+        The tile or cluster that it was drawn in, and how many units that has; all that are labelled, if None.
     """
 
     id: str
@@ -90,7 +90,7 @@ class Observed:
     legend
         Classes of map and reference.
     tiles
-        Tiles in the population, in two stages.
+        Tiles in the population, in two stages; infinity for clusters of which that is not known.
     mapped
         Hectares of each class on the map, by number, where these are known.
     notes
@@ -239,8 +239,9 @@ def _labelled(observed: Observed, rows: Sequence[Row], positions: np.ndarray, fp
 def _sample(observed: Observed, rows: Sequence[Row], fpc: bool) -> Sample | TwoStageSample:
     own = np.array([np.nan if r.area is None else r.area for r in rows])
     areas = None if np.isnan(own).any() or np.ptp(own) <= _EQUAL * own.max() else own
-    if observed.drawing == "two-stage" and observed.tiles is not None:
-        sizes = {r.tile: r.tile_size for r in rows}
+    if observed.drawing in ("two-stage", "clusters") and observed.tiles is not None:
+        labelled = Counter(r.tile for r in rows)
+        sizes = {r.tile: r.tile_size or labelled[r.tile] for r in rows}
         position = {tile: i for i, tile in enumerate(sizes)}
         return TwoStageSample(
             tile=np.array([position[r.tile] for r in rows], np.int64),

@@ -38,7 +38,7 @@ def observe_sample(job: EstimateJob) -> Observed:
     UsageError
         An option that says what the design says already.
     """
-    for name in ("strata_areas", "label_field", "map_field", "stratum_field", "legend"):
+    for name in ("strata_areas", "label_field", "map_field", "stratum_field", "cluster_field", "legend"):
         if getattr(job, name) is not None:
             raise UsageError(f"`{name}` is for samples of other tools", where=job.sample)
     sample = read_sample(job.sample)
@@ -46,7 +46,10 @@ def observe_sample(job: EstimateJob) -> Observed:
     position = {s.stratum: h for h, s in enumerate(sample.strata)}
     drawing = _drawing(sample, job)
     in_tile = Counter(unit.psu for unit in sample.units)
-    rows = tuple(_row(unit, drawn, position[drawn.stratum], in_tile[unit.psu]) for unit, drawn in sample.rows)
+    rows = tuple(
+        _row(unit, drawn, position[drawn.stratum], in_tile[unit.psu], job.min_confidence)
+        for unit, drawn in sample.rows
+    )
     observed = Observed(
         rows=rows,
         strata=tuple(StratumSize(name=s.name, units=s.pixels, hectares=s.hectares) for s in sample.strata),
@@ -102,8 +105,9 @@ def _tiles(sample: Sample) -> float | None:
     return None if first.stage1_p is None else drawn / first.stage1_p
 
 
-def _row(unit: Unit, drawn: Drawn, stratum: int, in_tile: int) -> Row:
+def _row(unit: Unit, drawn: Drawn, stratum: int, in_tile: int, least: float | None) -> Row:
     answer = unit.answer
+    doubted = least is not None and answer.confidence is not None and answer.confidence < least
     return Row(
         id=unit.id,
         stratum=stratum,
@@ -111,7 +115,7 @@ def _row(unit: Unit, drawn: Drawn, stratum: int, in_tile: int) -> Row:
         label=answer.label,
         label_2=answer.label_2,
         share=answer.share,
-        unknown=answer.unknown,
+        unknown=answer.unknown or (f"confidence below {least:g}" if doubted else None),
         order=unit.order,
         area=drawn.area_m2,
         tile=unit.psu,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,24 +69,17 @@ def read_sheet(job: EstimateJob) -> Sheet:
     """Table of the job's sample."""
     file = local_file(job.sample)
     suffix = file.suffix.casefold()
-    if suffix in (*EXCEL, *TABLES):
-        sheet = sheet_of(rows_of(file, job.encoding), file)
-    else:
-        sheet = _layer(job)
+    sheet = read_table(file, job.encoding) if suffix in (*EXCEL, *TABLES) else _layer(job)
     if not len(sheet):
         raise InputError("no units", where=file)
     return sheet
 
 
-def rows_of_table(path: Path, encoding: str | None = None) -> Sheet:
-    """Table of a CSV or Excel file."""
-    return sheet_of(rows_of(path, encoding), path)
-
-
-def sheet_of(rows: Sequence[Sequence[Any]], file: Path) -> Sheet:
-    """Table of rows, the first of which is the header; empty rows are passed over."""
+def read_table(path: Path, encoding: str | None = None) -> Sheet:
+    """Table of a CSV or Excel file, its first row the header; empty rows are passed over."""
+    rows = rows_of(path, encoding)
     if not rows:
-        raise InputError("an empty table", where=file)
+        raise InputError("an empty table", where=path)
     names = tuple(str(name if name is not None else "").strip() for name in rows[0])
     body = [row for row in rows[1:] if any(c is not None and str(c).strip() for c in row)]
     width = len(names)

@@ -9,7 +9,7 @@ from typing import Any
 
 from geoseg.errors import InputError
 from geoseg.estimation.observed import StratumSize
-from geoseg.estimation.sheets import rows_of_table
+from geoseg.estimation.sheets import read_table
 from geoseg.job import read_yaml
 from geoseg.raster.rules import is_null
 
@@ -37,7 +37,7 @@ def read_strata_areas(source: Path | Mapping[Any, Any]) -> list[StratumSize]:
     """
     where = source if isinstance(source, Path) else None
     if isinstance(source, Path) and source.suffix.casefold() not in {".yaml", ".yml", ".json"}:
-        sheet = rows_of_table(source)
+        sheet = read_table(source)
         records: dict[str, Any] = {
             str(row[0]).strip(): dict(zip(sheet.names[1:], row[1:], strict=True)) for row in sheet.rows
         }

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from geoseg.errors import InputError
 from geoseg.files import sha256_of
-from geoseg.raster.open import local_file
 
 Kind = Literal["estimates", "change", "series", "scores"]
 
@@ -72,8 +71,9 @@ def read_sources(results: Sequence[Path]) -> list[Source]:
     return list(found.values())
 
 
-def _read(path: Path) -> Source | None:
-    file = local_file(path)
+def _read(file: Path) -> Source | None:
+    if not file.is_file():
+        raise InputError("not found", where=file.absolute())
     if file.stat().st_size > _LARGEST:
         return None
     try:

@@ -267,6 +267,29 @@ def test_tinigua_post_stratified(counts, hectares, se, overall):
     assert (found.overall().one().value, found.overall().one().se) == about(*overall)
 
 
+def test_what_other_tools_print_is_told_apart():
+    """Formulas that differ from ours give the figures that these tools print."""
+    simple = one_stratum(SIMPLE)
+    n, population = np.sum(SIMPLE), 2_386_800
+    se = sum(TINIGUA) * of(simple, "area").se[0] * np.sqrt((n - 1) / n * (population - n) / (population - 1))
+    assert se == pytest.approx(4537.136, abs=6e-4)
+    # a simple random sample taken for a stratified one
+    stratified = labelled(SIMPLE, np.array(TINIGUA) / 0.09, fpc=False)
+    assert stratified.overall().one().se == pytest.approx(0.00948, abs=6e-6)
+    # F1 of user's and producer's accuracy as if these were independent
+    sample = stehman(False)
+    (u, p), (su, sp) = (
+        [getattr(of(sample, name), what)[0] for name in ("users", "producers")] for what in ("value", "se")
+    )
+    f1 = 2 * u * p / (u + p)
+    assert f1**2 / 2 * np.sqrt((su / u**2) ** 2 + (sp / p**2) ** 2) == pytest.approx(0.11035, abs=6e-6)
+    # 14 of 100 by simple random sampling
+    few = Sample.of_units(Strata.of([np.inf], [1.0]), np.zeros(100)).mean((np.arange(100) < 14) * 1.0).one()
+    assert few.se**2 == pytest.approx(0.0012162, abs=6e-8)
+    assert few.half(Z) == pytest.approx(0.0684, abs=6e-5)
+    assert few.half(Z) / few.value == pytest.approx(0.488, abs=6e-4)
+
+
 def test_card_1982():
     found = labelled([[410, 26], [67, 369]], [828837, 33067283], fpc=False)
     assert found.cells().value.ravel() == about(0.0229941, 0.0014582, 0.1499122, 0.8256356)
@@ -288,6 +311,8 @@ def test_clusters_are_units_of_the_same_estimator():
     sample = Sample.of_units(Strata.of([400]), np.zeros(12))
     found = sample.ratio(totals, np.full(12, 9.0)).one()
     assert (found.value, found.se) == about(0.3703704, 0.0936472)
+    alone = Sample.of_units(Strata.of([np.inf], [1.0]), np.zeros(108)).mean((np.arange(108) < 40) * 1.0).one()
+    assert alone.se == pytest.approx(0.0466841, abs=6e-8)
     unequal = Sample.of_units(Strata.of([60]), np.zeros(6))
     found = unequal.ratio(np.array([12, 3, 0, 8, 20, 5.0]), np.array([25, 16, 9, 25, 25, 20.0])).one()
     assert (found.value, found.se) == about(0.4, 0.1030243)

@@ -171,6 +171,39 @@ def test_collect_earth_online(tmp_path):
     assert any("13 units have labels of several interpreters" in note for note in found.notes)
 
 
+def test_plots_of_several_points_are_clusters(tmp_path):
+    """Twelve plots of nine points, as Collect Earth Online gives them back: points are not independent."""
+    totals = [3, 0, 5, 9, 1, 0, 2, 7, 4, 0, 6, 3]
+    rows = [
+        [plot, point, "yes" if point < total else "no"]
+        for plot, total in enumerate(totals)
+        for point in range(9)
+    ]
+    table = write_csv(tmp_path / "points.csv", ["plotid", "sampleid", "label"], rows)
+    found = sample_estimate(table, design="srs").per_class[1]
+    assert found["area"] == pytest.approx(0.3703704, abs=6e-8)
+    assert found["area_se"] == pytest.approx(0.0936472 / (1 - 12 / 400) ** 0.5, abs=1e-7)
+    named = write_csv(tmp_path / "named.csv", ["tract", "label"], [[plot, label] for plot, _, label in rows])
+    same = sample_estimate(named, design="srs", cluster_field="tract").per_class[1]
+    assert (same["area"], same["area_se"]) == (found["area"], found["area_se"])
+    alone = sample_estimate(named, design="srs").per_class[1]
+    assert alone["area_se"] == pytest.approx(0.0466841, abs=6e-8)
+    with pytest.raises(UsageError, match="clusters in strata are not estimated"):
+        sample_estimate(named, design="stratified", cluster_field="tract", strata_areas={"a": 1})
+
+
+def test_labels_that_nobody_is_sure_of(tmp_path):
+    rows = [[i, "yes" if i % 3 else "no", 1 if i < 5 else 3] for i in range(40)]
+    table = write_csv(tmp_path / "points.csv", ["id", "label", "confidence"], rows)
+    found = sample_estimate(table, design="srs", min_confidence=2)
+    assert found.per_stratum[0]["unknown"] == 5
+    assert any("5 confidence below 2" in note for note in found.notes)
+    own = write_drawn(
+        tmp_path / "own.gpkg", {0: Answer(label=1, confidence=1), 1: Answer(label=1, confidence=3)}
+    )
+    assert sum(s["unknown"] for s in sample_estimate(own, min_confidence=2).per_stratum) == 1
+
+
 def test_classes_and_areas_of_the_map(tmp_path):
     """sits writes label alone: the class on the map is read there, and its classes' areas are counted."""
     rows = [[*lon_lat(*place), NAMES[t]] for place, (_, t) in zip(places(), pairs(), strict=True)]
