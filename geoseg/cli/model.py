@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from geoseg.models.bundle import Bundle
 
-_MOST_BANDS = 6
+_MOST_NAMES = 9
+_COLUMNS = 80
 
 
 @click.group("model")
@@ -34,7 +36,7 @@ command.add_command(model_compare.command)
     "--json", "as_json", is_flag=True, help="For programs: a list of names with their descriptions."
 )
 def list_models(as_json: bool) -> None:
-    """Name, classes, input and score of every model."""
+    """Name, purpose, classes, input and score of every model."""
     from geoseg.models.bundle import list_bundles, load_bundle
 
     bundles = [load_bundle(name, verify=False) for name in list_bundles()]
@@ -42,23 +44,8 @@ def list_models(as_json: bool) -> None:
         fields = [{"name": b.name, "version": b.version, "description": b.description} for b in bundles]
         say(json.dumps(fields, indent=2))
         return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("model", no_wrap=True)
-    for heading in ("classes", "bands", "pixel", "mean IoU", "size"):
-        table.add_column(heading, overflow="fold")
     for b in bundles:
-        table.add_row(
-            b.name,
-            ", ".join(b.legend.names),
-            _few(b.contract.band_names),
-            _metres(b),
-            _score(b),
-            _size(b),
-        )
-    screen().print(table)
+        say("\n".join(_entry(b)))
     say("geoseg model show NAME says more. A path of a bundle directory is a model too.")
 
 
@@ -79,9 +66,9 @@ def show(name: str, as_json: bool) -> None:
         console.print(bundle.description)
     for table in (_facts(bundle), _bands(bundle), _classes(bundle)):
         console.print(table)
-    card = bundle.path / "README.md"
-    if card.is_file():
-        console.print(f"Card: {card}")
+    for what, file in (("Card", "README.md"), ("Picture", "samples.png")):
+        if (bundle.path / file).is_file():
+            console.print(f"{what}: {bundle.path / file}")
 
 
 @command.command("architectures")
@@ -125,6 +112,22 @@ def export(bundle: str, as_onnx: bool, out: str | None, tile: int, overwrite: bo
         f"against torch: {done.agreement:.4%} of the labels agree, "
         f"logits differ by at most {done.difference:.2g} (largest {done.largest:.3g})"
     )
+
+
+def _entry(bundle: Bundle) -> Iterator[str]:
+    """Lines of a list about one model, none wider than a terminal."""
+    score = _score(bundle)
+    yield ", ".join(
+        [
+            f"{bundle.name}  {len(bundle.legend)} classes",
+            f"{len(bundle.contract.bands)} bands",
+            _metres(bundle),
+            *([f"mean IoU {score}"] if score else []),
+            _size(bundle),
+        ]
+    )
+    for text in (bundle.description, f"{_few(bundle.legend.names)} <- {_few(bundle.contract.band_names)}"):
+        yield from textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
 
 
 def _facts(bundle: Bundle) -> Table:
@@ -183,12 +186,13 @@ def _classes(bundle: Bundle) -> Table:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= _MOST_BANDS else f"{len(names)} bands"
+    more = "" if len(names) <= _MOST_NAMES else f", ... ({len(names)})"
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _metres(bundle: Bundle) -> str:
     low, high = bundle.contract.pixel_size
-    return f"{low:g} to {high:g} m"
+    return f"{low:.3g} to {high:.3g} m"
 
 
 def _score(bundle: Bundle) -> str:
