@@ -6,7 +6,7 @@ joined over the seams; events are then unions of parts that touch, or lie near, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +33,7 @@ from geoseg.outlines.stream import stream_shapes
 from geoseg.outlines.wkb import encode
 from geoseg.raster.style import vector_qml
 from geoseg.regions.join import OpenRegions, RegionJoin
-from geoseg.regions.label import NO_LABEL, find_root, label_chunk
+from geoseg.regions.label import NO_LABEL, REGION, find_root, label_chunk
 from geoseg.version import __version__
 from geoseg.writers.layer import GEOMETRY, Layer
 from geoseg.writers.write import write_layer
@@ -49,7 +49,7 @@ _INFLATED = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """Areas of one date, in order of their first pixel.
+    """Areas of one date.
 
     Attributes
     ----------
@@ -65,52 +65,97 @@ class _Parts:
     shapes: NDArray[np.object_]
     counts: NDArray[np.int64]
 
+    @classmethod
+    def none(cls, opened: OpenedSeries) -> _Parts:
+        """No part at all."""
+        counts = np.zeros((0, len(opened.legend) + 1), np.int64)
+        return cls(regions=np.zeros(0, REGION), shapes=np.zeros(0, object), counts=counts)
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Parts]) -> _Parts:
+        """All of them, one after the other."""
+        return cls(
+            regions=np.concatenate([p.regions for p in parts]),
+            shapes=np.concatenate([p.shapes for p in parts]),
+            counts=np.concatenate([p.counts for p in parts]),
+        )
+
 
 def write_events(opened: OpenedSeries, computed: Computed[SeriesRecord], folder: Path) -> dict[str, Any]:
-    """Summary of the events that were written into a folder as `EVENTS`."""
-    parts = _parts(opened, computed)
-    event = _events(parts, opened)
-    table = _table(parts, event, opened)
+    """Summary of the events that were written into a folder as `EVENTS`.
+
+    Where each part is an event, memory follows a row of chunks; where parts are joined, all of them.
+    """
+    job, lengths = opened.job, EdgeLengths.of(opened.grid)
+    rows = _parts(opened, computed)
+    if job.touch == "corner" or job.gap_years or job.distance:
+        whole = _Parts.joined(list(rows))
+        tables = iter([_table(whole, _events(whole, opened), opened, lengths)])
+    else:
+        tables = (_table(parts, np.arange(len(parts.regions)), opened, lengths) for parts in rows)
+    told = _Told(job.min_event)
     layer = Layer(
         name="events",
         crs_wkt=opened.united.maps[0].crs_wkt,
-        schema=table.schema,
+        schema=_table(_Parts.none(opened), np.zeros(0, np.int64), opened, lengths).schema,
         detail=max(opened.grid.ground_size),
         style=lambda: vector_qml(opened.legend.classes, "after_id"),
         metadata={
-            "description": f"First losses by definition {opened.job.definition}, joined by "
-            f"{opened.job.touch}, {opened.job.distance:g} m, {opened.job.gap_years:g} years",
+            "description": f"First losses by definition {job.definition}, joined by "
+            f"{job.touch}, {job.distance:g} m, {job.gap_years:g} years",
             "software": f"geoseg {__version__}",
         },
     )
-    write_layer(folder / EVENTS, iter(table.to_batches(_ROWS)), layer, overwrite=True)
-    areas = table["area_ha"].to_numpy()
-    small = areas < opened.job.min_event
-    return {
-        "events": len(areas),
-        "pixels": int(table["n_pix"].to_numpy().sum()),
-        "hectares": round(float(areas.sum()), 6),
-        "largest_ha": round(float(areas.max(initial=0.0)), 6),
-        "min_event_ha": opened.job.min_event,
-        "small_events": int(small.sum()),
-        "small_hectares": round(float(areas[small].sum()), 6),
-    }
+    write_layer(folder / EVENTS, told.numbered(tables), layer, overwrite=True)
+    return told.to_json()
 
 
-def _parts(opened: OpenedSeries, computed: Computed[SeriesRecord]) -> _Parts:
+class _Told:
+    """What went by, summed, and numbered on its way.
+
+    Parameters
+    ----------
+    least
+        Hectares below which an event is small.
+    """
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+        self._sums: dict[str, Any] = dict.fromkeys(("events", "pixels", "small_events"), 0)
+        self._sums |= dict.fromkeys(("hectares", "largest_ha", "small_hectares"), 0.0)
+
+    def numbered(self, tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
+        """Batches of the tables with numbers from 1 on."""
+        sums = self._sums
+        for table in tables:
+            areas = table["area_ha"].to_numpy()
+            small = areas < self._least
+            numbers = pa.array(sums["events"] + np.arange(1, len(areas) + 1))
+            sums["events"] += len(areas)
+            sums["pixels"] += int(table["n_pix"].to_numpy().sum())
+            sums["small_events"] += int(small.sum())
+            sums["hectares"] += float(areas.sum())
+            sums["small_hectares"] += float(areas[small].sum())
+            sums["largest_ha"] = max(sums["largest_ha"], float(areas.max(initial=0.0)))
+            yield from table.set_column(0, "event_id", numbers).to_batches(_ROWS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The sums."""
+        rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in self._sums.items()}
+        return {**rounded, "min_event_ha": self._least}
+
+
+def _parts(opened: OpenedSeries, computed: Computed[SeriesRecord]) -> Iterator[_Parts]:
+    """Parts that each row of chunks finishes, in order of their last row, then of their first pixel."""
     counts = _Counts(len(opened.legend) + 1)
     across = opened.tiling.chunk_grid[1]
-    regions, shapes, numbers = [], [], []
     for found in stream_shapes(counts.watched(_chunks(opened, computed)), across):
         number = counts.row()
-        regions.append(found.regions)
-        shapes.append(_polygons(found.rings))
-        numbers.append(number)
-    made = np.concatenate(regions)
-    order = np.argsort(made["first"], kind="stable")
-    return _Parts(
-        regions=made[order], shapes=np.concatenate(shapes)[order], counts=np.concatenate(numbers)[order]
-    )
+        yield _Parts(
+            regions=found.regions[found.order],
+            shapes=_polygons(found.rings.take(found.order)),
+            counts=number[found.order],
+        )
 
 
 def _chunks(
@@ -261,7 +306,7 @@ def _roots(parent):  # type: ignore[no-untyped-def]
     return out
 
 
-def _table(parts: _Parts, event: NDArray[np.int64], opened: OpenedSeries) -> pa.Table:
+def _table(parts: _Parts, event: NDArray[np.int64], opened: OpenedSeries, lengths: EdgeLengths) -> pa.Table:
     """One row for each event."""
     count = int(event.max(initial=-1)) + 1
     regions, legend, names = parts.regions, opened.legend, np.array(opened.names, object)
@@ -277,7 +322,7 @@ def _table(parts: _Parts, event: NDArray[np.int64], opened: OpenedSeries) -> pa.
     shapes = _dissolved(parts.shapes, event, first, last, count)
     pieces, owner = shapely.get_parts(shapes, return_index=True)
     perimeter = np.zeros(count)
-    np.add.at(perimeter, owner, EdgeLengths.of(opened.grid).perimeters(_rings(pieces)))
+    np.add.at(perimeter, owner, lengths.perimeters(_rings(pieces)))
     square_metres = summed(regions["area"]) * opened.unit
     classes = summed(parts.counts)
     after = classes[:, :-1].argmax(axis=1) if count else np.zeros(0, np.int64)
@@ -299,7 +344,7 @@ def _table(parts: _Parts, event: NDArray[np.int64], opened: OpenedSeries) -> pa.
         "gap_pix": pa.array(classes[:, -1]),
     }
     confident = summed(regions["confident"])
-    if confident.any():
+    if any(scene is not None for scene in opened.confidence):
         mean = summed(regions["confidence"]) / np.maximum(confident, 1) / 100.0
         columns["conf_mean"] = pa.array(mean, mask=confident == 0)
     if opened.job.min_event:
@@ -320,6 +365,8 @@ def _dissolved(
     count: int,
 ) -> NDArray[np.object_]:
     """Multipolygons of the events; parts of one date at most meet in corners, those of several are united."""
+    if not count:
+        return np.zeros(0, object)
     order = np.argsort(event, kind="stable")
     made = np.asarray(shapely.multipolygons(shapes[order], indices=event[order]), object).reshape(count)
     for k in np.flatnonzero(first != last):

@@ -122,15 +122,17 @@ def everything_of(out: Path) -> dict[str, Any]:
     return found
 
 
-def test_every_number_is_the_same_for_any_chunk(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"rules": {"max_dip": 1}, "distance": 35.0, "gap_years": 1, "touch": "corner"}]
+)
+def test_every_number_is_the_same_for_any_chunk(tmp_path: Path, options: dict[str, Any]) -> None:
     maps = make(tmp_path / "maps", random_maps(5))
-    options: dict[str, Any] = {"rules": {"max_dip": 1}, "distance": 35.0, "gap_years": 1, "touch": "corner"}
     one, other = (
         everything_of(series(maps, out=tmp_path / f"out{chunk}", chunk=chunk, **options).out)
         for chunk in (90, 16)
     )
     assert one == other
-    assert "filter.csv" in one
+    assert ("filter.csv" in one) == bool(options)
 
 
 def test_losses_across_a_gap_belong_to_the_next_known_date(tmp_path: Path) -> None:
@@ -165,6 +167,26 @@ def test_events_near_each_other_are_one(tmp_path: Path) -> None:
         (0, 1): 3, (29, 1): 3, (31, 0): 3, (31, 1): 2, (1000, 1): 1,
     }  # fmt: skip
     assert len({v["pixels"] for v in numbers.values()}) == 1
+
+
+def test_without_any_loss_there_are_no_events(tmp_path: Path) -> None:
+    labels = np.ones((2, 20, 20), np.uint8)
+    found = series(make(tmp_path / "maps", labels), out=tmp_path / "out")
+    assert found.content["events"]["events"] == 0
+    assert (found.out / "events.gpkg").is_file()
+    assert found.content["stable_pixels"] == 400
+
+
+def test_confidence_is_that_of_the_date_of_the_loss(tmp_path: Path) -> None:
+    labels = np.ones((3, 20, 20), np.uint8)
+    labels[1:, :4] = labels[2, 10:12] = 2
+    maps = make(tmp_path / "maps", labels)
+    folder = tmp_path / "confidence"
+    folder.mkdir()
+    for year, percent in ((2001, 10), (2002, 60), (2003, 80)):
+        write(folder / f"c_{year}.tif", np.full((20, 20), percent, np.uint8), nodata=NODATA)
+    events = read_vector(series(maps, out=tmp_path / "out", confidence=folder).out / "events.gpkg")
+    assert events.conf_mean.tolist() == [0.6, 0.8]
 
 
 def test_a_killed_series_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
