@@ -152,13 +152,13 @@ def _legend(sheet: Sheet, columns: Mapping[str, str], class_map: ClassMap | None
             str(v).strip() for v in raw.values() if str(v).casefold() not in {"ignore", "none"}
         )
         return Legend.of(dict(enumerate(names, 1)))
-    values = [
-        value
+    values = {
+        int(value) if isinstance(value, float) and value.is_integer() else value
         for role in ("map_class", "label", "label_2")
         if role in columns
         for value in sheet.column(columns[role])
         if not is_null(value) and value not in (_UNLABELLED, str(_UNLABELLED))
-    ]
+    }
     numbers = {int(v) for v in values if str(v).strip().isdecimal()}
     if len(numbers) == len({str(v).strip() for v in values}):
         if any(n >= NODATA for n in numbers):
@@ -166,7 +166,7 @@ def _legend(sheet: Sheet, columns: Mapping[str, str], class_map: ClassMap | None
                 f"class {max(numbers)} is too large", where=job.sample, hint="`crosswalk` with a name for it"
             )
         return Legend.of({n: f"class {n}" for n in sorted(numbers)})
-    spellings = {as_compared(str(v)): str(v).strip() for v in reversed(values)}
+    spellings = {as_compared(name): name for name in sorted(str(v).strip() for v in values)}
     return Legend.of(dict(enumerate(sorted(spellings.values()), 1)))
 
 

@@ -93,7 +93,8 @@ def is_drawn(path: Path) -> bool:
 
 def _drawing(sample: Sample, job: EstimateJob) -> Drawing:
     own = sample.info.method
-    if job.design is not None and (job.design == "stratified") != (own == "stratified"):
+    said = {"srs": "simple", "post-stratified": "simple"}.get(job.design or "", job.design)
+    if said not in (None, own):
         raise UsageError(f"`design={job.design}` contradicts the file", where=job.sample, why=f"it is {own}")
     return own
 

@@ -14,6 +14,7 @@ from geoseg.estimation.job import EstimateJob
 from geoseg.raster.open import local_file
 from geoseg.raster.vectors import read_vector
 from geoseg.sampling.sheet import EXCEL, TABLES, rows_of
+from geoseg.tables import plain_cell
 
 _DEGREES = (("lon", "lat"), ("center_lon", "center_lat"), ("longitude", "latitude"), ("pl_lon", "pl_lat"))
 
@@ -83,7 +84,7 @@ def read_table(path: Path, encoding: str | None = None) -> Sheet:
     names = tuple(str(name if name is not None else "").strip() for name in rows[0])
     body = [row for row in rows[1:] if any(c is not None and str(c).strip() for c in row)]
     width = len(names)
-    cells = tuple(tuple((*row, *(None,) * width)[:width]) for row in body)
+    cells = tuple(tuple(map(plain_cell, (*row, *(None,) * width)[:width])) for row in body)
     return Sheet(names=names, rows=cells)
 
 
