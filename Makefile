@@ -9,7 +9,7 @@ FLAGS  ?=
 SHARED ?= -n logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench lint format clean
+.PHONY: help demo test test-all bench lint format kernels clean
 
 help:
 	@echo "make demo      the whole chain on a synthetic scene, offline once installed; results in demo-out/"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench     timings, as a table"
 	@echo "make lint      formatting, linting, types, import order"
 	@echo "make format    format the sources"
+	@echo "make kernels   compile the kernels that were changed"
 	@echo "make clean     remove the environment and every cache"
 
 # Each stamp is newer than what it was made from, so that nothing is installed twice.
@@ -63,6 +64,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+kernels: $(VENV)/.test
+	$(BIN)/python -m geoseg.kernels.build $(FLAGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

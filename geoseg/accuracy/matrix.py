@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA, Legend
 
 
@@ -133,7 +133,8 @@ def confusion(reference: NDArray[np.uint8], mapped: NDArray[np.uint8], classes: 
     """Counts (K, K), rows reference and columns map, of positions below K; 255 in either is left out."""
     position = np.arange(256).clip(max=classes)
     table = joint_counts(reference.ravel(), mapped.ravel(), position, position, classes + 1)
-    return table[:classes, :classes].copy()
+    counts: NDArray[np.int64] = table[:classes, :classes].copy()
+    return counts
 
 
 def positions(legend: Legend) -> NDArray[np.int64]:
@@ -156,7 +157,7 @@ def unknown_labels(labels: NDArray[np.uint8], legend: Legend, what: str) -> Inpu
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:], u1[:], i8[:], i8[:], i8")
 def joint_counts(
     first: NDArray[np.uint8],
     second: NDArray[np.uint8],
@@ -180,6 +181,7 @@ def joint_counts(
         bins[3, row[first[i + 3]] + col[second[i + 3]]] += 1
     for i in range(quads, first.size):
         bins[0, row[first[i]] + col[second[i]]] += 1
-    bins[0] += bins[1] + bins[2] + bins[3]
-    table: NDArray[np.int64] = bins[0].reshape(n, n)
+    table = np.empty((n, n), np.int64)
+    for k in range(n * n):
+        table[k // n, k % n] = bins[0, k] + bins[1, k] + bins[2, k] + bins[3, k]
     return table

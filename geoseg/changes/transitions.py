@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
 from geoseg.geometry import HECTARE
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 
 UNCHANGED, CHANGED = 0, 1
@@ -191,7 +191,8 @@ class PairTables:
                     f"the map {which} holds class {', '.join(map(str, strays))}, which is not in its legend",
                     hint="`legend` with a name for it",
                 )
-        found: Numbers = _numbers(before, after, (self.before * (k + 2)).astype(np.int32), self.after)
+        dates = np.ascontiguousarray(before), np.ascontiguousarray(after)
+        found: Numbers = _numbers(*dates, (self.before * (k + 2)).astype(np.int32), self.after)
         return found
 
     def codes(self, table: NDArray[np.uint16]) -> NDArray[np.uint16]:
@@ -202,12 +203,12 @@ class PairTables:
         """Transitions of numbers (h, w) whose areas, (h, 1) or (h, w), are in multiples of `unit`."""
         side = len(self.names) + 2
         counts, units = np.zeros((2, side * side), np.int64)
-        _add(numbers, areas, counts, units)
+        _add(np.ascontiguousarray(numbers), np.ascontiguousarray(areas), counts, units)
         counts, units = (a.reshape(side, side)[:-1, :-1].copy() for a in (counts, units))
         return Transitions(names=self.names, counts=counts, units=units, unit=unit)
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], u1[:,:], i4[:], i8[:]")
 def _numbers(before, after, first, second):  # type: ignore[no-untyped-def]
     out = np.empty(before.shape, np.int32)
     for r in range(before.shape[0]):
@@ -216,7 +217,7 @@ def _numbers(before, after, first, second):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:,:], i8[:], i8[:]")
 def _add(numbers, areas, counts, units):  # type: ignore[no-untyped-def]
     along = 0 if areas.shape[1] == 1 else 1
     for r in range(numbers.shape[0]):

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 
 Sides = tuple[tuple[int, int], ...]
@@ -34,7 +34,7 @@ def opened(classes: NDArray[np.uint8], sides: Sides) -> NDArray[np.uint8]:
         chosen[[c for c, s in sides if s == side]] = True
         radius[chosen] = side // 2
         taken |= chosen[classes] & ~_fits(classes, side)
-    return _given_away(classes, taken, radius)  # type: ignore[no-any-return]
+    return _given_away(np.ascontiguousarray(classes), taken, radius)  # type: ignore[no-any-return]
 
 
 def closed(classes: NDArray[np.uint8], sides: Sides) -> NDArray[np.uint8]:
@@ -46,11 +46,13 @@ def closed(classes: NDArray[np.uint8], sides: Sides) -> NDArray[np.uint8]:
     free = np.ones(256, np.bool_)
     free[[NODATA, *(c for c, _ in sides)]] = False
     radius = max((side // 2 for _, side in sides), default=0)
+    classes = np.ascontiguousarray(classes)
     out, most = classes.copy(), np.zeros(classes.shape, np.int32)
     for class_id, side in sorted(sides):
         rest = np.ones(256, np.uint8)
         rest[class_id], rest[NODATA] = 0, NODATA
-        _claim(classes, free[classes] & ~_fits(rest[classes], side), class_id, radius, out, most)
+        claimed = np.ascontiguousarray(free[classes] & ~_fits(rest[classes], side))
+        _claim(classes, claimed, class_id, radius, out, most)
     return out
 
 
@@ -76,7 +78,7 @@ def _running(combine: Callable[..., NDArray[np.generic]], values: NDArray[np.gen
     return values
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], b1[:,:], i8[:]")
 def _given_away(classes, taken, radius):  # type: ignore[no-untyped-def]
     height, width = classes.shape
     out = classes.copy()
@@ -99,7 +101,7 @@ def _given_away(classes, taken, radius):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], b1[:,:], i8, i8, u1[:,:], i4[:,:]")
 def _claim(classes, claimed, class_id, radius, out, most):  # type: ignore[no-untyped-def]
     height, width = classes.shape
     for r in range(height):

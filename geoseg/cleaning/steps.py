@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.cleaning.morphology import Sides, closed, opened
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 from geoseg.regions.sieve import Sieve
 
@@ -63,7 +63,7 @@ class Steps:
         return classes
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8")
 def _majority(classes, radius):  # type: ignore[no-untyped-def]
     """Mode in a square window; the counts move along a row with the window."""
     height, width = classes.shape

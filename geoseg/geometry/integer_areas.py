@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.geometry.areas import area_nodes, pixel_areas
 from geoseg.geometry.grid import Grid
 from geoseg.geometry.window import Window
+from geoseg.kernels import kernel
 
 
 def area_unit(grid: Grid) -> float:
@@ -36,7 +36,7 @@ def _as_tuple(window: Window) -> tuple[int, int, int, int]:
     return window.row, window.col, window.height, window.width
 
 
-@njit(nogil=True, cache=True)
+@kernel("f8[:,:], i8, i8, i8, i8, i8, f8")
 def _interpolated(nodes, step, row, col, height, width, scale):  # type: ignore[no-untyped-def]
     """`pixel_areas` in a projected CRS, as integers: bilinear between nodes, at pixel centres."""
     out = np.empty((height, width), np.int64)

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from affine import Affine
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.execution.resume import Computed
@@ -25,6 +24,7 @@ from geoseg.geometry.integer_areas import integer_areas
 from geoseg.histories.chunk import CONFIDENCE, SeriesRecord
 from geoseg.histories.opened import OpenedSeries
 from geoseg.histories.pixels import NEVER
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 from geoseg.outlines.lengths import EdgeLengths
 from geoseg.outlines.seams import Rings
@@ -187,7 +187,7 @@ def _around(store: Any, window: Window, shape: tuple[int, int]) -> NDArray[np.ui
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i4[:], i4[:], u1[:,:], u1[:,:], i8[:,:]")
 def _count(row_start, start, label, after, gap, counts):  # type: ignore[no-untyped-def]
     height, width = after.shape
     for r in range(height):
@@ -290,7 +290,7 @@ def _within(
     return one[close], other[close]
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i8[:], i8[:]")
 def _unite(parent, one, other):  # type: ignore[no-untyped-def]
     for k in range(one.shape[0]):
         a, b = find_root(parent, one[k]), find_root(parent, other[k])
@@ -298,7 +298,7 @@ def _unite(parent, one, other):  # type: ignore[no-untyped-def]
             parent[max(a, b)] = min(a, b)
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:]")
 def _roots(parent):  # type: ignore[no-untyped-def]
     out = np.empty_like(parent)
     for k in range(parent.shape[0]):

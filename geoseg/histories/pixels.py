@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from geoseg.kernels import kernel
 
 DEFINITIONS = ("A", "A2", "B")
 """Of the first loss: from forest to something else; the same, of forest at every date until then; after two
@@ -142,7 +143,10 @@ def walk(
     return paths, tally
 
 
-@njit(nogil=True, cache=True)
+@kernel(
+    "u1[:,:], i8[:], b1[:], i8, u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], "
+    "i8[:,:,:], i8[:,:,:,:], i8[:,:,:], i8[:], i8[:], i8[:], i8[:,:]",
+)
 def _walk(  # type: ignore[no-untyped-def]
     classes, areas, is_forest, definition,
     loss, gap, after, last_change, changes, stable, first, last, first_seen, last_seen,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import UsageError
+from geoseg.kernels import kernel
 from geoseg.legend import Legend
 
 _ARROW = re.compile(r"\s*(?:→|->)\s*")
@@ -112,7 +112,7 @@ def _number(value: Any, key: Any) -> float:
     return number
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _may(p, c, d, lasted, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
     """Whether class c, after p (-1 for none), may give way to d when it has lasted so many years."""
     if forbidden[c, d]:
@@ -124,7 +124,7 @@ def _may(p, c, d, lasted, forbidden, least, longest_dip, slack):  # type: ignore
     return p != d or lasted > longest_dip + slack
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _keeps(seq, when, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
     p, c, since = -1, seq[0], when[0]
     for t in range(1, seq.shape[0]):
@@ -135,7 +135,7 @@ def _keeps(seq, when, forbidden, least, longest_dip, slack):  # type: ignore[no-
     return True
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _applied(classes, years, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
     dates, n = classes.shape
     unknown = forbidden.shape[0]
@@ -155,7 +155,7 @@ def _applied(classes, years, forbidden, least, longest_dip, slack):  # type: ign
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _fewest(seq, when, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
     """Sequence that keeps the rules with the fewest edits.
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from geoseg.kernels import kernel
 
 _MOST_AT_ONCE = 1 << 20
 _SAMPLES = 64
@@ -39,7 +40,7 @@ def bits_of(classes: int) -> int:
     return max(int(classes).bit_length(), 1)
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8")
 def pack(classes, bits):  # type: ignore[no-untyped-def]
     """Keys (n, W) uint64 of positions (T, n) uint8; dates fill whole words, the last word from the top."""
     dates, n = classes.shape
@@ -63,7 +64,7 @@ def unpack(keys: NDArray[np.uint64], dates: int, bits: int) -> NDArray[np.uint8]
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel("u8[:,:]")
 def distinct(keys):  # type: ignore[no-untyped-def]
     """(number of each row's distinct key (n,) int64, first row of each distinct key), by hashing."""
     n, words = keys.shape

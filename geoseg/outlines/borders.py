@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from geoseg.kernels import kernel
 
 CELL = 2048
 """Side in pixels of the cells, which lie on the lattice anchored at the scene's first pixel."""
@@ -70,7 +71,7 @@ def mark_corners(classes: NDArray[np.uint8], cell: int = CELL) -> NDArray[np.uin
     return marked
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8")
 def _mark(classes, cell):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     out = np.empty((height + 1, width + 1), np.uint8)
@@ -105,7 +106,7 @@ def chains_of(corners: NDArray[np.uint8], row: int, col: int, row_end: int, col_
     return Chains(rows=rows, cols=cols, offsets=offsets, kind=kind)
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8, i8, i8, i8")
 def _chains(corners, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
     turns, arms = _count(corners, r0, c0, r1, c1)
     rows, cols = np.empty(turns + arms, np.int32), np.empty(turns + arms, np.int32)
@@ -139,7 +140,7 @@ def _chains(corners, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
     return rows[:n], cols[:n], offsets[: chains + 1], kind[:chains]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _count(corners, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
     """(corners where chains turn, borders that leave nodes) inside a cell."""
     turns, arms = 0, 0
@@ -154,7 +155,7 @@ def _count(corners, r0, c0, r1, c1):  # type: ignore[no-untyped-def]
     return turns, arms
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _leads_inside(corners, r, c, d, cell):  # type: ignore[no-untyped-def]
     """Whether a border leaves (r, c) in direction d through the inside of the cell."""
     r0, c0, r1, c1 = cell
@@ -169,7 +170,7 @@ def _leads_inside(corners, r, c, d, cell):  # type: ignore[no-untyped-def]
     return c > c0 and r0 < r < r1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _follow(corners, begin, chain, n, used, origin):  # type: ignore[no-untyped-def]
     """Write the turns from `begin` (row, column, direction) to the next node, or round; (end, way back)."""
     r, c, d = begin
@@ -191,7 +192,7 @@ def _follow(corners, begin, chain, n, used, origin):  # type: ignore[no-untyped-
         d = 0 if ahead == NORTH else 1 if ahead == EAST else 2 if ahead == SOUTH else 3
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _turn_last_first(rows, cols, begin, end):  # type: ignore[no-untyped-def]
     """Move the last corner of a ring, where its walk ended, to its begin."""
     r, c = rows[end - 1], cols[end - 1]

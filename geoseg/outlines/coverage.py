@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import UsageError
 from geoseg.geometry import Grid
+from geoseg.kernels import kernel
 from geoseg.outlines import Method
 from geoseg.outlines.borders import (
     ARMS,
@@ -202,7 +202,7 @@ class Generalization:
         return AreaBudget.of(classes, chains, edges, share=AREA_SHARE, pixels=AREA_PIXELS)
 
 
-@njit(nogil=True, cache=True)
+@kernel("(i4[:,:], i8[:], i1[:], i1[:]), u1[:,:], (i8[:,:], i8[:], i8[:]), i8, i8, (i8, i8, (f8, f8))")
 def _redraw(paths, corners, squared, row, col, how):  # type: ignore[no-untyped-def]
     """(points, offsets, last) of the same paths over the vertices that stay."""
     points, offsets, first, last = paths
@@ -248,7 +248,7 @@ def _redraw(paths, corners, squared, row, col, how):  # type: ignore[no-untyped-
     return out[:n].copy(), out_offsets, out_last
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _drawn(out, n, path, corners, squared, origin, scale):  # type: ignore[no-untyped-def]
     """(out, end) with the squared ring that begins with the corners of the path."""
     ring, offsets, first = squared
@@ -267,14 +267,14 @@ def _drawn(out, n, path, corners, squared, origin, scale):  # type: ignore[no-un
     return out, n + size
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _passes(bits):  # type: ignore[no-untyped-def]
     """Whether a corner is a node only because a border crosses a line of the lattice of cells there."""
     arms = bits & ARMS
     return bool(bits & NODE) and (arms == NORTH + SOUTH or arms == EAST + WEST)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _vertices(path, is_ring, corners, origin, line):  # type: ignore[no-untyped-def]
     """(line, size): corners of the chunk that stay along a path, those passed straight included."""
     row, col = origin
@@ -299,8 +299,9 @@ def _vertices(path, is_ring, corners, origin, line):  # type: ignore[no-untyped-
     return line, size
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _grown(array, size, used):  # type: ignore[no-untyped-def]
     grown = np.empty((size, 2), array.dtype)
-    grown[:used] = array[:used]
+    for k in range(used):
+        grown[k, 0], grown[k, 1] = array[k, 0], array[k, 1]
     return grown

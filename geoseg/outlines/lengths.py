@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.geometry import Grid, geod_of, to_geographic
+from geoseg.kernels import kernel
 from geoseg.outlines.seams import Rings
 
 _LENGTH_NODES = 64
@@ -71,7 +71,7 @@ def distances(
     return length
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:], f8[:,:], f8[:,:], i8")
 def _perimeters(points, ring_offsets, polygon_offsets, across, down, step):  # type: ignore[no-untyped-def]
     polygons = polygon_offsets.shape[0] - 1
     out = np.zeros(polygons)
@@ -91,7 +91,7 @@ def _perimeters(points, ring_offsets, polygon_offsets, across, down, step):  # t
     return out
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _along(nodes, fixed, low, high, step, is_column):  # type: ignore[no-untyped-def]
     """Integral of a bilinear field along a straight edge: its middle value in each cell, times pixels."""
     total = 0.0
@@ -119,7 +119,7 @@ def doubled_areas(rings: Rings) -> NDArray[np.int64]:
     return made
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:]")
 def _doubled_areas(points, ring_offsets, polygon_offsets):  # type: ignore[no-untyped-def]
     out = np.zeros(polygon_offsets.shape[0] - 1, np.int64)
     for k in range(out.shape[0]):
@@ -179,7 +179,7 @@ class SlantLengths:
         return made
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:], f8[:,:,:], i8, i8")
 def _slant_perimeters(points, ring_offsets, polygon_offsets, metric, step, scale):  # type: ignore[no-untyped-def]
     out = np.zeros(polygon_offsets.shape[0] - 1)
     for k in range(out.shape[0]):
@@ -192,7 +192,7 @@ def _slant_perimeters(points, ring_offsets, polygon_offsets, metric, step, scale
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _length(a, b, metric, step, scale):  # type: ignore[no-untyped-def]
     """Length of an edge, by the metric in the middle of its pieces of up to one step."""
     # the same way round for both polygons beside it

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.outlines.trace import Paths
 from geoseg.regions.join import Joined
 
@@ -110,7 +110,7 @@ def _resized(array: NDArray[Any], used: int, size: int) -> NDArray[Any]:
     return grown
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i8[:], i8[:], i8[:], i8[:], i8, i8, i8")
 def _link(following, head, tail, target, owner, begun, finished, still_open):  # type: ignore[no-untyped-def]
     """(head, tail) of the lists of finished regions, then of open ones."""
     heads, tails = np.full(finished + still_open, -1, np.int64), np.full(finished + still_open, -1, np.int64)
@@ -135,7 +135,7 @@ def _link(following, head, tail, target, owner, begun, finished, still_open):  #
     return heads, tails
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:], i8[:], i1[:], i1[:], i8[:]")
 def _gather(points, begin, size, following, first, last, head):  # type: ignore[no-untyped-def]
     paths, corners = 0, 0
     for k in range(head.shape[0]):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.outlines.trace import Paths
 
 
@@ -81,7 +81,7 @@ def assemble(paths: Paths, polygons: int, target: NDArray[np.int64] | None = Non
     return Rings(points=points, ring_offsets=ring_offsets, polygon_offsets=polygon_offsets)
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:], i1[:], i1[:]")
 def _chain(points, offsets, owner, first, last):  # type: ignore[no-untyped-def]
     """(points, offsets, owner) of closed rings; rings pass through, arcs are chained."""
     paths = owner.shape[0]
@@ -156,7 +156,7 @@ def _chain(points, offsets, owner, first, last):  # type: ignore[no-untyped-def]
     return out[:n], out_offsets[: count + 1], out_owner[:count]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _is_straight(points, end, start):  # type: ignore[no-untyped-def]
     """Whether the arc that starts there goes on in the direction of the one that ends here."""
     r, c = np.int64(points[end, 0]), np.int64(points[end, 1])
@@ -164,7 +164,7 @@ def _is_straight(points, end, start):  # type: ignore[no-untyped-def]
     return back_r * (points[start + 1, 1] - c) == back_c * (points[start + 1, 0] - r)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _find(starts, owners, owner, key):  # type: ignore[no-untyped-def]
     """First arc of `owner` that starts at `key`."""
     low, high = 0, starts.shape[0]
@@ -179,7 +179,7 @@ def _find(starts, owners, owner, key):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def turn_to_smallest(points, begin, end):  # type: ignore[no-untyped-def]
     """Turn a ring in place so that it starts at its smallest (row, col)."""
     at = begin
@@ -189,12 +189,15 @@ def turn_to_smallest(points, begin, end):  # type: ignore[no-untyped-def]
     if at == begin:
         return
     turned = np.empty((end - begin, 2), points.dtype)
-    turned[: end - at] = points[at:end]
-    turned[end - at :] = points[begin:at]
-    points[begin:end] = turned
+    size = end - begin
+    for k in range(size):
+        source = at + k if at + k < end else at + k - size
+        turned[k, 0], turned[k, 1] = points[source, 0], points[source, 1]
+    for k in range(size):
+        points[begin + k, 0], points[begin + k, 1] = turned[k, 0], turned[k, 1]
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:], i8")
 def _group(points, offsets, owner, polygons):  # type: ignore[no-untyped-def]
     """(ring order, polygon offsets): rings by polygon, then first point (the exterior's is smallest)."""
     rings = owner.shape[0]
@@ -216,15 +219,16 @@ def _group(points, offsets, owner, polygons):  # type: ignore[no-untyped-def]
             for j in range(high - low):
                 at = offsets[mine[j]]
                 keys[j] = (np.int64(points[at, 0]) << 32) | np.int64(points[at, 1])
-            mine = mine[np.argsort(keys)]
+            mine = mine[np.argsort(keys, kind="mergesort")]
             # a simplified hole may begin in its exterior's first point; the exterior goes round the other way
             if not _is_exterior(points, offsets[mine[0]], offsets[mine[0] + 1]):
                 mine[0], mine[1] = mine[1], mine[0]
-            order[low:high] = mine
+            for j in range(high - low):
+                order[low + j] = mine[j]
     return order, polygon_offsets
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _is_exterior(points, begin, end):  # type: ignore[no-untyped-def]
     """Whether a ring that starts at its smallest point has its inside on the left (south of west)."""
     r, c = np.int64(points[begin, 0]), np.int64(points[begin, 1])
@@ -233,7 +237,7 @@ def _is_exterior(points, begin, end):  # type: ignore[no-untyped-def]
     return dr * ec > dc * er
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:]")
 def _gather(points, offsets, order):  # type: ignore[no-untyped-def]
     """(points, offsets) of the rings in this order."""
     out_offsets = np.empty(order.shape[0] + 1, np.int64)
@@ -249,7 +253,7 @@ def _gather(points, offsets, order):  # type: ignore[no-untyped-def]
     return out, out_offsets
 
 
-@njit(nogil=True, cache=True)
+@kernel("i4[:,:], i8[:], i8[:], i8[:]")
 def _take(points, ring_offsets, polygon_offsets, order):  # type: ignore[no-untyped-def]
     polygons = order.shape[0]
     out_polygons = np.empty(polygons + 1, np.int64)

@@ -12,9 +12,10 @@ straight edges stay straight.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
+from geoseg.kernels.marked import marked
 from geoseg.outlines.borders import RING, ROUNDED, Chains
 from geoseg.outlines.thin import holds_vertex
 
@@ -47,12 +48,12 @@ def mark_rounded(
     _mark_rounded(corners, (chains.rows, chains.cols, chains.offsets, chains.kind), kept, pixel)
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], (i4[:], i4[:], i8[:], i1[:]), b1[:], (f8, f8)")
 def _mark_rounded(corners, chains, kept, pixel):  # type: ignore[no-untyped-def]
     rows, cols, offsets, kind = chains
     unit = np.int64(1) << FINEST
     for k in range(kind.shape[0]):
-        vertices = offsets[k] + np.flatnonzero(kept[offsets[k] : offsets[k + 1]])
+        vertices = offsets[k] + marked(kept[offsets[k] : offsets[k + 1]])
         count = vertices.shape[0]
         is_ring = kind[k] == RING
         for j in range(0 if is_ring else 1, count if is_ring else count - 1):
@@ -68,7 +69,7 @@ def _mark_rounded(corners, chains, kept, pixel):  # type: ignore[no-untyped-def]
                 corners[r, c] |= ROUNDED
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def cut_of(dr, dc, pixel):  # type: ignore[no-untyped-def]
     """How often to halve the edge (dr, dc) for its cut to be within reach; -1 where that takes too often."""
     length = (dr * pixel[0]) ** 2 + (dc * pixel[1]) ** 2
@@ -79,7 +80,7 @@ def cut_of(dr, dc, pixel):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def cut(out, at, p, v, n, rounds, pixel):  # type: ignore[no-untyped-def]
     """Write the 2**rounds points that replace v between its neighbours, in units of `scale_of`; the end."""
     pr, pc, nr, nc = p[0] - v[0], p[1] - v[1], n[0] - v[0], n[1] - v[1]

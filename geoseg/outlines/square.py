@@ -15,9 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
+from geoseg.kernels.marked import marked
 from geoseg.outlines.borders import ARMS, RING, Chains
 
 SQUARED = 128
@@ -106,11 +107,11 @@ def square(
     return Squared(corners=points, offsets=offsets, first=first, overlap=overlap)
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], (i4[:], i4[:], i8[:], i1[:]), b1[:], b1[:], (i8, i8, i8, i8), (f8, f8), i8")
 def _square(corners, chains, kept, chosen, edges, pixel, scale):  # type: ignore[no-untyped-def]
     rows, cols, offsets, kind = chains
     down, across = pixel
-    count = np.flatnonzero(chosen).shape[0]
+    count = marked(chosen).shape[0]
     out, out_offsets = np.empty((rows.shape[0] + 4, 2), np.int64), np.zeros(count + 1, np.int64)
     first, overlap = np.empty(count, np.int64), np.empty(count)
     made = 0
@@ -127,7 +128,7 @@ def _square(corners, chains, kept, chosen, edges, pixel, scale):  # type: ignore
         ring = np.empty((end - begin, 2))
         for i in range(begin, end):
             ring[i - begin, 0], ring[i - begin, 1] = rows[i], cols[i]
-        walls = _walls(ring * np.array([down, across]), np.flatnonzero(kept[begin:end]))
+        walls = _walls(ring * np.array([down, across]), marked(kept[begin:end]))
         if walls.shape[0] == 0:
             continue
         fit = np.empty(walls.shape)
@@ -155,7 +156,7 @@ def _square(corners, chains, kept, chosen, edges, pixel, scale):  # type: ignore
     return out[: out_offsets[made]].copy(), out_offsets[: made + 1], first[:made], overlap[:made]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _area(ring):  # type: ignore[no-untyped-def]
     """Area of a ring; above 0 where it runs clockwise on the map."""
     area = 0.0
@@ -164,7 +165,7 @@ def _area(ring):  # type: ignore[no-untyped-def]
     return area / 2
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _walls(traced, kept):  # type: ignore[no-untyped-def]
     """Corners of the squared ring, in tolerances; none where it has no two directions."""
     ring = traced[kept]
@@ -219,7 +220,7 @@ def _walls(traced, kept):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _middle(ring, begin, end):  # type: ignore[no-untyped-def]
     """Centre of the stretch of a ring from one of its corners to another: steps lie about the true wall."""
     r, c, total = 0.0, 0.0, 0.0
@@ -234,7 +235,7 @@ def _middle(ring, begin, end):  # type: ignore[no-untyped-def]
     return r / total, c / total
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _without_short(place, weight, is_x, walls):  # type: ignore[no-untyped-def]
     """Number of walls when those shorter than 1 are dropped and their neighbours joined, shortest first."""
     while walls > 4:
@@ -258,7 +259,7 @@ def _without_short(place, weight, is_x, walls):  # type: ignore[no-untyped-def]
     return walls
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _keep_area(place, is_x, walls, area):  # type: ignore[no-untyped-def]
     """Move every wall outwards by the distance that makes the ring's area that one."""
     for _ in range(2):
@@ -276,20 +277,19 @@ def _keep_area(place, is_x, walls, area):  # type: ignore[no-untyped-def]
             sign = 1.0 if ahead > back else -1.0
             # walking with the inside at rising angles, outwards is to the other side
             moved[i] += step * (-sign if is_x[i] else sign)
-        place[:walls] = moved
+        for i in range(walls):
+            place[i] = moved[i]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _overlap(one, other):  # type: ignore[no-untyped-def]
     """Intersection over union of two rings, along 16 lines in every row of pixels."""
-    low = min(one[:, 0].min(), other[:, 0].min())
-    high = max(one[:, 0].max(), other[:, 0].max())
+    (low, high), _ = _box(one, other)
     both, any_ = 0.0, 0.0
     for line in range(int(np.floor(low)) * _LINES, int(np.ceil(high)) * _LINES):
         y = (line + 0.5) / _LINES
         a, b = _crossings(one, y), _crossings(other, y)
-        length_a = (a[1::2] - a[::2]).sum()
-        length_b = (b[1::2] - b[::2]).sum()
+        length_a, length_b = _length_inside(a), _length_inside(b)
         common = 0.0
         for i in range(0, a.shape[0], 2):
             for j in range(0, b.shape[0], 2):
@@ -299,7 +299,28 @@ def _overlap(one, other):  # type: ignore[no-untyped-def]
     return both / any_ if any_ > 0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@kernel()
+def _box(one, other):  # type: ignore[no-untyped-def]
+    """((first row, last row), (first column, last column)) of two rings together."""
+    low_r = high_r = one[0, 0]
+    low_c = high_c = one[0, 1]
+    for ring in (one, other):
+        for i in range(ring.shape[0]):
+            low_r, high_r = min(low_r, ring[i, 0]), max(high_r, ring[i, 0])
+            low_c, high_c = min(low_c, ring[i, 1]), max(high_c, ring[i, 1])
+    return (low_r, high_r), (low_c, high_c)
+
+
+@kernel()
+def _length_inside(crossings):  # type: ignore[no-untyped-def]
+    """Length of a line inside a ring that it crosses there."""
+    length = 0.0
+    for i in range(0, crossings.shape[0], 2):
+        length += crossings[i + 1] - crossings[i]
+    return length
+
+
+@kernel()
 def _crossings(ring, y):  # type: ignore[no-untyped-def]
     """Columns at which the ring crosses row y, ascending."""
     out = np.empty(ring.shape[0])
@@ -307,12 +328,17 @@ def _crossings(ring, y):  # type: ignore[no-untyped-def]
     for i in range(ring.shape[0]):
         r, s = ring[i - 1, 0], ring[i, 0]
         if (r <= y) != (s <= y):
-            out[n] = ring[i - 1, 1] + (y - r) / (s - r) * (ring[i, 1] - ring[i - 1, 1])
+            crossing = ring[i - 1, 1] + (y - r) / (s - r) * (ring[i, 1] - ring[i - 1, 1])
+            at = n
+            while at > 0 and out[at - 1] > crossing:
+                out[at] = out[at - 1]
+                at -= 1
+            out[at] = crossing
             n += 1
-    return np.sort(out[:n])
+    return out[:n]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _distance(ring, r, c):  # type: ignore[no-untyped-def]
     """Distance of a point from a ring's line."""
     least = np.inf
@@ -324,7 +350,7 @@ def _distance(ring, r, c):  # type: ignore[no-untyped-def]
     return least
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _farthest(one, other):  # type: ignore[no-untyped-def]
     """Largest distance of a corner of one ring from the other."""
     most = 0.0
@@ -333,7 +359,7 @@ def _farthest(one, other):  # type: ignore[no-untyped-def]
     return most
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _is_simple(ring):  # type: ignore[no-untyped-def]
     """Whether no two edges that are not neighbours touch, and the ring still runs clockwise on the map."""
     count = ring.shape[0]
@@ -346,7 +372,7 @@ def _is_simple(ring):  # type: ignore[no-untyped-def]
     return _area(ring) > 0
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _touch(a, b, c, d):  # type: ignore[no-untyped-def]
     one = (_side(a, b, c) > 0) != (_side(a, b, d) > 0) or _side(a, b, c) == 0 or _side(a, b, d) == 0
     two = (_side(c, d, a) > 0) != (_side(c, d, b) > 0) or _side(c, d, a) == 0 or _side(c, d, b) == 0
@@ -356,18 +382,17 @@ def _touch(a, b, c, d):  # type: ignore[no-untyped-def]
     return one and two and near
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _side(a, b, p):  # type: ignore[no-untyped-def]
     return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _stands_alone(corners, ring, fit, edges, apart):  # type: ignore[no-untyped-def]
     """Whether every other border is farther than `apart` from the new ring, on the side that it was on."""
-    r0 = int(np.floor(min(ring[:, 0].min(), fit[:, 0].min()) - apart))
-    c0 = int(np.floor(min(ring[:, 1].min(), fit[:, 1].min()) - apart))
-    r1 = int(np.ceil(max(ring[:, 0].max(), fit[:, 0].max()) + apart))
-    c1 = int(np.ceil(max(ring[:, 1].max(), fit[:, 1].max()) + apart))
+    (top, bottom), (left, right) = _box(ring, fit)
+    r0, c0 = int(np.floor(top - apart)), int(np.floor(left - apart))
+    r1, c1 = int(np.ceil(bottom + apart)), int(np.ceil(right + apart))
     if r0 <= edges[0] or c0 <= edges[1] or r1 >= edges[2] or c1 >= edges[3]:
         return False
     own = np.zeros((r1 - r0 + 1, c1 - c0 + 1), np.bool_)
@@ -388,7 +413,7 @@ def _stands_alone(corners, ring, fit, edges, apart):  # type: ignore[no-untyped-
     return True
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _is_inside(ring, r, c):  # type: ignore[no-untyped-def]
     inside = False
     for i in range(ring.shape[0]):

@@ -20,9 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 from geoseg.outlines.borders import KEPT, LOOP, OPEN, RING, Chains
 
@@ -82,7 +82,7 @@ def sides_of(classes: NDArray[np.uint8], chains: Chains) -> tuple[NDArray[np.uin
     return left, right
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i4[:], i4[:], i8[:]")
 def _sides(classes, rows, cols, offsets):  # type: ignore[no-untyped-def]
     """(left, right) classes of the first edge of each chain."""
     chains = offsets.shape[0] - 1
@@ -140,7 +140,7 @@ def thin(
     return kept
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], (i4[:], i4[:], i8[:], i1[:]), (i8, i8, i8, i8), (u1[:], u1[:], i8[:]), (f8, f8), b1")
 def _thin(corners, chains, edges, budget, pixel, peucker):  # type: ignore[no-untyped-def]
     rows, cols, offsets, kind = chains
     count = rows.shape[0]
@@ -152,9 +152,8 @@ def _thin(corners, chains, edges, budget, pixel, peucker):  # type: ignore[no-un
     waiting = 0
     for i in range(count):
         if goes[i]:
-            heap[waiting] = (abs(_turn(rows, cols, before[i], i, after[i])) << 32) | i
-            waiting += 1
-    heap[:waiting].sort()
+            key = (abs(_turn(rows, cols, before[i], i, after[i])) << 32) | i
+            waiting = _push(heap, waiting, key)
     while True:
         removed, stuck = False, 0
         while waiting > 0:
@@ -206,7 +205,7 @@ def _thin(corners, chains, edges, budget, pixel, peucker):  # type: ignore[no-un
                 waiting = _push(heap, waiting, key)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _linked(chains, edges, pixel, peucker):  # type: ignore[no-untyped-def]
     """Neighbours and chain of every corner, corners inside each chain, what may go, straight borders."""
     rows, cols, offsets, kind = chains
@@ -233,7 +232,7 @@ def _linked(chains, edges, pixel, peucker):  # type: ignore[no-untyped-def]
     return before, after, chain_of, inner, goes, bare
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _allows(budget, gain, k, turn):  # type: ignore[no-untyped-def]
     """Whether the classes beside chain k may gain and lose so much, or are nearer to even by it."""
     if abs(turn) <= _STEP:
@@ -245,14 +244,14 @@ def _allows(budget, gain, k, turn):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _turn(rows, cols, a, b, c):  # type: ignore[no-untyped-def]
     """Twice the area of a triangle of corners: what the left side gains when b goes, in half pixels."""
     r, s = np.int64(rows[b]), np.int64(cols[b])
     return (rows[a] - r) * (cols[c] - s) - (cols[a] - s) * (rows[c] - r)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _squared_distance(dr, dc, er, ec):  # type: ignore[no-untyped-def]
     """Squared distance of the point (dr, dc) from the segment between the origin and (er, ec)."""
     length = er * er + ec * ec
@@ -265,7 +264,7 @@ def _squared_distance(dr, dc, er, ec):  # type: ignore[no-untyped-def]
     return cross * cross / length
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _is_near(rows, cols, p, n, begin, end, pixel):  # type: ignore[no-untyped-def]
     """Whether all corners between p and n are within the tolerance of the segment p-n."""
     down, across = pixel
@@ -282,7 +281,7 @@ def _is_near(rows, cols, p, n, begin, end, pixel):  # type: ignore[no-untyped-de
         i += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _spare_farthest(rows, cols, begin, end, kind, pixel, goes):  # type: ignore[no-untyped-def]
     """Unmark the corners that Douglas and Peucker keep; a ring is split at its first and farthest corner."""
     down, across = pixel
@@ -317,14 +316,15 @@ def _spare_farthest(rows, cols, begin, end, kind, pixel, goes):  # type: ignore[
         goes[farthest] = False
         if depth + 2 > stack.shape[0]:
             grown = np.empty((2 * stack.shape[0], 2), np.int64)
-            grown[:depth] = stack[:depth]
+            for k in range(depth):
+                grown[k, 0], grown[k, 1] = stack[k, 0], stack[k, 1]
             stack = grown
         stack[depth, 0], stack[depth, 1] = a, farthest
         stack[depth + 1, 0], stack[depth + 1, 1] = farthest, b
         depth += 2
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _holds_others(corners, rows, cols, a, b, c):  # type: ignore[no-untyped-def]
     """Whether the closed triangle of three vertices holds another vertex."""
     return holds_vertex(
@@ -337,7 +337,7 @@ def _holds_others(corners, rows, cols, a, b, c):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def holds_vertex(corners, a, b, c, scale, own):  # type: ignore[no-untyped-def]
     """Whether a closed triangle holds more than `own` vertices; its corners are given in 1 / scale pixels."""
     (ar, ac), (br, bc), (cr, cc) = a, b, c
@@ -373,7 +373,7 @@ def holds_vertex(corners, a, b, c, scale, own):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _on_one_edge(rows, cols, p, n, edges):  # type: ignore[no-untyped-def]
     """Whether both nodes lie on the same edge of the cell."""
     row, col, row_end, col_end = edges
@@ -382,7 +382,7 @@ def _on_one_edge(rows, cols, p, n, edges):  # type: ignore[no-untyped-def]
     return cols[p] == cols[n] and (cols[p] == col or cols[p] == col_end)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _pair(rows, cols, p, n, edges):  # type: ignore[no-untyped-def]
     """One number for two different corners of a cell, whatever their order; above 0."""
     a = (np.int64(rows[p] - edges[0]) << 15) | np.int64(cols[p] - edges[1])
@@ -390,7 +390,7 @@ def _pair(rows, cols, p, n, edges):  # type: ignore[no-untyped-def]
     return (min(a, b) << 30) | max(a, b)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _no_pairs(most):  # type: ignore[no-untyped-def]
     """Empty hash set, open addressing, of up to `most` numbers above 0."""
     size = 16
@@ -399,7 +399,7 @@ def _no_pairs(most):  # type: ignore[no-untyped-def]
     return np.zeros(size, np.int64)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _slot(pairs, key):  # type: ignore[no-untyped-def]
     # Fibonacci hashing
     at = ((key * np.int64(-7046029254386353131)) >> 20) & (pairs.shape[0] - 1)
@@ -408,17 +408,17 @@ def _slot(pairs, key):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _add_pair(pairs, key):  # type: ignore[no-untyped-def]
     pairs[_slot(pairs, key)] = key
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _has_pair(pairs, key):  # type: ignore[no-untyped-def]
     return pairs[_slot(pairs, key)] == key
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _push(heap, size, key):  # type: ignore[no-untyped-def]
     """Add to a binary heap, smallest first; its new size."""
     at = size
@@ -432,7 +432,7 @@ def _push(heap, size, key):  # type: ignore[no-untyped-def]
     return size + 1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _pop(heap, size):  # type: ignore[no-untyped-def]
     """Take the smallest out of a binary heap; its new size."""
     size -= 1

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.regions.label import Runs, label_at
 
 WEST, SOUTH, EAST, NORTH = 0, 1, 2, 3
@@ -68,8 +68,9 @@ def trace_chunk(
     row, col
         Scene position of the chunk's first pixel.
     """
+    classes = np.ascontiguousarray(classes)
     points, offsets, owner, first, last = _trace(
-        np.ascontiguousarray(classes), runs.row_start, runs.start, runs.label, is_open, row, col
+        classes, classes.ravel(), runs.row_start, runs.start, runs.label, is_open, row, col
     )
     return Paths(points=points, offsets=offsets, owner=owner, first=first, last=last)
 
@@ -87,10 +88,9 @@ def select_paths(paths: Paths, rank: NDArray[np.int32]) -> Paths:
     )
 
 
-@njit(nogil=True, cache=True)
-def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore[no-untyped-def]
+@kernel("u1[:,:], u1[:], i8[:], i4[:], i4[:], b1[:], i8, i8")
+def _trace(classes, flat, row_start, start, label, is_open, row, col):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
-    flat = classes.ravel()
     runs = (row_start, start, label)
     seen = np.zeros(height * width, np.uint8)
     points = np.empty((1024, 2), np.int32)
@@ -158,7 +158,7 @@ def _trace(classes, row_start, start, label, is_open, row, col):  # type: ignore
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _next_top(classes, runs, seen, r, k, c):  # type: ignore[no-untyped-def]
     """(row, run, column) of the next stretch of top edge not walked yet, at its left end; or row = height.
 
@@ -188,14 +188,15 @@ def _next_top(classes, runs, seen, r, k, c):  # type: ignore[no-untyped-def]
     return r, k, c
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _grown(array, size):  # type: ignore[no-untyped-def]
     grown = np.empty(size, array.dtype)
-    grown[: array.shape[0]] = array
+    for k in range(array.shape[0]):
+        grown[k] = array[k]
     return grown
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _walk(chunk, own, begin, seen, points, n, origin):  # type: ignore[no-untyped-def]
     """Walk from `begin` (row, column, edge, whether of an arc) to the next cut, or round to the start.
 
@@ -262,14 +263,15 @@ def _walk(chunk, own, begin, seen, points, n, origin):  # type: ignore[no-untype
             d = (d + 1) & 3
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _grown_points(points, n):  # type: ignore[no-untyped-def]
     grown = np.empty((2 * points.shape[0], 2), np.int32)
-    grown[:n] = points[:n]
+    for k in range(n):
+        grown[k, 0], grown[k, 1] = points[k, 0], points[k, 1]
     return grown
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _corner(chunk, own, yr, yc):  # type: ignore[no-untyped-def]
     """Whether `own` and the pixel (yr, yc) that it touches at a corner are one region; _CUT if unknown."""
     _, height, width, (row_start, start, label), is_open = chunk
@@ -284,7 +286,7 @@ def _corner(chunk, own, yr, yc):  # type: ignore[no-untyped-def]
     return np.int64(_CUT) if is_open[other] else np.int64(0)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _rotate(points, begin, end, at):  # type: ignore[no-untyped-def]
     """Turn points[begin:end] in place so that point `at` comes first (three reversals)."""
     if at == begin:
@@ -294,7 +296,7 @@ def _rotate(points, begin, end, at):  # type: ignore[no-untyped-def]
     _reverse(points, begin, end)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _reverse(points, begin, end):  # type: ignore[no-untyped-def]
     i, j = begin, end - 1
     while i < j:
@@ -304,7 +306,7 @@ def _reverse(points, begin, end):  # type: ignore[no-untyped-def]
         j -= 1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _border_starts(chunk):  # type: ignore[no-untyped-def]
     """First edges of the arcs that start at the chunk's border, as pixel * 4 + direction."""
     _, height, width, (row_start, start, label), is_open = chunk
@@ -332,7 +334,7 @@ def _border_starts(chunk):  # type: ignore[no-untyped-def]
     return starts[:n]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _is_start(chunk, own, r, c, d):  # type: ignore[no-untyped-def]
     """Whether edge d of pixel (r, c) is a boundary whose predecessor this chunk cannot know."""
     flat, height, width = chunk[:3]

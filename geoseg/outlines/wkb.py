@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from affine import Affine
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.outlines.seams import Rings
 
 WKB_LITTLE_ENDIAN, WKB_POLYGON, WKB_MULTIPOLYGON = 1, 3, 6
@@ -50,9 +50,8 @@ def encode(
         Turn every ring round, keeping its first point: for grids whose rows run north, so that exterior rings
         are counter-clockwise in map space as RFC 7946 asks.
     """
-    wkb, offsets, bounds = _encode(
-        points, rings.ring_offsets, rings.polygon_offsets, *_scale_and_shift(transform), reverse
-    )
+    corners, shape = np.ascontiguousarray(points), (rings.ring_offsets, rings.polygon_offsets)
+    wkb, offsets, bounds = _encode(corners, *shape, *_scale_and_shift(transform), reverse)
     return EncodedPolygons(wkb=wkb, offsets=offsets, bounds=bounds)
 
 
@@ -60,7 +59,7 @@ def _scale_and_shift(t: Affine) -> tuple[float, float, float, float]:
     return float(t.a), float(t.c), float(t.e), float(t.f)
 
 
-@njit(nogil=True, cache=True)
+@kernel("f8[:,:], i8[:], i8[:], f8, f8, f8, f8, b1", "i4[:,:], i8[:], i8[:], f8, f8, f8, f8, b1")
 def _encode(points, ring_offsets, polygon_offsets, a, c, e, f, reverse):  # type: ignore[no-untyped-def]
     polygons = polygon_offsets.shape[0] - 1
     offsets = np.empty(polygons + 1, np.int64)
@@ -97,7 +96,7 @@ def _encode(points, ring_offsets, polygon_offsets, a, c, e, f, reverse):  # type
     return out, offsets, bounds
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _put(out, n, integer, integer_bytes, value):  # type: ignore[no-untyped-def]
     integer[0] = value
     for b in range(4):

@@ -10,11 +10,11 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from geoseg.geometry import geod_of, to_geographic
+from geoseg.kernels import kernel
 from geoseg.raster.vectors import VectorInfo, vector_batches
 
 ROWS = 4096
@@ -230,7 +230,7 @@ def _overlaps(
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _meeting(boxes, begin, most):  # type: ignore[no-untyped-def]
     """(pairs of boxes that meet inside, where to go on); boxes are in order of their left side."""
     size = most

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.geometry import Window
+from geoseg.kernels import kernel
 
 _ROUNDING = 1e-9
 """Shares of a pixel below which a share counts as none: sums of many edges are off by roundings."""
@@ -60,7 +60,7 @@ def _as_tuple(window: Window) -> tuple[int, int, int, int]:
     return window.row, window.col, window.height, window.width
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _cover(xy, offsets, row, col, height, width, rounding):  # type: ignore[no-untyped-def]
     sums = np.zeros((height, width + 1))
     for k in range(offsets.shape[0] - 1):
@@ -93,7 +93,7 @@ def _cover(xy, offsets, row, col, height, width, rounding):  # type: ignore[no-u
     return out
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _add(line, left, right, rise, width):  # type: ignore[no-untyped-def]
     """Add an edge from column `left` to `right` that rises so far within one row."""
     if left >= width:

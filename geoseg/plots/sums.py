@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import geopandas
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 from pyproj import CRS
 
 from geoseg.errors import InputError
 from geoseg.geometry import Window, pixel_areas
+from geoseg.kernels import kernel
 from geoseg.plots.batches import Plots
 from geoseg.plots.coverage import Outlines
 from geoseg.plots.measure import Measure
@@ -172,7 +172,7 @@ def _pixels_of(points: shapely.Geometry, window: Window) -> NDArray[np.float64]:
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _add_up(cover, areas, codes, confidence, starts, sums, sides):  # type: ignore[no-untyped-def]
     along = 0 if areas.shape[1] == 1 else 1
     for r in range(cover.shape[0]):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
+from geoseg.kernels.marked import marked
 from geoseg.regions.label import find_root
 
 UNDECIDED, NEVER = -1, 1 << 30
@@ -94,7 +95,7 @@ def _summed(
     return ends[first], np.add.reduceat(length, first)
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:]")
 def _numbered(parent):  # type: ignore[no-untyped-def]
     """(set of every element, numbered from 0 in order of their first element, number of sets)."""
     number = np.empty(parent.shape[0], np.int64)
@@ -109,7 +110,7 @@ def _numbered(parent):  # type: ignore[no-untyped-def]
     return number, count
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], u1[:], b1[:], i8[:,:], i8[:], i8, i8")
 def settle(size, class_id, is_open, ends, length, least, rounds):  # type: ignore[no-untyped-def]
     """(since, target): large regions since 0, small ones since the round in which they were given away.
 
@@ -127,7 +128,8 @@ def settle(size, class_id, is_open, ends, length, least, rounds):  # type: ignor
         for i in ends[e]:
             if i >= 0 and since[i] == NEVER:
                 begin[i + 1] += 1
-    begin = np.cumsum(begin)
+    for k in range(count):
+        begin[k + 1] += begin[k]
     at = begin[:-1].copy()
     neighbour, shared = np.empty(begin[-1], np.int64), np.empty(begin[-1], np.int64)
     for e in range(length.shape[0]):
@@ -136,7 +138,7 @@ def settle(size, class_id, is_open, ends, length, least, rounds):  # type: ignor
             if i >= 0 and since[i] == NEVER:
                 neighbour[at[i]], shared[at[i]] = ends[e, 1 - side], length[e]
                 at[i] += 1
-    asked = np.flatnonzero(since == NEVER)
+    asked = marked(since == NEVER)
     votes = np.zeros(256, np.int64)
     state, asks_again = np.empty(asked.shape[0], np.int32), np.empty(asked.shape[0], np.bool_)
     asked_in = np.zeros(count, np.int32)
@@ -188,7 +190,7 @@ def settle(size, class_id, is_open, ends, length, least, rounds):  # type: ignor
     return since, target
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:,:], i8[:], i4[:], u1[:], i8[:]")
 def _undecided_borders(ends, length, since, target, position):  # type: ignore[no-untyped-def]
     """Borders of undecided nodes, by their new positions; neighbours that are settled become their class."""
     out, out_length = np.empty_like(ends), np.empty_like(length)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.regions.label import REGION, Borders, find_root
 
 
@@ -180,7 +180,7 @@ def _stretches(
     return line[begin][chosen], begin[chosen], end[chosen]
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i4[:], i8, i4[:], i8", "i8[:], i8[:], i8, i8[:], i8")
 def unite(parent, one, one_base, other, other_base):  # type: ignore[no-untyped-def]
     """Union of the regions that face each other over a seam: node ``one[k] + one_base`` with the other."""
     for k in range(one.shape[0]):
@@ -191,7 +191,7 @@ def unite(parent, one, one_base, other, other_base):  # type: ignore[no-untyped-
                 parent[max(a, b)] = min(a, b)
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], REGION[:], i8[:], i8[:], i8")
 def _merge(parent, regions, weight, bottom, most):  # type: ignore[no-untyped-def]
     """(sets summed into their roots, is a root, goes on over the lower seam); flattens `parent`.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 
 NO_LABEL = -1
@@ -103,7 +103,7 @@ def label_chunk(
     return Runs(row_start=row_start, start=start, label=label), regions
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:]")
 def _runs(classes):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     row_start = np.empty(height + 1, np.int64)
@@ -134,7 +134,7 @@ def _runs(classes):  # type: ignore[no-untyped-def]
     return row_start, start, value
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i4[:], u1[:], i8")
 def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
     """Union-find over runs; a set's root is its first run, so labels come out in order of first pixel."""
     count = value.shape[0]
@@ -174,7 +174,7 @@ def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
     return label, labels
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def find_root(parent, k):  # type: ignore[no-untyped-def]
     """Root of k's set; halves the path on the way (Tarjan & van Leeuwen 1984)."""
     while parent[k] != k:
@@ -183,7 +183,7 @@ def find_root(parent, k):  # type: ignore[no-untyped-def]
     return k
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8[:], i4[:], u1[:], i4[:], i8[:,:], u1[:,:], i8, i8, i8, REGION[:]")
 def _measure(  # type: ignore[no-untyped-def]
     classes, row_start, start, value, label, areas, confidence, row, col, scene_width, regions
 ):
@@ -223,7 +223,7 @@ def _measure(  # type: ignore[no-untyped-def]
                 region.is_open = _goes_on(classes, r, c0, c1, value[k])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _goes_on(classes, r, c0, c1, v):  # type: ignore[no-untyped-def]
     """Whether the run in row r, columns c0 to c1, has an equal neighbour in another chunk."""
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
@@ -242,7 +242,7 @@ def _goes_on(classes, r, c0, c1, v):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def label_at(row_start, start, label, r, c):  # type: ignore[no-untyped-def]
     """Label of pixel (r, c) of the chunk."""
     low, high = row_start[r], row_start[r + 1]
@@ -280,7 +280,7 @@ def borders_of(classes: NDArray[np.uint8], runs: Runs, open_rank: NDArray[np.int
     return Borders(top=top, bottom=bottom, left=left, right=right)
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8[:], i4[:], i4[:], i4[:]")
 def _borders(classes, row_start, start, label, open_rank):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     top, bottom = np.full(width, NO_LABEL, np.int32), np.full(width, NO_LABEL, np.int32)

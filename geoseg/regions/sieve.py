@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 from geoseg.regions.graph import NEVER, UNDECIDED, Graph, contracted, settle, side_by_side
 from geoseg.regions.join import unite
@@ -77,8 +77,9 @@ class Sieve:
         areas
             (h, 1) or (h, w) int64, for `by_area`.
         """
+        classes = np.ascontiguousarray(classes)
         shape = classes.shape[0] - 2, classes.shape[1] - 2
-        weights = np.ones(shape, np.uint8) if areas is None else np.broadcast_to(areas, shape)
+        weights = np.ones(shape, np.int64) if areas is None else np.broadcast_to(areas, shape)
         filling = self.kind == "fill"
         labelled = classes
         if filling:  # nodata plays the only class
@@ -324,7 +325,7 @@ def _line(parts: Sequence[NDArray[np.int64]], bases: NDArray[np.int64]) -> NDArr
     return np.concatenate([np.where(part >= 0, part + base, -1) for part, base in pairs], axis=1)
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i4[:], i4[:], i8, b1[:]")
 def _borders(row_start, start, label, width, is_small):  # type: ignore[no-untyped-def]
     """(ends, length) of the borders of small regions, above and to the left of the chunk's own pixels."""
     ends, length = np.empty((0, 2), np.int64), np.empty(0, np.int64)
@@ -355,12 +356,12 @@ def _borders(row_start, start, label, width, is_small):  # type: ignore[no-untyp
     return ends, length
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _counts(a, b, is_small):  # type: ignore[no-untyped-def]
     return a >= 0 and b >= 0 and a != b and (is_small[a] or is_small[b])  # no label is below 0
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8[:], i4[:], i4[:], b1[:]")
 def _rims(classes, row_start, start, label, is_small):  # type: ignore[no-untyped-def]
     """(ends, length) of the borders of labelled areas with classes, around the chunk's own pixels."""
     height, width = classes.shape
@@ -392,7 +393,7 @@ def _rims(classes, row_start, start, label, is_small):  # type: ignore[no-untype
     return ends, length
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i4[:], i4[:], i8, i8[:]")
 def _row_labels(row_start, start, label, width, rows):  # type: ignore[no-untyped-def]
     out = np.empty((rows.shape[0], width), np.int32)
     for i in range(rows.shape[0]):
@@ -402,7 +403,7 @@ def _row_labels(row_start, start, label, width, rows):  # type: ignore[no-untype
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i4[:], i4[:], i8[:]")
 def _column_labels(row_start, start, label, cols):  # type: ignore[no-untyped-def]
     height = row_start.shape[0] - 1
     out = np.empty((cols.shape[0], height), np.int32)
@@ -412,7 +413,7 @@ def _column_labels(row_start, start, label, cols):  # type: ignore[no-untyped-de
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8[:], i4[:], i4[:], u1[:]")
 def _painted(classes, row_start, start, label, target):  # type: ignore[no-untyped-def]
     width = classes.shape[1]
     out = classes.copy()

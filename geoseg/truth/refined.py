@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import UsageError
 from geoseg.geometry import Grid, Window
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.reading import called
 from geoseg.raster.vectors import is_vector
@@ -126,7 +126,7 @@ def _fineness(grid: Grid, source: Grid) -> int:
     return min(round(ratios[0]) if whole else 2 * math.ceil(max(ratios)), _MOST)
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:,:], i8")
 def _most_frequent(points, times):  # type: ignore[no-untyped-def]
     height, width = points.shape[0] // times, points.shape[1] // times
     out = np.full((height, width), NODATA, np.uint8)

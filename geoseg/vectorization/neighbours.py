@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.kernels import kernel
 from geoseg.outlines.seams import Rings
 from geoseg.outlines.stream import Shapes
 
@@ -140,7 +140,7 @@ class Neighbours:
         self._metres = np.add.reduceat(metres, starts) if len(starts) else np.empty(0)
 
 
-@njit(nogil=True, cache=True)
+@kernel("_EDGE[:], i4[:,:], i8[:], i8[:], i8[:]")
 def _fill(edges, points, ring_offsets, polygon_offsets, numbers):  # type: ignore[no-untyped-def]
     n = 0
     for p in range(polygon_offsets.shape[0] - 1):
@@ -169,7 +169,7 @@ def _fill(edges, points, ring_offsets, polygon_offsets, numbers):  # type: ignor
                 edge.is_new = True
 
 
-@njit(nogil=True, cache=True)
+@kernel("_EDGE[:]")
 def _overlaps(edges):  # type: ignore[no-untyped-def]
     """(pairs (n, 2), ends (2n, 2)) of what the edges on both sides of each line have in common."""
     room = 1024
@@ -197,7 +197,10 @@ def _overlaps(edges):  # type: ignore[no-untyped-def]
         if n == room:
             room *= 2
             more_pairs, more_points = np.empty((room, 2), np.int64), np.empty((2 * room, 2), np.int32)
-            more_pairs[:n], more_points[: 2 * n] = pairs, points
+            for m in range(n):
+                more_pairs[m, 0], more_pairs[m, 1] = pairs[m, 0], pairs[m, 1]
+            for m in range(2 * n):
+                more_points[m, 0], more_points[m, 1] = points[m, 0], points[m, 1]
             pairs, points = more_pairs, more_points
         pairs[n, 0], pairs[n, 1] = min(edge.number, that.number), max(edge.number, that.number)
         square = np.int64(edge.dr) * edge.dr + np.int64(edge.dc) * edge.dc

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, pixel_index, to_geographic
+from geoseg.kernels import kernel
 from geoseg.outlines.seams import Rings
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.writers.formats import format_of
@@ -205,7 +205,7 @@ def densified(rings: Rings, step: int, poles: NDArray[np.float64] | None = None)
     return Rings(points=points, ring_offsets=offsets, polygon_offsets=rings.polygon_offsets)
 
 
-@njit(nogil=True, cache=True)
+@kernel("f8[:,:], i8[:], i8, f8[:,:]", "i4[:,:], i8[:], i8, f8[:,:]")
 def _densified(points, ring_offsets, step, poles):  # type: ignore[no-untyped-def]
     count = 0
     for write in (False, True):
@@ -232,7 +232,7 @@ def _densified(points, ring_offsets, step, poles):  # type: ignore[no-untyped-de
     return out, offsets
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _along_lattice(out, n, write, edge, step, poles):  # type: ignore[no-untyped-def]
     r0, c0, r1, c1 = edge
     is_row = r0 == r1
@@ -253,7 +253,7 @@ def _along_lattice(out, n, write, edge, step, poles):  # type: ignore[no-untyped
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _in_equal_parts(out, n, write, edge, step, poles):  # type: ignore[no-untyped-def]
     r0, c0, r1, c1 = edge
     pace = min(_shorter(step, r0, c0, poles), _shorter(step, r1, c1, poles))
@@ -269,7 +269,7 @@ def _in_equal_parts(out, n, write, edge, step, poles):  # type: ignore[no-untype
     return n
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _shorter(step, r, c, poles):  # type: ignore[no-untyped-def]
     """Step at a place: the largest power of two up to `step` and to a 16th of the way to a pole."""
     for i in range(poles.shape[0]):

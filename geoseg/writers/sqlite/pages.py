@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.errors import GeosegError
+from geoseg.kernels import kernel
 from geoseg.writers.sqlite.record_format import Records, put_varint, varint_size
 
 _LOCK_BYTE = 1 << 30
@@ -155,7 +155,7 @@ class TablePages:
                 self._levels[depth + 1].append((self._put(self._interior(full)), full[-1][1]))
 
     def _interior(self, children: list[tuple[int, int]]) -> NDArray[np.uint8]:
-        numbers, keys = np.array(children, np.int64).T
+        numbers, keys = np.array(children, np.int64).T.copy()
         made: NDArray[np.uint8] = _interior(numbers, keys, self._file.page_size)
         return made
 
@@ -167,7 +167,7 @@ class TablePages:
         return number
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:], i8[:], i8[:], u1[:], i8[:], i8, i8, i8")
 def _lay(page, filled, keys, data, offsets, last, next_page, lock_page):  # type: ignore[no-untyped-def]
     """(pages, numbers of leaves among them, their last keys); the leaf that is being filled stays in `page`.
 
@@ -184,7 +184,7 @@ def _lay(page, filled, keys, data, offsets, last, next_page, lock_page):  # type
         whole = varint_size(length) + varint_size(keys[i]) + local + (4 if local < length else 0)
         if _LEAF_HEADER + 2 * (filled[0] + 1) + whole > filled[1]:
             used += next_page + used == lock_page
-            out[used * size : (used + 1) * size] = _closed(page, filled, size)
+            _copy(_closed(page, filled, size), 0, out, used * size, size)
             leaves[closed], ends[closed] = next_page + used, last
             closed += 1
             used += 1
@@ -195,7 +195,7 @@ def _lay(page, filled, keys, data, offsets, last, next_page, lock_page):  # type
         filled[0] += 1
         at = put_varint(page, filled[1], length)
         at = put_varint(page, at, keys[i])
-        page[at : at + local] = data[offsets[i] : offsets[i] + local]
+        _copy(data, offsets[i], page, at, local)
         last = keys[i]
         done = offsets[i] + local
         link, into_page = at + local, True
@@ -207,13 +207,13 @@ def _lay(page, filled, keys, data, offsets, last, next_page, lock_page):  # type
                 _put_number(out, link, next_page + used, 4)
             link, into_page = used * size, False
             part = min(offsets[i + 1] - done, size - 4)
-            out[link + 4 : link + 4 + part] = data[done : done + part]
+            _copy(data, done, out, link + 4, part)
             done += part
             used += 1
     return out[: used * size], leaves[:closed], ends[:closed]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _count_pages(size, filled, keys, offsets):  # type: ignore[no-untyped-def]
     """Pages that these rows fill, at most."""
     count = 1
@@ -231,7 +231,7 @@ def _count_pages(size, filled, keys, offsets):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _local(length, size):  # type: ignore[no-untyped-def]
     """Bytes of a record that stand in its leaf; the others go on in pages of their own (fileformat2, 1.5)."""
     if length <= size - 35:
@@ -241,7 +241,7 @@ def _local(length, size):  # type: ignore[no-untyped-def]
     return more if more <= size - 35 else least
 
 
-@njit(nogil=True, cache=True)
+@kernel("u1[:], i8[:], i8")
 def _closed(page, filled, size):  # type: ignore[no-untyped-def]
     """The page with its header."""
     page[0] = _LEAF
@@ -250,7 +250,7 @@ def _closed(page, filled, size):  # type: ignore[no-untyped-def]
     return page
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i8[:], i8")
 def _interior(numbers, keys, size):  # type: ignore[no-untyped-def]
     page = np.zeros(size, np.uint8)
     cells = numbers.shape[0] - 1
@@ -267,7 +267,13 @@ def _interior(numbers, keys, size):  # type: ignore[no-untyped-def]
     return page
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
+def _copy(source, begin, target, at, size):  # type: ignore[no-untyped-def]
+    for k in range(size):
+        target[at + k] = source[begin + k]
+
+
+@kernel()
 def _put_number(out, at, value, size):  # type: ignore[no-untyped-def]
     for k in range(size):
         out[at + k] = (value >> (8 * (size - 1 - k))) & 0xFF

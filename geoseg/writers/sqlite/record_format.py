@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
+
+from geoseg.kernels import kernel
 
 INTEGER, REAL, TEXT, BLOB = 0, 1, 2, 3
 NULL_SIZE = -1
@@ -117,7 +118,7 @@ def records(columns: Sequence[Column], *, prefix: NDArray[np.uint8] | None = Non
     return Records(data=data, offsets=offsets)
 
 
-@njit(nogil=True, cache=True)
+@kernel("i8[:], i8[:,:], i8[:,:], u1[:], u1[:,:], u1[:]")
 def _encode(kinds, values, sizes, texts, prefix, blobs):  # type: ignore[no-untyped-def]
     rows, columns = values.shape
     before = prefix.shape[1]
@@ -147,17 +148,19 @@ def _encode(kinds, values, sizes, texts, prefix, blobs):  # type: ignore[no-unty
                     body += 1
                 continue
             if kind == TEXT:
-                out[body : body + size] = texts[value : value + size]
+                for k in range(size):
+                    out[body + k] = texts[value + k]
             else:
                 for k in range(before):
                     out[body + k] = prefix[i, k]
                 body += before
-                out[body : body + size] = blobs[value : value + size]
+                for k in range(size):
+                    out[body + k] = blobs[value + k]
             body += size
     return out, offsets
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _serial_type(kind, value, size, before):  # type: ignore[no-untyped-def]
     """Type and length of a value, in one number (fileformat2, 2.1)."""
     if size < 0:
@@ -179,7 +182,7 @@ def _serial_type(kind, value, size, before):  # type: ignore[no-untyped-def]
     return np.int64(6)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def _body_size(serial):  # type: ignore[no-untyped-def]
     if serial >= 12:
         return (serial - 12) // 2
@@ -190,7 +193,7 @@ def _body_size(serial):  # type: ignore[no-untyped-def]
     return np.int64(6 if serial == 5 else 8)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def varint_size(value):  # type: ignore[no-untyped-def]
     """Bytes of a number from 0 to 2**56 - 1 as a varint."""
     size = 1
@@ -200,7 +203,7 @@ def varint_size(value):  # type: ignore[no-untyped-def]
     return size
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel()
 def put_varint(out, at, value):  # type: ignore[no-untyped-def]
     """Place after a varint, written at `at`: seven bits a byte, high ones first; the last has no top bit."""
     size = varint_size(value)
