@@ -230,7 +230,7 @@ def _overlaps(
     return found
 
 
-@kernel()
+@kernel("f8[:,:], i8, i8")
 def _meeting(boxes, begin, most):  # type: ignore[no-untyped-def]
     """(pairs of boxes that meet inside, where to go on); boxes are in order of their left side."""
     size = most

@@ -60,7 +60,7 @@ def _as_tuple(window: Window) -> tuple[int, int, int, int]:
     return window.row, window.col, window.height, window.width
 
 
-@kernel()
+@kernel("f8[:,:], i8[:], i8, i8, i8, i8, f8")
 def _cover(xy, offsets, row, col, height, width, rounding):  # type: ignore[no-untyped-def]
     sums = np.zeros((height, width + 1))
     for k in range(offsets.shape[0] - 1):

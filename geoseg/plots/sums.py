@@ -82,8 +82,8 @@ class Adder:
                 cover = outlines.cover(i, part) if is_area[i] else _pixels_of(placed[i], part)
                 rows, cols = part.slices_in(block.window)
                 areas = block.areas[rows] if block.areas.shape[1] == 1 else block.areas[rows, cols]
-                confidence = block.confidence[rows, cols]
-                _add_up(cover, areas, block.codes[:, rows, cols], confidence, self._starts, sums[i], sides[i])
+                seen = areas, block.codes[:, rows, cols], block.confidence[rows, cols]
+                _add_up(cover, *map(np.ascontiguousarray, seen), self._starts, sums[i], sides[i])
         pixels, metres, weight, confident = sides.T
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(weight > 0, confident / weight, np.nan)
@@ -172,7 +172,7 @@ def _pixels_of(points: shapely.Geometry, window: Window) -> NDArray[np.float64]:
     return out
 
 
-@kernel()
+@kernel("f8[:,:], f8[:,:], u2[:,:,:], u1[:,:], i8[:], f8[:], f8[:]")
 def _add_up(cover, areas, codes, confidence, starts, sums, sides):  # type: ignore[no-untyped-def]
     along = 0 if areas.shape[1] == 1 else 1
     for r in range(cover.shape[0]):
