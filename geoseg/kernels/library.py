@@ -104,7 +104,7 @@ class Function:
 def _error(at: ctypes.c_void_p) -> Exception:
     """The exception that a kernel raised.
 
-    numba pickles its class and arguments into the code. Their names are read off the pickle, nothing of it is run.
+    numba pickles its class and arguments into the code. They are read off the pickle, nothing of it is run.
     """
     words = ctypes.cast(at, ctypes.POINTER(ctypes.c_int64 * 2)).contents
     pickled = ctypes.string_at(words[0], words[1] & 0xFFFFFFFF)

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from geoseg.geometry import Window
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 from geoseg.outlines.lengths import EdgeLengths
 from geoseg.regions.patches import Edges, label_patches
@@ -152,7 +152,7 @@ def _core(labels: NDArray[np.uint8], depth: tuple[float, tuple[float, float]] | 
     return core
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _measure(around, numbers, core, areas, across, down, sums, edge, boundary):  # type: ignore[no-untyped-def]
     for r in range(numbers.shape[0]):
         for c in range(numbers.shape[1]):

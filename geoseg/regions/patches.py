@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geoseg.geometry import Window
+from geoseg.kernels import kernel
 from geoseg.legend import NODATA
 from geoseg.regions.label import find_root
 
@@ -124,7 +124,7 @@ def _numbered(line: NDArray[np.int64], base: int) -> NDArray[np.int64]:
     return np.stack([line[0], line[1] + base])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _labelled(labels, corners):  # type: ignore[no-untyped-def]
     height, width = labels.shape
     parent = np.empty(height * width, np.int32)
