@@ -135,7 +135,7 @@ class Comparison:
             mapped=tables.count(numbers, areas, unit),
             slivers=_counted(tables, numbers, narrow, areas, unit),
             small=_counted(tables, numbers, small, areas, unit),
-            digest=digest(np.where(removed, tables.undone[numbers], numbers)),
+            digest=digest(_without(tables, numbers, removed)),
         )
 
     def numbers(self, chunk: SievedChunk) -> Numbers:
@@ -147,7 +147,7 @@ class Comparison:
         removed = self._small(chunk, numbers, narrow)
         if self.kept.steps.opening:
             removed |= narrow
-        return np.where(removed, tables.undone[numbers], numbers)
+        return _without(tables, numbers, removed)
 
     def _seen(self, chunk: SievedChunk) -> tuple[Numbers, NDArray[np.bool_]]:
         """(numbers, whether the pixel is a sliver), (h, w) each."""
@@ -169,6 +169,11 @@ class Comparison:
             changed &= ~narrow
         small: NDArray[np.bool_] = changed & (self.kept.read(chunk)[1:-1, 1:-1] != CHANGED)
         return small
+
+
+def _without(tables: PairTables, numbers: Numbers, removed: NDArray[np.bool_]) -> Numbers:
+    """Numbers with the class before at both dates where change is taken back."""
+    return np.where(removed, tables.undone[numbers], numbers) if removed.any() else numbers
 
 
 def _counted(
