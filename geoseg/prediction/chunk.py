@@ -131,15 +131,18 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
     """Record of one chunk, after its labels and confidence are in the work store."""
     started = time.perf_counter()
     chunk = request.plan.chunk_at(index)
-    # outside the area of interest pixels are still good context; they only get no label
+    # outside the area of interest and under a mask pixels are still good context; they only get no label
+    scene = request.scene
     wanted = (
         np.ones(chunk.window.shape, np.bool_) if request.aoi is None else burn_mask(request.aoi, chunk.window)
     )
+    if scene.cover is not None:
+        wanted &= scene.cover.seen(scene.grid, chunk.window)
     candidates = request.plan.tiles_of(chunk)
     tiles = [t for t in candidates if _deserves(t, request.plan, chunk, wanted)]
     if tiles:  # only what these tiles see is read: a small area of interest costs no more than itself
         halo = request.plan.seen_by(tiles)
-        pixels, valid = request.scene.read(halo)
+        pixels, valid = scene.uncovered.read(halo)
         held = halo.intersect(chunk.window)
         wanted[held.slices_in(chunk.window)] &= valid[held.slices_in(halo)]
         tiles = [t for t in tiles if _deserves(t, request.plan, chunk, wanted)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,11 @@ class Scene:
         if len(values) == 1:
             return values.pop()
         return math.nan if all(v is not None and math.isnan(v) for v in values) else None
+
+    @property
+    def uncovered(self) -> Scene:
+        """The same scene with nothing hidden."""
+        return self if self.cover is None else replace(self, cover=None)
 
     @property
     def scaling(self) -> tuple[float, float] | None:
@@ -249,9 +254,11 @@ def _converted(stored: NDArray[Any], valid: NDArray[np.bool_], bands: Sequence[S
     """
     if not any(band.is_converted for band in bands):
         return stored
-    gain, addend = (np.array([getattr(b, key) for b in bands])[:, None, None] for key in ("gain", "addend"))
-    values = np.clip(np.floor(stored * gain + addend + 0.5), 0, _NO_REFLECTANCE - 1)
-    return np.where(valid, values, _NO_REFLECTANCE).astype(np.uint16)
+    read = np.full(stored.shape, _NO_REFLECTANCE, np.uint16)
+    for band, own, out in zip(bands, stored, read, strict=True):  # one by one, for less memory
+        values = own.astype(np.float32) * np.float32(band.gain) + np.float32(band.addend + 0.5)
+        np.copyto(out, np.clip(np.floor(values), 0, _NO_REFLECTANCE - 1), where=valid, casting="unsafe")
+    return read
 
 
 def _mark_nodata(valid: NDArray[np.bool_], band: NDArray[Any], nodata: float | None) -> None:

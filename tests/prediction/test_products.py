@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from geoseg.cli.predict import command
 from geoseg.errors import InputError
+from geoseg.models.architectures import Architecture
 from geoseg.models.contract import Band
 from geoseg.models.known.get import get_model
 from geoseg.prediction.job import PredictJob
@@ -19,12 +20,12 @@ from geoseg.prediction.plan import open_job
 from geoseg.prediction.verb import predict
 
 from ..models import bundles
-from ..raster import products
+from ..raster import makers, products
 
 SIZES = {10: 96, 20: 48, 60: 16}
 
 
-def bundle(folder, level, names=("red", "swir1", "green")):
+def bundle(folder, level, architecture=None, names=("red", "swir1", "green")):
     contract = replace(
         bundles.contract(3),
         bands=tuple(Band(name=name) for name in names),
@@ -34,7 +35,7 @@ def bundle(folder, level, names=("red", "swir1", "green")):
         std=(1000.0,) * 3,
         level=level,
     )
-    return bundles.bundle(folder, contract=contract).path
+    return bundles.bundle(folder, architecture, contract=contract).path
 
 
 @pytest.fixture
@@ -80,6 +81,22 @@ def test_a_map_does_not_depend_on_chunks_and_says_how_it_was_read(product, tmp_p
         {"size": [48, 48], "transform": ["20.0", "0.0", "600000.0", "0.0", "-20.0", "4900020.0"]}
     ]
     assert scene["conversion"] == [["1.0", "-1000.0"]] * 3
+
+
+def test_a_mask_changes_no_label_that_it_leaves(product, tmp_path):
+    model = bundle(tmp_path, "top of atmosphere", Architecture(name="dynamic_world"))  # looks around
+    hidden = np.zeros((96, 96), np.uint8)
+    hidden[10:70, 20:41] = 1
+    mask = makers.write(tmp_path / "mask.tif", hidden, crs=products.UTM, transform=products.CORNER)
+    maps = {}
+    for name, options in {"bare": {}, "masked": {"mask": str(mask)}}.items():
+        done = predict(product, model=model, out=tmp_path / name, tile=96, engine="torch", **options)
+        with rasterio.open(done.classes) as file:
+            maps[name] = file.read(1)
+    np.testing.assert_array_equal(maps["masked"], np.where(hidden, 255, maps["bare"]))
+    assert (
+        json.loads(done.manifest.read_text())["identity"]["scene"]["mask"]["files"][0]["name"] == "mask.tif"
+    )
 
 
 @pytest.mark.slow
