@@ -75,6 +75,32 @@ def draw_areas(bars: Sequence[Bar], out: Path, *, confidence: float) -> Path:
     return _save(figure, out, "png")
 
 
+def draw_dates(
+    areas: Mapping[str, Sequence[tuple[str, float]]], out: Path, *, colors: Mapping[str, str]
+) -> Path:
+    """PNG of hectares by date, a line a class: (date, hectares) of each, dates in one order."""
+    figure = _figure(7.5, 4.2)
+    axes = figure.add_subplot()
+    dates = list(dict.fromkeys(date for line in areas.values() for date, _ in line))
+    for name, line in areas.items():
+        places = [dates.index(date) for date, _ in line]
+        axes.plot(
+            places,
+            [ha for _, ha in line],
+            marker="o",
+            markersize=3,
+            color=colors.get(name, _OTHER),
+            label=name,
+        )
+    axes.set_xticks(range(len(dates)), dates, rotation=45 if len(dates) > 8 else 0, fontsize=8)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("hectares by the maps", fontsize=9)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    return _save(figure, out, "png")
+
+
 def draw_flows(
     flows: Sequence[Flow], out: Path, *, colors: Mapping[str, str], dates: tuple[str, str]
 ) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,8 @@ def step_for(grid: Grid, size: int) -> int:
 def read_image(scene: Scene, bands: Sequence[int | str] | None, size: int) -> SmallImage:
     """Scene with its longer side at most `size` pixels, each the mean of the valid pixels it covers."""
     step = step_for(scene.grid, size)
-    shape = tuple(-(-n // step) for n in scene.grid.shape)
     count = scene.count if bands is None else len(bands)
-    small = np.full((count, *shape), np.nan, np.float32)
+    small = np.full((count, *_small(scene.grid, step)), np.nan, np.float32)
     for window, target in _blocks(scene.grid, step):
         pixels, valid = scene.read(window, bands)
         small[:, *target] = _means(pixels, valid, step)
@@ -54,13 +54,34 @@ def read_classes(classes: ClassMap, size: int) -> tuple[NDArray[np.uint8], int]:
     Each value is that of one pixel in the middle of its cell: classes are never mixed.
     """
     step = step_for(classes.grid, size)
-    shape = tuple(-(-n // step) for n in classes.grid.shape)
-    small = np.empty(shape, np.uint8)
+    small = np.empty(_small(classes.grid, step), np.uint8)
     for window, target in _blocks(classes.grid, step):
-        block = classes.read(window)
-        rows, cols = (np.minimum(np.arange(0, n, step) + step // 2, n - 1) for n in block.shape)
-        small[target] = block[np.ix_(rows, cols)]
+        small[target] = _middles(classes.read(window), step)
     return small, step
+
+
+def read_numbers(scene: Scene, size: int) -> tuple[NDArray[np.float64], int]:
+    """First band with the longer side at most `size` pixels, NaN where it is not valid, and the step.
+
+    Each value is that of one pixel in the middle of its cell: years are never averaged.
+    """
+    step = step_for(scene.grid, size)
+    small = np.empty(_small(scene.grid, step))
+    for window, target in _blocks(scene.grid, step):
+        pixels, valid = scene.read(window, [1])
+        small[target] = _middles(np.where(valid, pixels[0], np.nan), step)
+    return small, step
+
+
+def _small(grid: Grid, step: int) -> tuple[int, int]:
+    height, width = (-(-n // step) for n in grid.shape)
+    return height, width
+
+
+def _middles(block: NDArray[Any], step: int) -> NDArray[Any]:
+    """The pixel in the middle of each cell."""
+    rows, cols = (np.minimum(np.arange(0, n, step) + step // 2, n - 1) for n in block.shape)
+    return block[np.ix_(rows, cols)]
 
 
 def _blocks(grid: Grid, step: int) -> Iterator[tuple[Window, tuple[slice, slice]]]:

@@ -20,7 +20,7 @@ from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
-from geoseg.report.decimate import read_classes, read_image, step_for
+from geoseg.report.decimate import read_classes, read_image, read_numbers, step_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,8 @@ _SIZE = 1100
 _PERCENTILES = (1.0, 99.0)
 _GREY = 0.75  # of what did not change only the brightness is left, and little of that
 _OUTSIDE = "#FFFFFF"
+_PALE = 0.92
+_DAYS = 10_000
 
 
 def draw_scene(
@@ -108,6 +110,41 @@ def draw_change(
     _legend(axes, entries or [("nothing changed", _OUTSIDE)])
     _scale_bar(axes, maps[1].grid, step)
     return _save(figure, out)
+
+
+def draw_years(raster: Scene | str | Path, out: str | Path, *, title: str = "", size: int = _SIZE) -> Path:
+    """PNG of years, as first_loss.tif of a series holds them: from early to late, pale where it is 0.
+
+    Days like 20210715 are shown by their year; white where nothing is known.
+    """
+    opened = raster if isinstance(raster, Scene) else open_scene(raster)
+    numbers, step = read_numbers(opened, size)
+    years = np.where(numbers > _DAYS, numbers // _DAYS, numbers)
+    found = np.unique(years[years > 0]).astype(int)
+    figure, axes = _map_figure(years.shape, title, legend=True)
+    picture = np.ones((*years.shape, 3))
+    picture[years == 0] = _PALE
+    colours = _ramp(len(found))
+    for year, colour in zip(found, colours, strict=True):
+        picture[years == year] = colour
+    axes.imshow(picture, interpolation="nearest")
+    shares = [(int(y), c, float((years == y).sum())) for y, c in zip(found, colours, strict=True)]
+    known = max(float(np.isfinite(years).sum()), 1.0)
+    entries = [(f"{y}  {n / known:.1%}", _hex(c)) for y, c, n in shares]
+    _legend(axes, [*entries, (f"none  {(years == 0).sum() / known:.1%}", _hex(np.full(3, _PALE)))])
+    _scale_bar(axes, opened.grid, step)
+    return _save(figure, out)
+
+
+def _ramp(many: int) -> NDArray[np.float64]:
+    """(many, 3) colours from yellow over red to violet, told apart also in grey."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["plasma_r"](np.linspace(0.05, 0.95, many)))[:, :3]
+
+
+def _hex(colour: NDArray[np.float64]) -> str:
+    return "#" + "".join(f"{round(255 * float(v)):02X}" for v in colour)
 
 
 def draw_polygons(

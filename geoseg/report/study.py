@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -13,7 +13,8 @@ from typing import Any
 from geoseg.errors import OutputConflictError
 from geoseg.files import require_place, write_durably
 from geoseg.legend import Legend
-from geoseg.report.charts import Bar, Flow, draw_areas, draw_flows
+from geoseg.report.charts import Bar, Flow, draw_areas, draw_dates, draw_flows
+from geoseg.report.figures import draw_years
 from geoseg.report.job import ReportJob
 from geoseg.report.methods import methods
 from geoseg.report.sheets import Sheet, study_sheets
@@ -124,6 +125,8 @@ def _pictures(source: Source, out: Path, suffix: str) -> Iterator[Path]:
         ]
         if bars:
             yield draw_areas(bars, out / f"areas{suffix}.png", confidence=content["design"]["confidence"])
+    if source.kind == "series":
+        yield from _of_series(source, out, suffix)
     if source.kind == "change":
         flows = [
             Flow(before=r["from"], after=r["to"], hectares=r["hectares"])
@@ -134,6 +137,21 @@ def _pictures(source: Source, out: Path, suffix: str) -> Iterator[Path]:
             dates = content.get("dates") or {}
             labels = (str(dates.get("before") or "before"), str(dates.get("after") or "after"))
             yield draw_flows(flows, out / f"sankey{suffix}.svg", colors=_colors(content), dates=labels)
+
+
+def _of_series(source: Source, out: Path, suffix: str) -> Iterator[Path]:
+    """Areas by date, and the map of the years of loss where it lies beside."""
+    lines: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for date, _, name, _, hectares in source.tables.get("areas", [])[1:]:
+        if name != "unknown":
+            lines[name].append((str(date), hectares))
+    if lines:
+        yield draw_dates(lines, out / f"areas_by_date{suffix}.png", colors=_colors(source.content))
+    raster = source.path.with_name("first_loss.tif")
+    if raster.is_file():
+        loss = source.content["loss"]
+        title = f"First loss of {', '.join(loss['of'])} (definition {loss['definition']})"
+        yield draw_years(raster, out / f"loss_by_year{suffix}.png", title=title)
 
 
 def _colors(content: Mapping[str, Any]) -> dict[str, str]:

@@ -74,8 +74,8 @@ NEVER = {
 }
 """Options that stand beside others in a message, in a case that a command cannot meet."""
 
-OWN_INPUT = {"demo", "doctor"}
-"""Commands that read nothing of the user's, so that no option of reading could be wrong."""
+OWN_INPUT = {"demo", "doctor", "report"}
+"""Commands that read nothing but what geoseg wrote, so that no option of reading could be wrong."""
 
 
 def file_of(module: str) -> Path | None:

@@ -15,7 +15,8 @@ from matplotlib.image import imread
 import geoseg
 from geoseg.errors import InputError, OutputConflictError
 from geoseg.estimation.verb import sample_estimate
-from tests.estimation.makers import labels, write_drawn, write_map
+from geoseg.raster.write import write_geotiff
+from tests.estimation.makers import GRID, labels, write_drawn, write_map
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,15 @@ def test_a_series(tmp_path: Path) -> None:
     }
     (tmp_path / "series.json").write_text(json.dumps(content))
     (tmp_path / "areas.csv").write_text("date,class_id,class,pixels,hectares\n2001,4,forest,46647,250328.8\n")
+    years = np.where(labels() == 1, 2005, np.where(labels() == 2, 20160301, 0)).astype(np.uint32)
+    years[labels() == 4] = 2**32 - 1
+    write_geotiff(tmp_path / "first_loss.tif", GRID, years, nodata=2**32 - 1)
     geoseg.write_report(tmp_path, out=tmp_path / "report")
+    picture = imread(tmp_path / "report" / "loss_by_year.png")[..., :3]
+    pale = (np.abs(picture - 0.92).max(-1) < 0.02).mean()
+    coloured = (picture.max(-1) - picture.min(-1) > 0.2).mean()
+    assert 0.8 < pale * 2 / coloured < 1.2, "two quarters have a year, one has none, one is unknown"
+    assert (tmp_path / "report" / "areas_by_date.png").is_file()
     book = openpyxl.load_workbook(tmp_path / "report" / "study.xlsx")
     assert list(book["years"].iter_rows(values_only=True))[1] == (2001, 4, "forest", 46647, 250328.8)
     text = (tmp_path / "report" / "methods.md").read_text()
