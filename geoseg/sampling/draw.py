@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.execution import Where, run_chunks
-from geoseg.geometry import Window, pixel_areas
+from geoseg.geometry.integer_areas import integer_areas
 from geoseg.sampling.population import Census, Numbers, Population, block_window
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"
@@ -108,7 +108,7 @@ def places(
     ]
     found: dict[int, Place] = {}
     where = where or Where()
-    task = _Resolve(population=population, block=census.block)
+    task = _Resolve(population=population, block=census.block, unit=census.unit)
     for outcome in run_chunks(task, requests, where, concurrency=where.threads_here):
         request = outcome.item
         columns = (values.tolist() for values in (*outcome.result(), request.cells))
@@ -132,6 +132,7 @@ class _Resolve:
 
     population: Population
     block: int
+    unit: float
 
     def __call__(self, request: _Request) -> tuple[Numbers, Numbers, NDArray[np.float64]]:
         """Rows, columns and areas of the pixels, in the request's order."""
@@ -142,6 +143,6 @@ class _Resolve:
             of_cell = request.cells == cell
             flat[of_cell] = np.flatnonzero(codes == cell)[request.inside[of_cell]]
         row, col = np.divmod(flat, window.width)
-        row, col = row + window.row, col + window.col
-        pixels = (Window(r, c, 1, 1) for r, c in zip(row.tolist(), col.tolist(), strict=True))
-        return row, col, np.array([pixel_areas(self.population.grid, pixel).item() for pixel in pixels])
+        areas = integer_areas(self.population.grid, window, self.unit)
+        found = np.broadcast_to(areas, window.shape)[row, col].astype(np.float64) * self.unit
+        return row + window.row, col + window.col, found
