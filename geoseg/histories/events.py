@@ -41,6 +41,7 @@ from geoseg.writers.write import write_layer
 EVENTS = "events.gpkg"
 
 _ROWS = 1 << 14
+_ROW_PIXELS = 1 << 20
 _SLACK = 0.02
 """Years, about a week, within which gaps between dates count as equal."""
 _INFLATED = 2.0
@@ -148,7 +149,7 @@ class _Told:
 def _parts(opened: OpenedSeries, computed: Computed[SeriesRecord]) -> Iterator[_Parts]:
     """Parts that each row of chunks finishes, in order of their last row, then of their first pixel."""
     counts = _Counts(len(opened.legend) + 1)
-    across = opened.tiling.chunk_grid[1]
+    across = -(-opened.grid.width // _shape(opened)[1])
     for found in stream_shapes(counts.watched(_chunks(opened, computed)), across):
         number = counts.row()
         yield _Parts(
@@ -163,8 +164,7 @@ def _chunks(
 ) -> Iterator[tuple[ChunkShapes, NDArray[np.int64]]]:
     """(parts of each chunk, pixels by class after of all its regions), in row-major order."""
     store, k = computed.store, len(opened.legend)
-    for chunk in opened.tiling.iter_chunks():
-        window = chunk.window
+    for window in opened.grid.window.blocks(*_shape(opened)):
         loss = _around(store, window, opened.grid.shape)
         place: dict[str, Any] = {"row": window.row, "col": window.col, "scene_width": opened.grid.width}
         areas = integer_areas(opened.grid, window, opened.unit)
@@ -175,6 +175,13 @@ def _chunks(
         _count(runs.row_start, runs.start, runs.label, after, gap, counts)
         is_open = regions["is_open"]
         yield shapes, np.concatenate([counts[~is_open], counts[is_open]])
+
+
+def _shape(opened: OpenedSeries) -> tuple[int, int]:
+    """(rows, columns) of what is traced at a time: memory follows a row of such chunks, not the store's."""
+    width = opened.grid.width
+    rows = min(max(_ROW_PIXELS // width, 64), opened.tiling.chunk)
+    return rows, min(width, max(opened.tiling.chunk, 64))
 
 
 def _around(store: Any, window: Window, shape: tuple[int, int]) -> NDArray[np.uint8]:
