@@ -19,11 +19,11 @@ class SeriesJob(Reading):
     Attributes
     ----------
     maps
-        The maps, or folders with them.
+        The maps, or folders with them. A file with several bands has a map of one date in each.
     out
         Output folder.
     dates
-        YAML of file name to date, where names, folders and tags do not tell. Or a mapping.
+        YAML of file name, or of band, to date, where names, folders and tags do not tell. Or a mapping.
     band
         Band of the maps where they have several, by number from 1 or by name.
     legend

@@ -21,6 +21,7 @@ from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.dates import MapDate, date_of
+from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.rules import read_crosswalk
@@ -72,19 +73,18 @@ class OpenedSeries:
     @classmethod
     def of(cls, job: SeriesJob) -> OpenedSeries:
         """Series of a job; UsageError or InputError where it cannot be made."""
-        given = _mapping(job.dates)
-        paths, found = _dated(_files(job.maps), given)
-        maps = [open_class_map(p, job.legend, band=job.band, **job.reading) for p in paths]
+        sources = _sources(job)
+        maps = [open_class_map(s.path, job.legend, band=s.band, **job.reading) for s in sources]
         united = UnitedMaps.of(maps, read_crosswalk(job.crosswalk))
         grid, legend = united.grid, united.legend
         forests, said = _forests(job.loss_of, legend)
-        where = sorted({where for _, where in found} - {"given"})
+        where = sorted({s.found for s in sources} - {"given"})
         notes = [f"dates taken from each map's {' or '.join(where)}"] if where else []
         notes += dict.fromkeys(note for one in maps for note in one.scene.notes)
         rules = _mapping(job.rules)
         chunk = job.chunk or min(max(math.isqrt(_PIXELS // len(maps)) // 256 * 256, 256), 2048)
         chunk = min(chunk, max(grid.shape))
-        dates = tuple(date for date, _ in found)
+        dates = tuple(s.date for s in sources)
         return cls(
             job=job,
             dates=dates,
@@ -154,23 +154,69 @@ def _files(given: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _dated(
-    paths: Sequence[Path], given: Mapping[Any, Any] | None
-) -> tuple[list[Path], list[tuple[MapDate, str]]]:
-    """(maps in order of their dates, their dates and where these were found)."""
-    if not 2 <= len(paths) <= _MOST_DATES:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """One map: a file, or a band of one; with its date and where that was found."""
+
+    path: Path
+    band: int | str | None
+    date: MapDate
+    found: str
+
+
+def _sources(job: SeriesJob) -> list[_Source]:
+    """Maps in order of their dates; each band of a file that has several is one."""
+    given = _mapping(job.dates)
+    sources: list[_Source] = []
+    for path in _files(job.maps):
+        scene = open_scene(path, categorical=True, **job.reading) if job.band is None else None
+        if scene is not None and scene.count > 1:
+            sources += _bands(path, scene, given)
+        else:
+            date, found = date_of(path, given)
+            sources.append(_Source(path=path, band=job.band, date=date, found=found))
+    if not 2 <= len(sources) <= _MOST_DATES:
         raise UsageError(
-            f"{len(paths)} maps",
+            f"{len(sources)} maps",
             why=f"a series has 2 to {_MOST_DATES}",
             hint="a folder with them, or more files",
         )
-    dated = sorted(((date_of(p, given), p) for p in paths), key=lambda each: each[0][0])
-    for (one, path), (other, next_path) in pairwise(dated):
-        if one[0].last == other[0].last:
+    sources.sort(key=lambda source: source.date)
+    for one, other in pairwise(sources):
+        if one.date.last == other.date.last:
             raise InputError(
-                "two maps of one date", where=next_path, why=f"{path.name} is of {one[0].text}, too"
+                "two maps of one date", where=other.path, why=f"{one.path.name} is of {one.date.text}, too"
             )
-    return [path for _, path in dated], [date for date, _ in dated]
+    return sources
+
+
+def _bands(path: Path, scene: Scene, given: Mapping[Any, Any] | None) -> list[_Source]:
+    """Maps of a file with a band for each date, which its name tells, or `dates` by name or number."""
+    with safe_gdal():
+        tagged = [c.name for c in open_raster(scene.paths[0], allow_vrt=scene.allow_vrt).colorinterp]
+    if "alpha" in tagged:  # as GDAL does with four bands of bytes: the last one would mask the others
+        number = tagged.index("alpha") + 1
+        raise InputError(
+            f"band {number} is tagged as transparency",
+            where=path,
+            why="it would mask the other bands, and is no map itself",
+            hint=f"gdal_edit.py -colorinterp_{number} undefined {path.name}, if it is a map",
+        )
+    sources = []
+    for number, name in enumerate(scene.band_names, 1):
+        keys = (number, str(number), name)
+        said = next((given[key] for key in keys if key in given), None) if given else None
+        dates = MapDate.found_in(name) if said is None else [MapDate.parse(said)]
+        if len(dates) != 1:
+            raise InputError(
+                f"the date of band {number} ({name}) is not known",
+                where=path,
+                why=f"{scene.count} bands, one map each",
+                hint="`dates=FILE.yaml` with the date of every band, like 1: 1985; or `band=1`",
+            )
+        found = "bands' names" if said is None else "given"
+        sources.append(_Source(path=path, band=number, date=dates[0], found=found))
+    return sources
 
 
 def _forests(wanted: Sequence[str], legend: Legend) -> tuple[tuple[int, ...], list[str]]:

@@ -228,6 +228,23 @@ def test_days_are_numbers_where_a_year_has_several_maps(tmp_path: Path) -> None:
         assert {r["date"] for r in csv.DictReader(file)} == {"2021-01-05", "2021-07-01", "2022-03-01"}
 
 
+def test_bands_of_one_file_are_maps_of_dates(tmp_path: Path) -> None:
+    labels = random_maps(3, (5, 40, 40)).astype(np.uint8)
+    maps = make(tmp_path / "maps", labels)
+    names = tuple(f"classification_{2001 + t}" for t in range(5))
+    stack = write(tmp_path / "stack.tif", labels, names=names, nodata=NODATA, tags=TAGS)
+    bare = write(tmp_path / "bare.tif", labels, nodata=NODATA, tags=TAGS)
+    one = everything_of(series(maps, out=tmp_path / "a").out)
+    assert everything_of(series(stack, out=tmp_path / "b").out) == one
+    dates = {t + 1: 2001 + t for t in range(5)}
+    assert everything_of(series(bare, out=tmp_path / "c", dates=dates).out) == one
+    with pytest.raises(InputError, match="date of band 1"):
+        series(bare, out=tmp_path / "d")
+    four = write(tmp_path / "four.tif", labels[:4], names=names[:4], nodata=NODATA, tags=TAGS)
+    with pytest.raises(InputError, match="band 4 is tagged as transparency"):
+        series(four, out=tmp_path / "e")
+
+
 def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
     labels = random_maps(1, (2, 16, 16))
     maps = make(tmp_path / "maps", labels)
