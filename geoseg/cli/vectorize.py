@@ -20,33 +20,66 @@ if TYPE_CHECKING:
 
 
 @click.command(name="vectorize")
-@click.argument("classes", type=click.Path(path_type=Path))
+@click.argument("classes", type=click.Path(path_type=Path), nargs=-1, required=True)
 @job_options(
     VectorizeJob,
     without=("classes",),
     out={"help": f"File to write; its suffix is the format: {suffixes()}."},
 )
 @where_options()
+@click.option(
+    "--each", is_flag=True, help="Every file is a map of its own; OUT is a name with {} for theirs."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
-def command(classes: Path, overwrite: bool, **options: Any) -> None:
+def command(classes: tuple[Path, ...], each: bool, overwrite: bool, **options: Any) -> None:
     """Polygons of CLASSES, any raster of class numbers: one for every 4-connected area of one class.
 
     \b
       geoseg vectorize out/classes.tif --out out/classes.gpkg
       geoseg vectorize landcover.tif --only forest --out forest.parquet
+      geoseg vectorize maps/*.tif --each --out polygons/{}.gpkg
 
     Fields: class_id, class_name, area_ha and perim_m (on the ellipsoid), conf_mean (0 to 1), n_pix, run_id.
     Pixels without data are in no polygon. Polygons are the same for every --chunk and number of workers, but
-    where one has more than --max-corners.
+    where one has more than --max-corners. With --each one process takes map after map and leaves what is
+    there already; summary.csv beside the outputs says how each went, and the exit code is 4 when some failed.
     """  # noqa: D301 (click reads \b)
     from geoseg.vectorization.verb import run_vectorize
 
     where = take_where(options)
-    job = job_of(VectorizeJob, options, classes=classes)
+    if each:
+        _vectorize_each(classes, options, where=where, overwrite=overwrite)
+        return
+    if len(classes) != 1:
+        raise click.UsageError("CLASSES is one file; several need --each.")
+    job = job_of(VectorizeJob, options, classes=classes[0])
     with _progress() as report:
         result = run_vectorize(job, where=where, overwrite=overwrite, progress=report)
     show_notes(result.notes)
     _show(result)
+
+
+def _vectorize_each(
+    classes: tuple[Path, ...], options: dict[str, Any], *, where: Any, overwrite: bool
+) -> None:
+    """One file of polygons for each map, named after it; a map of a run is named after the run's folder."""
+    from geoseg.cli.each import each_file, run_each
+    from geoseg.vectorization.verb import run_vectorize
+
+    pattern: Path = options.pop("out")
+    if pattern.name.count("{}") != 1:
+        raise click.UsageError("With --each, --out is a name with {} for the map's, like polygons/{}.gpkg.")
+
+    def run(name: str, path: Path) -> dict[str, Any]:
+        out = pattern.with_name(pattern.name.replace("{}", name))
+        if out.exists() and not overwrite:
+            return {"state": "was there", "polygons file": str(out)}
+        job = job_of(VectorizeJob, options, classes=path, out=out)
+        result = run_vectorize(job, where=where, overwrite=overwrite)
+        hectares = {f"{c.name} ha": round(c.hectares, 2) for c in result.classes}
+        return {"polygons file": str(out), "polygons": result.polygons, **hectares}
+
+    run_each(each_file(classes), run, pattern.parent)
 
 
 @contextmanager

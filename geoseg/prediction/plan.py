@@ -266,6 +266,10 @@ def check_resources(opened: OpenedJob, where: Where) -> None:
         )
 
 
+_sound: set[str] = set()
+"""Digests of the bundles that `check_networks` found in order in this process."""
+
+
 def check_networks(opened: OpenedJob) -> None:
     """Refuse weights that do not fit their architecture, bands and classes, or that are not finite.
 
@@ -277,7 +281,9 @@ def check_networks(opened: OpenedJob) -> None:
     from geoseg.models.network import load_network
 
     for bundle in {b.digest: b for b in opened.ensemble.bundles}.values():
-        load_network(bundle)
+        if bundle.digest not in _sound:
+            load_network(bundle)
+            _sound.add(bundle.digest)
 
 
 def _probe(opened: OpenedJob, where: Where) -> tuple[float, int, dict[str, Any]]:
