@@ -55,16 +55,16 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
         "bands": f"{scene.count} x {scene.dtype}: {', '.join(scene.band_names)}",
         "model": f"{' + '.join(f'{b.name} {b.version}' for b in ensemble.bundles)}: "
         f"{', '.join(ensemble.legend.names)}",
-        "tiles": f"{tiling.forward_tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, "
+        "tiles": f"{opened.tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, "
         f"{tiling.stitch}, {opened.batch} per forward pass",
         "cost": _cost(opened),
-        "chunks": f"{tiling.chunks:,} of {tiling.chunk} pixels",
+        "chunks": f"{len(opened.chunks):,} of {tiling.chunk} pixels",
         "memory": f"{cost.memory / 1e6:,.0f} MB per worker"
         + ("" if cost.engine_memory is None else f", and {cost.engine_memory / 1e6:,.0f} MB for {networks}"),
         "disk": f"at most {cost.disk / 1e6:,.1f} MB",
     }
     if cost.engine is not None and cost.seconds is not None:
-        speed = scene.grid.height * scene.grid.width / max(cost.seconds, 1e-9) / 1e6
+        speed = opened.area / max(cost.seconds, 1e-9) / 1e6
         rows["engine"] = _engine(cost.engine)
         rows["time"] = f"{_duration(cost.seconds)} ({speed:.2f} Mpx/s, one tile timed)"
     for key, value in rows.items():

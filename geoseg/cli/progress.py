@@ -41,9 +41,12 @@ def _bar(verb: str) -> Iterator[Callable[[Any], None]]:
         started = time.monotonic()
 
         def report(progress: Any) -> None:
-            detail = _detail(progress, time.monotonic() - started)
             bar.update(
-                task, description=progress.stage, total=progress.total, completed=progress.done, detail=detail
+                task,
+                description=progress.stage,
+                total=progress.tiles_total,
+                completed=progress.tiles,
+                detail=_detail(progress, time.monotonic() - started),
             )
 
         yield report
@@ -58,9 +61,9 @@ def _lines(verb: str) -> Callable[[Any], None]:
         if now - last[0] < _LINE_EVERY:
             return
         last[0] = now
-        share = progress.done / max(progress.total, 1)
-        fresh = progress.done - progress.resumed
-        left = (progress.total - progress.done) * (now - started) / fresh if fresh else float("inf")
+        share = progress.tiles / max(progress.tiles_total, 1)
+        fresh = progress.tiles - progress.tiles_resumed
+        left = (progress.tiles_total - progress.tiles) * (now - started) / fresh if fresh else float("inf")
         detail = _detail(progress, now - started)
         click.echo(f"{verb}: {share:.0%}, {detail}, {_duration(left)} left", err=True)
 
@@ -68,7 +71,8 @@ def _lines(verb: str) -> Callable[[Any], None]:
 
 
 def _detail(progress: Any, seconds: float) -> str:
-    speed = (progress.done - progress.resumed) / max(seconds, 1e-9) / 1e6
+    share = (progress.tiles - progress.tiles_resumed) / max(progress.tiles_total, 1)
+    speed = share * progress.total / max(seconds, 1e-9) / 1e6
     failed = f", {progress.failed} chunks failed" if progress.failed else ""
     return f"{progress.tiles:,}/{progress.tiles_total:,} tiles, {speed:.2f} Mpx/s{failed}"
 

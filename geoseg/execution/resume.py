@@ -8,7 +8,7 @@ that fail.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from geoseg.errors import ChunksFailedError, InputError, ResourceError
 from geoseg.execution.journal import Journal
 from geoseg.execution.ledger import Ledger, differences
-from geoseg.execution.progress import Meter, Report
+from geoseg.execution.progress import TALLY, Meter, Report
 from geoseg.execution.run import run_chunks
 from geoseg.execution.where import Where
 from geoseg.geometry import TilePlan, Window
@@ -128,6 +128,7 @@ def compute_chunks(
     journal: Journal,
     report: Report | None = None,
     allow_missing: bool | None = False,
+    only: Sequence[int] | None = None,
 ) -> Computed[R]:
     """Every chunk computed, now or by an earlier call with the same identity.
 
@@ -137,6 +138,8 @@ def compute_chunks(
         Holds the ledger and the work store; best claimed by the caller (`geoseg.execution.claim`).
     allow_missing
         Leave chunks that fail blank, unless nothing is left then; None where that is no choice.
+    only
+        Indices of the chunks to compute; None means all.
 
     Raises
     ------
@@ -152,7 +155,11 @@ def compute_chunks(
         records = _still_good(work, store, ledger, journal)
         settled = _settled(work, ledger, journal)
         task = work.task(store.path, settled)
-        _compute(work, task, ledger, records, where=where, journal=journal, report=report)
+        wanted = range(work.tiling.chunks) if only is None else only
+        (folder / TALLY).unlink(missing_ok=True)
+        meter = Meter(work.stage, work.tiling, report, folder / TALLY, wanted)
+        with meter.watching():
+            _compute(work, task, ledger, records, wanted, where=where, journal=journal, meter=meter)
         failed = ledger.failed()
     something = any(record.tiles for record in records.values())
     if failed and not (allow_missing and something):
@@ -207,15 +214,15 @@ def _compute(
     task: Callable[[int], R],
     ledger: Ledger,
     records: dict[int, R],
+    wanted: Sequence[int],
     *,
     where: Where,
     journal: Journal,
-    report: Report | None,
+    meter: Meter,
 ) -> None:
     """Fill in the records of all other chunks, and the ledger with them."""
-    meter = Meter(work.stage, work.tiling, report)
     meter.resume((index, r.tiles + r.skipped) for index, r in records.items())
-    todo = [chunk.index for chunk in work.tiling.iter_chunks() if chunk.index not in records]
+    todo = [index for index in wanted if index not in records]
     for outcome in run_chunks(task, todo, where):
         index = outcome.item
         if outcome.error is not None:
@@ -231,7 +238,7 @@ def _compute(
         ledger.set_done(index, record.to_json())
         records[index] = record
         journal.event("chunk", chunk=index, seconds=record.seconds, tiles=record.tiles)
-        meter.advance(index, record.tiles + record.skipped)
+        meter.advance(index, record.tiles, record.skipped)
 
 
 def _check_engine(ledger: Ledger, record: Record) -> None:

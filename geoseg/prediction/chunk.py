@@ -17,6 +17,7 @@ from geoseg.engines.engine import Engine
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.pixels import decide
 from geoseg.errors import InputError
+from geoseg.execution.progress import count_tiles
 from geoseg.geometry import Chunk, Tile, TilePlan, Window
 from geoseg.legend import NODATA
 from geoseg.prediction.stitch import FULL_SHARE, NO_CONFIDENCE, BlendAccumulator, batches, cut_tile
@@ -76,7 +77,7 @@ class ChunkRecord:
     Attributes
     ----------
     digests
-        Digest of each layer as stored.
+        Digest of each layer as stored; empty where the whole chunk is nodata.
     counts
         Pixels of each label that occurs, nodata included.
     tiles
@@ -159,6 +160,7 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
             plan=request.plan,
             batch=request.batch,
             filled=engine.takes_batches,
+            store=request.store,
             pixels=pixels,
             valid=valid,
             halo=halo,
@@ -166,11 +168,11 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
         stitch(engine, cutter, tiles, chunk.window, (labels, confidence))
         labels[~wanted] = NODATA
         confidence[~wanted] = NO_CONFIDENCE
-    store = WorkStore.open(request.store)
-    digests = {
-        CLASSES: store.write(CLASSES, chunk.window, labels),
-        CONFIDENCE: store.write(CONFIDENCE, chunk.window, confidence),
-    }
+    digests = {}
+    if (labels != NODATA).any():  # a chunk without any answer is not stored
+        store = WorkStore.open(request.store)
+        layers = {CLASSES: labels, CONFIDENCE: confidence}
+        digests = {layer: store.write(layer, chunk.window, array) for layer, array in layers.items()}
     counts = np.bincount(labels.ravel(), minlength=256)
     return ChunkRecord(
         digests=digests,
@@ -207,6 +209,7 @@ class _Cutter:
     plan: TilePlan
     batch: int
     filled: bool
+    store: Path
     pixels: NDArray[Any]
     valid: NDArray[np.bool_]
     halo: Window
@@ -222,6 +225,7 @@ class _Cutter:
                 raw[i] = cut_tile(self.pixels, self.halo, tile, self.plan)
                 (valid[i],) = cut_tile(self.valid[None], self.halo, tile, self.plan)
             yield group, raw, valid
+            count_tiles(self.store, len(group))
 
 
 def _crop(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,10 @@ from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.novelty import check_experience
 from geoseg.prediction.stitch import cut_tile
+from geoseg.raster.burn import to_pixel_coordinates
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
+from geoseg.raster.vectors import read_vector, valid_polygons
 from geoseg.results import as_json
 
 _SAMPLE_SIDE, _SAMPLES = 64, 5
@@ -43,6 +47,8 @@ class OpenedJob:
         The job's bundles and views.
     notes
         What the user should know: about the scene, and what an input contract would have refused.
+    aoi
+        Polygons of the area of interest in global pixel coordinates; None means everywhere.
     """
 
     job: PredictJob
@@ -50,6 +56,41 @@ class OpenedJob:
     ensemble: Ensemble
     tiling: TilePlan
     notes: tuple[str, ...]
+    aoi: tuple[Any, ...] | None = None
+
+    @cached_property
+    def chunks(self) -> Sequence[int]:
+        """Indices of the chunks that can hold an answer: all, or those that the area of interest touches."""
+        if self.aoi is None:
+            return range(self.tiling.chunks)
+        import shapely
+
+        size, (rows, cols) = self.tiling.chunk, self.tiling.chunk_grid
+        found: set[int] = set()
+        for shape in self.aoi:
+            left, top, right, bottom = shape.bounds
+            across, down = _touched(left, right, size, cols), _touched(top, bottom, size, rows)
+            shapely.prepare(shape)
+            found |= {
+                row * cols + col
+                for row, col in itertools.product(down, across)
+                if shape.intersects(shapely.box(col * size, row * size, (col + 1) * size, (row + 1) * size))
+            }
+        return sorted(found)
+
+    @cached_property
+    def tiles(self) -> int:
+        """Forward passes of one network over these chunks, at most."""
+        if self.aoi is None:
+            return self.tiling.forward_tiles
+        return sum(len(self.tiling.tiles_of(self.tiling.chunk_at(index))) for index in self.chunks)
+
+    @property
+    def area(self) -> int:
+        """Pixels of these chunks."""
+        if self.aoi is None:
+            return self.tiling.height * self.tiling.width
+        return sum(self.tiling.chunk_at(index).window.area for index in self.chunks)
 
     @property
     def batch(self) -> int:
@@ -96,7 +137,7 @@ class Forecast:
             "grid": asked.scene.grid,
             "bands": asked.scene.band_names,
             "models": [f"{b.name} {b.version}" for b in asked.ensemble.bundles],
-            "tiling": {**asdict(tiling), "tiles": tiling.forward_tiles, "chunks": tiling.chunks},
+            "tiling": {**asdict(tiling), "tiles": asked.tiles, "chunks": len(asked.chunks)},
             "batch": asked.batch,
             "forward_pixels_per_pixel": asked.forward_ratio,
             "notes": asked.notes,
@@ -128,7 +169,38 @@ def open_job(job: PredictJob) -> OpenedJob:
         stitch=job.stitch,
         multiple=ensemble.size_multiple,
     )
-    return OpenedJob(job=job, scene=scene, ensemble=ensemble, tiling=tiling, notes=(*scene.notes, *notes))
+    return OpenedJob(
+        job=job,
+        scene=scene,
+        ensemble=ensemble,
+        tiling=tiling,
+        notes=(*scene.notes, *notes),
+        aoi=_aoi(job.aoi, scene.grid),
+    )
+
+
+def _touched(first: float, last: float, size: int, count: int) -> range:
+    """Chunks along an axis that an interval of pixels touches."""
+    return range(int(max(first, 0) // size), math.ceil(min(last / size, count)))
+
+
+def _aoi(path: Path | None, grid: Grid) -> tuple[Any, ...] | None:
+    """Polygons of the area of interest in global pixel coordinates."""
+    if path is None:
+        return None
+    layer = read_vector(path, columns=[])
+    valid_polygons(np.asarray(layer.geometry.array, object), path, repair=False, notes=[])
+    shapes = to_pixel_coordinates(layer, grid).geometry
+    x0, y0, x1, y1 = shapes.total_bounds
+    if x1 <= 0 or y1 <= 0 or x0 >= grid.width or y0 >= grid.height:
+        raise InputError(
+            "area of interest lies outside the scene",
+            where=path,
+            why=f"columns {x0:.0f} to {x1:.0f}, rows {y0:.0f} to {y1:.0f}; "
+            f"the scene has {grid.width} columns and {grid.height} rows",
+            hint="a layer that overlaps the scene, with its CRS set",
+        )
+    return tuple(shape for shape in shapes if not shape.is_empty)
 
 
 def _open_scene(job: PredictJob, ensemble: Ensemble) -> Scene:
@@ -147,7 +219,7 @@ def settle_engine(opened: OpenedJob, where: Where) -> Decision:
     ledger sees to it that all workers come to the same.
     """
     tiling, ensemble = opened.tiling, opened.ensemble
-    forwards = 0 if where.scheduler else tiling.forward_tiles * ensemble.forwards
+    forwards = 0 if where.scheduler else opened.tiles * ensemble.forwards
     asked = asked_engine(opened.job, where)
     return settle(asked, ensemble, tiling.tile, forwards, partial(sample_tiles, opened.scene, tiling))
 
@@ -208,15 +280,14 @@ def _lattice(scene: Scene, side: int) -> Iterator[tuple[NDArray[Any], NDArray[np
 
 def forecast(opened: OpenedJob, where: Where, *, probe: bool = True) -> Forecast:
     """Cost of a prepared job; with `probe`, one tile is run through the networks to time it."""
-    tiling, scene = opened.tiling, opened.scene
     seconds, engine_memory, engine = _probe(opened, where) if probe else (None, None, None)
     workers = max(where.workers, 1)
     return Forecast(
         request=opened,
         memory=chunk_memory(opened),
         engine_memory=engine_memory,
-        disk=2 * scene.grid.height * scene.grid.width,
-        seconds=None if seconds is None else seconds * tiling.forward_tiles / opened.batch / workers,
+        disk=2 * opened.area,
+        seconds=None if seconds is None else seconds * opened.tiles / opened.batch / workers,
         engine=engine,
     )
 
@@ -256,7 +327,7 @@ def check_resources(opened: OpenedJob, where: Where) -> None:
             )
     free = shutil.disk_usage(nearest_existing(opened.job.out)).free
     # class maps compress at least tenfold; a plan that needs more than that much room is hopeless
-    least = opened.scene.grid.height * opened.scene.grid.width // 10
+    least = opened.area // 10
     if free < least:
         raise ResourceError(
             "the disk is too full for the outputs",

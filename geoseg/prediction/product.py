@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
 from geoseg.engines.probing import Decision
 from geoseg.execution import Where
 from geoseg.execution.resume import ChunkWork, Computed, Record
@@ -58,13 +56,10 @@ class Classification:
     ----------
     where
         The processors that the engine is chosen for.
-    aoi
-        Area of interest in global pixel coordinates; None means everywhere.
     """
 
     opened: OpenedJob
     where: Where
-    aoi: tuple[Any, ...] | None
 
     @property
     def stage(self) -> str:
@@ -99,7 +94,7 @@ class Classification:
             ),
             store=store,
             batch=opened.batch,
-            aoi=self.aoi,
+            aoi=opened.aoi,
         )
         return partial(predict_chunk, request)
 
@@ -108,10 +103,9 @@ class Classification:
         return ChunkRecord.from_json(stored)
 
     def blank(self, store: WorkStore, window: Window) -> ChunkRecord:
-        """Record of a chunk that holds nodata alone."""
-        empty = np.full(window.shape, NODATA, np.uint8)
+        """Record of a chunk that holds nodata alone, which is not stored."""
         return ChunkRecord(
-            digests={layer: store.write(layer, window, empty) for layer in self.layers},
+            digests={},
             counts={NODATA: window.area},
             tiles=0,
             skipped=0,
@@ -124,7 +118,8 @@ class Classification:
     ) -> tuple[str, ...]:
         """Names of the maps and of the style."""
         scene, ensemble = self.opened.scene, self.opened.ensemble
-        windows = {index: self.tiling.chunk_at(index).window for index in sorted(computed.records)}
+        stored = sorted(index for index, record in computed.records.items() if record.digests)
+        windows = {index: self.tiling.chunk_at(index).window for index in stored}
         tags = {
             "GEOSEG_RUN": run_id,
             "GEOSEG_MODEL": ", ".join(b.name for b in ensemble.bundles),
@@ -164,8 +159,9 @@ class Classification:
         ensemble, records = self.opened.ensemble, computed.records.values()
         decision = Decision.from_json(computed.settled)
         total: Counter[int] = Counter()
+        run = sum(record.tiles for record in records)
         for record in records:
-            total.update(record.counts)
+            total.update({i: n for i, n in record.counts.items() if i != NODATA})
         return {
             "models": [
                 {"name": b.name, "version": b.version, "digest": b.digest, "licence": b.licence}
@@ -183,7 +179,13 @@ class Classification:
                 "total": self.tiling.chunks,
                 "failed": {str(i): e for i, e in computed.failed.items()},
             },
-            "tiles": {"run": sum(r.tiles for r in records), "skipped": sum(r.skipped for r in records)},
-            "pixels": {**{c.name: total[c.id] for c in ensemble.legend.classes}, "nodata": total[NODATA]},
+            "tiles": {
+                "run": (run := sum(r.tiles for r in records)),
+                "skipped": self.tiling.forward_tiles - run,
+            },
+            "pixels": {
+                **{c.name: total[c.id] for c in ensemble.legend.classes},
+                "nodata": self.tiling.height * self.tiling.width - total.total(),
+            },
             "notes": [*self.opened.notes, *([str(decision)] if decision.trials else [])],
         }

@@ -64,6 +64,7 @@ def execute(
         journal=journal,
         report=report,
         allow_missing=job.allow_missing,
+        only=opened.chunks,
     )
     _require_unchanged(opened, identity)
     manifest = {

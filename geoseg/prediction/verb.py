@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from geoseg.errors import InputError
 from geoseg.execution import Where
 from geoseg.execution.claim import claim
 from geoseg.execution.manifest import WORK
@@ -18,12 +15,10 @@ from geoseg.execution.progress import Report
 from geoseg.job import takes
 from geoseg.prediction.folder import Prediction, clear, clear_partials, finished
 from geoseg.prediction.job import PredictJob
-from geoseg.prediction.plan import Forecast, OpenedJob, check_networks, check_resources, forecast, open_job
+from geoseg.prediction.plan import Forecast, check_networks, check_resources, forecast, open_job
 from geoseg.prediction.product import Classification
 from geoseg.prediction.run import execute, identity_of
-from geoseg.raster.burn import to_pixel_coordinates
 from geoseg.raster.sources import as_text
-from geoseg.raster.vectors import read_vector, valid_polygons
 
 Given = str | Path | Sequence[str | Path]
 
@@ -106,7 +101,6 @@ def run_predict(
     started = time.perf_counter()
     where = where or Where()
     opened = open_job(job)
-    aoi = _aoi(opened)
     identity = identity_of(opened, where)
     with claim(job.out / WORK):
         clear_partials(job.out)
@@ -116,28 +110,7 @@ def run_predict(
             return earlier
         check_resources(opened, where)
         check_networks(opened)
-        product = Classification(opened=opened, where=where, aoi=aoi)
+        product = Classification(opened=opened, where=where)
         result = execute(product, opened, identity, where=where, report=progress, started=started)
     shutil.rmtree(job.out / WORK, ignore_errors=True)
     return result
-
-
-def _aoi(opened: OpenedJob) -> tuple[Any, ...] | None:
-    """Polygons of the area of interest in global pixel coordinates."""
-    path = opened.job.aoi
-    if path is None:
-        return None
-    grid = opened.scene.grid
-    layer = read_vector(path, columns=[])
-    valid_polygons(np.asarray(layer.geometry.array, object), path, repair=False, notes=[])
-    shapes = to_pixel_coordinates(layer, grid).geometry
-    x0, y0, x1, y1 = shapes.total_bounds
-    if x1 <= 0 or y1 <= 0 or x0 >= grid.width or y0 >= grid.height:
-        raise InputError(
-            "area of interest lies outside the scene",
-            where=path,
-            why=f"columns {x0:.0f} to {x1:.0f}, rows {y0:.0f} to {y1:.0f}; "
-            f"the scene has {grid.width} columns and {grid.height} rows",
-            hint="a layer that overlaps the scene, with its CRS set",
-        )
-    return tuple(shapes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 import rasterio
 import rasterio.shutil
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window as RasterioWindow
 
@@ -32,6 +35,8 @@ from geoseg.version import __version__
 
 BLOCK = 512
 """Side of a block of every published raster."""
+
+_SPARSE = 4  # so many times larger than what is written of it, a raster is put together from that part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,29 +135,38 @@ def write_cog(
     The caller gives it its name, `target`, which errors speak of.
     """
     windows = list(windows)
+    part = _part(windows, grid.window)
     profile = {
         "driver": "GTiff",
         "dtype": layer.dtype,
         "nodata": layer.nodata,
         "count": 1,
-        "height": grid.height,
-        "width": grid.width,
+        "height": part.height,
+        "width": part.width,
         "crs": rasterio.CRS.from_wkt(layer.crs_wkt or grid.crs.to_wkt()),
-        "transform": grid.transform,
+        "transform": grid.transform * Affine.translation(part.col, part.row),
     }
-    tiled = partial.with_name("tiled.tif")
+    tiled, placed = partial.with_name("tiled.tif"), partial.with_name("placed.vrt")
+    resampling = layer.resampling or ("mode" if layer.legend else "nearest")
     with writing(target, RasterioError):
         try:
             with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, layer.dtype)):
-                written = _write_tiled(tiled, target, profile, read, windows, layer, digests)
-                _copy_as_cog(tiled, partial, layer.resampling or ("mode" if layer.legend else "nearest"))
+                written = _write_tiled(tiled, target, profile, part, read, windows, layer, digests)
+                if part == grid.window:
+                    _copy_as_cog(
+                        tiled, partial, overviews="IGNORE_EXISTING", overview_resampling=resampling.upper()
+                    )
+                else:
+                    _place(tiled, placed, part, grid, resampling)
+                    _copy_as_cog(placed, partial, overviews="FORCE_USE_EXISTING", sparse_ok=True)
+                    placed.unlink()
                 tiled.unlink()
             try:
                 _verify(partial, target, written, grid)
             except InputError as error:
                 raise _spoiled(target, f"it does not read back: {error.what}, {error.why}") from None
         finally:
-            for path in (tiled, partial, target):
+            for path in (tiled, placed, partial, target):
                 forget(path)
 
 
@@ -160,15 +174,15 @@ def _write_tiled(
     path: Path,
     target: Path,
     profile: Mapping[str, Any],
+    part: Window,
     read: Callable[[Window], NDArray[Any]],
     windows: Sequence[Window],
     layer: RasterLayer,
     digests: Mapping[Window, str] | None,
 ) -> dict[Window, str]:
-    """Digest of every window, written into a tiled GeoTIFF whose blocks no two windows share."""
-    whole = Window(0, 0, profile["height"], profile["width"])
+    """Digest of every window, written into a tiled GeoTIFF of a part, whose blocks no two windows share."""
     written: dict[Window, str] = {}
-    with rasterio.open(path, "w", **profile, **_intermediate(windows)) as sink:
+    with rasterio.open(path, "w", **profile, **_intermediate(windows, part)) as sink:
         names = {} if layer.legend is None else tags_of(layer.legend)
         own = {"AREA_OR_POINT": "Area", "TIFFTAG_SOFTWARE": f"geoseg {__version__}"}
         sink.update_tags(**{**layer.tags, **names, **own})
@@ -180,8 +194,8 @@ def _write_tiled(
             array = np.asarray(read(window))
             if array.shape != window.shape or array.dtype != np.dtype(layer.dtype):
                 raise ValueError(f"{window}: read gave {array.dtype} {array.shape}")
-            if not whole.contains(window):
-                raise ValueError(f"{window} is not inside {whole}")
+            if not part.contains(window):
+                raise ValueError(f"{window} is not inside {part}")
             found = digest(array)
             if digests is not None and found != digests[window]:
                 raise GeosegError(
@@ -190,7 +204,8 @@ def _write_tiled(
                     why=f"digest {found}, expected {digests[window]}",
                     hint="resume the run; the chunk is computed again",
                 )
-            sink.write(array, 1, window=RasterioWindow(window.col, window.row, window.width, window.height))
+            row, col = window.row - part.row, window.col - part.col
+            sink.write(array, 1, window=RasterioWindow(col, row, window.width, window.height))
             written[window] = found
     return written
 
@@ -200,9 +215,49 @@ def _cache_bytes(grid: Grid, dtype: str) -> int:
     return max(32 * 2**20, 3 * BLOCK * grid.width * np.dtype(dtype).itemsize)
 
 
-def _intermediate(windows: Sequence[Window]) -> dict[str, Any]:
+def _part(windows: Sequence[Window], whole: Window) -> Window:
+    """Part of a grid that holds all windows, where it is a small one; else the grid itself.
+
+    What lies outside is nodata, and costs nothing. The part begins and ends where pixels of all overviews do,
+    so that it may reach over the grid's edge.
+    """
+    step = max(_factors(whole), default=1)
+    held = windows or [Window(0, 0, 1, 1)]
+    row, col = (n // step * step for n in (min(w.row for w in held), min(w.col for w in held)))
+    bottom, right = max(w.row_end for w in held), max(w.col_end for w in held)
+    part = Window(row, col, -((row - bottom) // step) * step, -((col - right) // step) * step)
+    return part if part.area * _SPARSE < whole.area else whole
+
+
+def _factors(whole: Window) -> list[int]:
+    """By how much overviews are smaller: halved until the smallest is one block."""
+    return [2**level for level in range(1, math.ceil(math.log2(max(*whole.shape, BLOCK) / BLOCK)) + 1)]
+
+
+def _place(tiled: Path, placed: Path, part: Window, grid: Grid, resampling: str) -> None:
+    """Write a virtual raster of the whole grid in which a part, with its overviews, lies in its place."""
+    if factors := _factors(grid.window):
+        with rasterio.open(tiled, "r+") as file:
+            file.build_overviews(factors, Resampling[resampling])
+    forget(tiled)
+    rasterio.shutil.copy(tiled, placed, driver="VRT")
+    root = ET.parse(placed).getroot()  # noqa: S314 (GDAL wrote it just now)
+    for element in root.findall("OverviewList"):
+        root.remove(element)
+    root.set("rasterXSize", str(grid.width))
+    root.set("rasterYSize", str(grid.height))
+    t = grid.transform
+    for element in root.iter("GeoTransform"):
+        element.text = ", ".join(f"{v:.17g}" for v in (t.c, t.a, t.b, t.f, t.d, t.e))
+    for element in root.iter("DstRect"):
+        element.attrib |= {"xOff": str(part.col), "yOff": str(part.row)}
+    ET.ElementTree(root).write(placed)
+
+
+def _intermediate(windows: Sequence[Window], part: Window) -> dict[str, Any]:
     """GTiff options under which every block lies in one window, so that none is written twice."""
-    step = math.gcd(*(abs(n) for w in windows for n in (w.row, w.col))) if windows else 0
+    starts = (n for w in windows for n in (w.row - part.row, w.col - part.col))
+    step = math.gcd(*starts) if windows else 0
     sides = [s for s in range(128, BLOCK + 1, 16) if step % s == 0]  # a step of 0 fits all: one window
     options = {"tiled": True, "bigtiff": "IF_SAFER", "sparse_ok": True}
     if not sides:
@@ -211,7 +266,7 @@ def _intermediate(windows: Sequence[Window]) -> dict[str, Any]:
     return {**options, "blockxsize": sides[-1], "blockysize": sides[-1], "compress": "ZSTD", "zstd_level": 1}
 
 
-def _copy_as_cog(source: Path, target: Path, resampling: str) -> None:
+def _copy_as_cog(source: Path, target: Path, **options: Any) -> None:
     try:
         rasterio.shutil.copy(
             source,
@@ -219,10 +274,9 @@ def _copy_as_cog(source: Path, target: Path, resampling: str) -> None:
             driver="COG",
             compress="DEFLATE",
             blocksize=BLOCK,
-            overview_resampling=resampling.upper(),
-            overviews="IGNORE_EXISTING",
             bigtiff="IF_SAFER",
             num_threads=min(os.cpu_count() or 1, 4),
+            **options,
         )
     except CPLE_BaseError as error:  # GDAL's own error, which rasterio lets through from this call
         raise RasterioIOError(str(error)) from error

@@ -16,9 +16,11 @@ from safetensors.numpy import load_file
 import geoseg
 from geoseg.errors import ChunksFailedError, InputError, OutputConflictError, ResourceError
 from geoseg.execution.manifest import verify_files
+from geoseg.execution.progress import Progress
 from geoseg.geometry import Window
 from geoseg.prediction.folder import Prediction
 from geoseg.raster.scene import Scene
+from geoseg.raster.store import WorkStore
 from tests.prediction.conftest import make_pixels
 
 SceneFile = Callable[..., Path]
@@ -155,6 +157,41 @@ def test_a_small_area_of_interest_reads_no_more_than_its_tiles(
     expected = np.full_like(whole, 255)
     expected[300:320, 500:520] = whole[300:320, 500:520]
     np.testing.assert_array_equal(part, expected)
+
+
+def test_chunks_outside_the_area_of_interest_are_neither_tasks_nor_stored(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import geopandas as gpd
+    from shapely.geometry import box
+
+    scene = scene_file(make_pixels(700, 900))
+    shape = box(505000, 8996800, 505200, 8997000)  # columns 500..520, rows 300..320
+    gpd.GeoDataFrame({"geometry": [shape]}, crs="EPSG:32720").to_file(tmp_path / "aoi.gpkg")
+    options = {"model": linear, "tile": 128, "margin": 32, "chunk": 64, "threads": 1}
+    stored: list[Window] = []
+    original = WorkStore.write
+
+    def spy(self: WorkStore, layer: str, window: Window, array: np.ndarray) -> str:
+        stored.append(window)
+        return original(self, layer, window, array)
+
+    monkeypatch.setattr(WorkStore, "write", spy)
+    reports: list[Progress] = []
+    part = geoseg.predict(
+        scene, out=tmp_path / "part", aoi=tmp_path / "aoi.gpkg", progress=reports.append, **options
+    )
+    assert set(stored) == {Window(r, c, 64, 64) for r in (256,) for c in (448, 512)}
+    assert (reports[-1].tiles, reports[-1].tiles_total, reports[-1].total) == (2, 2, 2 * 64 * 64)
+    assert part.pixels["nodata"] == 700 * 900 - 400
+    cost = geoseg.plan(
+        scene, model=linear, probe=False, aoi=tmp_path / "aoi.gpkg", tile=128, margin=32, chunk=64
+    )
+    assert (cost.request.tiles, list(cost.request.chunks), cost.disk) == (
+        2,
+        [4 * 15 + 7, 4 * 15 + 8],
+        2 * 2 * 64**2,
+    )
 
 
 def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:

@@ -139,6 +139,28 @@ def test_pixels_in_no_window_are_nodata(tmp_path: Path) -> None:
     assert np.array_equal(read[448:, 448:], _labels(900, 900)[448:, 448:])
 
 
+def test_a_small_part_of_a_large_grid_costs_no_more_than_itself(tmp_path: Path) -> None:
+    """Its pixels and overviews are those of the whole grid written block by block."""
+    grid, part = _grid(9_216, 12_288), Window(3_000, 7_000, 1_000, 1_500)
+    labels = _labels(*part.shape)
+    layer = RasterLayer(legend=LEGEND, tags={"GEOSEG_RUN": "abc"}, description="land use")
+    path = publish_cog(tmp_path / "part.tif", grid, lambda _: labels, [part], layer)
+    far = Window(9_215, 12_287, 1, 1)
+    read = lambda w: labels if w == part else np.full((1, 1), 255, np.uint8)  # noqa: E731
+    whole = publish_cog(tmp_path / "whole.tif", grid, read, [part, far], layer)
+    assert path.stat().st_size < whole.stat().st_size
+    assert cog_problems(path) == []
+    for level in (None, 0, 1, 4):
+        options = {} if level is None else {"overview_level": level}
+        with rasterio.open(path, **options) as one, rasterio.open(whole, **options) as other:
+            np.testing.assert_array_equal(one.read(1), other.read(1))
+            assert (one.tags(), one.colormap(1), one.descriptions) == (
+                other.tags(), other.colormap(1), other.descriptions,
+            )  # fmt: skip
+            assert (one.transform, one.crs, one.nodata) == (other.transform, other.crs, other.nodata)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["part.tif", "whole.tif"]
+
+
 def test_other_types_and_no_nodata(tmp_path: Path) -> None:
     grid = _grid(600, 600)
     pixels = np.arange(360_000, dtype=np.uint16).reshape(600, 600)
