@@ -158,8 +158,9 @@ _Dumper.add_implicit_resolver(_LEADING_ZERO, re.compile(f"^(?:{_PLAIN[_LEADING_Z
 
 
 def _explain(error: ValidationError, job: type[BaseModel], where: object) -> UsageError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "configuration"
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(first["loc"][-1]), list(job.model_fields), n=1)
         return UsageError(
@@ -172,4 +173,6 @@ def _explain(error: ValidationError, job: type[BaseModel], where: object) -> Usa
         return UsageError(f"{key!r} is missing", where=where)
     found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
     message = first["msg"].removeprefix("Value error, ")
-    return UsageError(f"{key!r}: {message}{found}", where=where)
+    if first["type"] == "string_pattern_mismatch":
+        message = "holds a character that it must not"
+    return UsageError(f"{key!r}: {message}{found}" if key else message, where=where)

@@ -11,6 +11,8 @@ from pydantic import field_validator
 
 from geoseg.changes.job import ChangeJob
 from geoseg.changes.verb import run_change
+from geoseg.cleaning.job import CleanJob
+from geoseg.cleaning.verb import run_clean
 from geoseg.errors import UsageError
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.evaluation.verb import run_evaluate
@@ -33,13 +35,17 @@ class PipelineJob(Job):
     ----------
     predict
         One prediction, or several (two dates).
+    clean
+        One, or a list; `classes` may be left out and is then the prediction at the same position.
     vectorize, evaluate
-        One each, or a list; `classes` may be left out and is then the prediction at the same position.
+        One each, or a list; `classes` may be left out and is then the map cleaned at the same position, else
+        the prediction there.
     change
-        `before` and `after` may be left out and are then the first two predictions.
+        `before` and `after` may be left out and are then the first two predictions, cleaned where they are.
     """
 
     predict: tuple[Section, ...] = ()
+    clean: tuple[Section, ...] = ()
     vectorize: tuple[Section, ...] = ()
     evaluate: tuple[Section, ...] = ()
     change: tuple[Section, ...] = ()
@@ -75,6 +81,7 @@ class Steps:
     """A pipeline job with every section checked, before anything runs."""
 
     predict: tuple[PredictJob, ...]
+    clean: tuple[CleanJob, ...]
     vectorize: tuple[VectorizeJob, ...]
     evaluate: tuple[EvaluateJob, ...]
     change: tuple[ChangeJob, ...]
@@ -88,17 +95,20 @@ def check_steps(job: PipelineJob) -> Steps:
     UsageError
         An unknown or missing key in any section, or no section at all.
     """
-    if not (job.predict or job.vectorize or job.evaluate or job.change):
-        raise UsageError("nothing to run", why="no section predict, vectorize, evaluate or change")
+    if not any(getattr(job, name) for name in PipelineJob.model_fields):
+        raise UsageError("nothing to run", why=f"no section {', '.join(PipelineJob.model_fields)}")
     predict = tuple(PredictJob.parse(s, where="predict") for s in job.predict)
     maps = [p.out / "classes.tif" for p in predict]
 
     def with_classes(section: Section, position: int) -> Section:
         return {"classes": maps[position], **section} if position < len(maps) else section
 
+    clean = tuple(CleanJob.parse(with_classes(s, i), where="clean") for i, s in enumerate(job.clean))
+    maps[: len(clean)] = [c.out for c in clean]
     pair = {"before": maps[0], "after": maps[1]} if len(maps) > 1 else {}
     return Steps(
         predict=predict,
+        clean=clean,
         vectorize=tuple(
             VectorizeJob.parse(with_classes(s, i), where="vectorize") for i, s in enumerate(job.vectorize)
         ),
@@ -136,6 +146,10 @@ def run_pipeline(
         made = run_predict(prediction, where=where, overwrite=overwrite, progress=progress)
         results.append(made)
         files += [("predict", made.classes), ("predict", made.confidence)]
+    for cleaning in steps.clean:
+        say(f"clean {cleaning.out}")
+        results.append(run_clean(cleaning, where=where, overwrite=overwrite))
+        files.append(("clean", cleaning.out))
     for vectorization in steps.vectorize:
         say(f"vectorize {vectorization.out}")
         results.append(run_vectorize(vectorization, where=where, overwrite=overwrite))

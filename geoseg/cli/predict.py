@@ -20,7 +20,7 @@ from geoseg.prediction.job import PredictJob
 @click.option("--each", is_flag=True, help="Every file is a scene of its own; OUT gets a folder for each.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run (what happens anyway).")
-@click.option("--overwrite", is_flag=True, help="Start again where another run's output is.")
+@click.option("--overwrite", is_flag=True, help="Replace another run's output, once the new one is whole.")
 def command(
     scene: tuple[str, ...],
     model: tuple[str, ...],
@@ -96,6 +96,8 @@ def _show(result: Any) -> None:
         table.add_row(name, f"{pixels:,}", f"{pixels / total:.1%}")
     console = screen()
     console.print(table)
+    if never := [name for name, pixels in result.pixels.items() if not pixels and name != "nodata"]:
+        console.print(f"Nowhere on this map: {', '.join(never)}")
     if result.fresh:
         speed = total / max(result.seconds, 1e-9) / 1e6
         console.print(f"{total / 1e6:.1f} Mpx in {result.seconds:.1f} s ({speed:.2f} Mpx/s)")

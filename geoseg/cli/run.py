@@ -17,7 +17,7 @@ from geoseg.cli.say import say
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left.")
 def command(job: Path, overwrite: bool, **options: Any) -> None:
-    """Run the steps of JOB, a YAML file with any of the sections predict, vectorize, evaluate and change.
+    """Run the steps of JOB, a YAML file with sections predict, clean, vectorize, evaluate, change.
 
     \b
       predict:

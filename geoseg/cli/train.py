@@ -76,6 +76,10 @@ def _show(result: Any) -> None:
     console.print(table)
     accuracy = scores["overall_accuracy"]
     console.print(f"mean IoU {scores['mean_iou']:.3f}, accuracy {accuracy:.3f}, on {scores['data']}")
+    if lost := [name for name, own in scores["classes"].items() if own["iou"] == 0]:
+        console.print(
+            f"Never found right: {', '.join(lost)}. More labels, more steps or class weights may help."
+        )
     if not result.fresh:
         console.print("This training was already complete.")
     console.print(f"  {result.bundle.path}")

@@ -39,6 +39,14 @@ class Ledger:
         self._path = path
         with self._in_words():
             self._db = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._begin(identity)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _begin(self, identity: Mapping[str, Any]) -> None:
+        with self._in_words():
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # shares no memory: works on any disk
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -47,10 +55,9 @@ class Ledger:
         if stored is None:
             self.set_note("identity", dict(identity))
         elif changed := differences(stored, identity):
-            self._db.close()
             raise OutputConflictError(
                 "an unfinished run with another request is here",
-                where=path.parent.parent,
+                where=self._path.parent.parent,
                 why=f"changed: {'; '.join(changed[:5])}",
                 hint="the original command to resume it, `overwrite` to start again, or another `out`",
             )

@@ -97,6 +97,9 @@ class InputContract:
                 )
             if not np.isfinite(values).all():
                 raise InputError(f"input contract: {key} is not finite", why=f"found {values}")
+        for key in ("value_range", "pixel_size", "scale", "offset"):
+            if not np.isfinite(getattr(self, key)).all():
+                raise InputError(f"input contract: {key} is not finite", why=f"found {getattr(self, key)}")
         if min(self.std) <= 0 or self.scale == 0:
             raise InputError("input contract: std must be positive and scale not zero")
         for key in ("value_range", "pixel_size"):

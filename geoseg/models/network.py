@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geoseg.errors import InputError
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.bundle import Bundle
-from geoseg.models.weights import compare_weights, with_counters
+from geoseg.models.weights import check_weights, compare_weights, with_counters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,8 +34,9 @@ def load_network(bundle: Bundle) -> nn.Module:
     except (SafetensorError, OSError) as error:
         raise InputError("not a safetensors file", where=bundle.weights, why=str(error)) from None
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    network = build(bundle.architecture, bands=len(bundle.contract.bands), classes=len(bundle.legend))
-    compare_weights(weights, network.state_dict(), where=bundle.weights)
+    shape = {"bands": len(bundle.contract.bands), "classes": len(bundle.legend)}
+    check_weights(weights, bundle.architecture, **shape, where=bundle.weights)
+    network = build(bundle.architecture, **shape)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 

@@ -18,12 +18,20 @@ _COUNTER = "num_batches_tracked"
 
 
 def check_weights(
-    weights: Mapping[str, Tensor], architecture: Architecture, *, bands: int, classes: int
+    weights: Mapping[str, Tensor],
+    architecture: Architecture,
+    *,
+    bands: int,
+    classes: int,
+    where: object = None,
 ) -> None:
-    """Nothing, if these weights fit the architecture and are finite; InputError names what does not."""
+    """Nothing, if these weights fit the architecture and are finite; InputError names what does not.
+
+    The network is built without any memory: a description can ask for as large a one as it likes.
+    """
     with torch.device("meta"):
         expected = build(architecture, bands=bands, classes=classes).state_dict()
-    compare_weights(weights, expected, where=None)
+    compare_weights(weights, expected, where=where)
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path, *, half: bool) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from geoseg.errors import OutputConflictError
 from geoseg.execution.earlier import earlier_run
+from geoseg.execution.ledger import Ledger
 from geoseg.execution.manifest import MANIFEST, WORK
 from geoseg.execution.resume import LEDGER, STORE
-from geoseg.files import remove_left
+from geoseg.files import commit, remove_left
 from geoseg.results import as_json
 
 CLASSES_TIF, CONFIDENCE_TIF, STYLE = "classes.tif", "confidence.tif", "classes.qml"
@@ -61,13 +62,32 @@ def clear_partials(out: Path) -> None:
         remove_left(out / name)
 
 
-def clear(out: Path) -> None:
-    """Remove an earlier run's products and work."""
-    for name in (*_PRODUCTS, STYLE, RUN_YAML, LOG):
+def make_way(out: Path, identity: Mapping[str, Any]) -> None:
+    """Remove what an unfinished run of another identity left, or one whose account is damaged.
+
+    A finished map stays until the new one is whole, and an unfinished run of this identity is gone on with.
+    """
+    try:
+        if (out / WORK / LEDGER).exists():
+            with Ledger(out / WORK / LEDGER, identity):
+                return
+    except OutputConflictError:
+        for name in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"):
+            (out / WORK / name).unlink(missing_ok=True)
+        shutil.rmtree(out / WORK / STORE, ignore_errors=True)
+    (out / LOG).unlink(missing_ok=True)
+
+
+def replace_products(folder: Path, out: Path, files: Sequence[str]) -> None:
+    """Give a run's files, which lie whole in `folder`, their names, the manifest last.
+
+    From the first name until the last there is no manifest, so that no mixture passes for a finished run.
+    """
+    (out / MANIFEST).unlink(missing_ok=True)
+    commit((folder / name, out / name) for name in files)
+    for name in {*_PRODUCTS} - {*files, MANIFEST}:  # of an earlier run
         (out / name).unlink(missing_ok=True)
-    for name in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"):
-        (out / WORK / name).unlink(missing_ok=True)
-    shutil.rmtree(out / WORK / STORE, ignore_errors=True)
+    commit([(folder / MANIFEST, out / MANIFEST)])
 
 
 def finished(

@@ -31,7 +31,7 @@ from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.burn import to_pixel_coordinates
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
-from geoseg.raster.vectors import read_vector, valid_polygons
+from geoseg.raster.vectors import layers_of, read_vector, valid_polygons
 from geoseg.results import as_json
 
 _SAMPLE_SIDE, _SAMPLES = 64, 5
@@ -188,9 +188,19 @@ def _aoi(path: Path | None, grid: Grid) -> tuple[Any, ...] | None:
     """Polygons of the area of interest in global pixel coordinates."""
     if path is None:
         return None
+    if len(layers := layers_of(path)) > 1:
+        raise InputError(
+            f"an area of interest in one of {len(layers)} layers",
+            where=path,
+            why=f"found {', '.join(layers)}",
+            hint="a file of one layer: ogr2ogr OUTPUT.gpkg INPUT LAYER",
+        )
     layer = read_vector(path, columns=[])
     valid_polygons(np.asarray(layer.geometry.array, object), path, repair=False, notes=[])
-    shapes = to_pixel_coordinates(layer, grid).geometry
+    try:
+        shapes = to_pixel_coordinates(layer, grid).geometry
+    except InputError as error:
+        raise InputError(error.what, where=path, why=error.why, hint=error.hint) from None
     x0, y0, x1, y1 = shapes.total_bounds
     if x1 <= 0 or y1 <= 0 or x0 >= grid.width or y0 >= grid.height:
         raise InputError(

@@ -16,8 +16,8 @@ from geoseg.execution.ledger import differences
 from geoseg.execution.manifest import MANIFEST, WORK, digest_of, write_manifest
 from geoseg.execution.progress import Report
 from geoseg.execution.resume import R, compute_chunks
-from geoseg.files import commit, partial_folder, sha256_of, writing
-from geoseg.prediction.folder import LOG, RUN_YAML, Prediction, read_result
+from geoseg.files import partial_folder, sha256_of, writing
+from geoseg.prediction.folder import LOG, RUN_YAML, Prediction, read_result, replace_products
 from geoseg.prediction.plan import OpenedJob
 from geoseg.prediction.product import Product
 from geoseg.version import __version__
@@ -79,8 +79,7 @@ def execute(
         files = (RUN_YAML, *product.publish(computed, folder, job.out, run_id))
         (folder / RUN_YAML).write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
         write_manifest(folder, manifest, files)
-        commit((folder / name, job.out / name) for name in files)
-        commit([(folder / MANIFEST, job.out / MANIFEST)])
+        replace_products(folder, job.out, files)
     journal.event("published", seconds=round(time.perf_counter() - started, 3))
     return read_result(job.out, manifest, started, fresh=True)
 

@@ -13,7 +13,7 @@ from geoseg.execution.claim import claim
 from geoseg.execution.manifest import WORK
 from geoseg.execution.progress import Report
 from geoseg.job import takes
-from geoseg.prediction.folder import Prediction, clear, clear_partials, finished
+from geoseg.prediction.folder import Prediction, clear_partials, finished, make_way
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.plan import Forecast, check_networks, check_resources, forecast, open_job
 from geoseg.prediction.product import Classification
@@ -53,7 +53,7 @@ def predict(
     scheduler
         Address of a running Dask scheduler instead.
     overwrite
-        Start again where the folder holds another run.
+        Replace another run's map, once the new one is whole.
     progress
         Called after every chunk.
     options
@@ -105,7 +105,7 @@ def run_predict(
     with claim(job.out / WORK):
         clear_partials(job.out)
         if overwrite:
-            clear(job.out)
+            make_way(job.out, identity)
         elif earlier := finished(job.out, identity, started, allow_missing=job.allow_missing):
             return earlier
         check_resources(opened, where)

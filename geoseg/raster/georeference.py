@@ -129,7 +129,8 @@ class Assumption:
         if self.pixel_size is None:
             return ()
         return (
-            f"lies nowhere: pixels of {self.pixel_size:g} m on a plane where only areas and lengths hold",
+            f"lies nowhere: pixels of {self.pixel_size:g} m on a plane where only areas and lengths hold; a "
+            "GIS shows it around latitude 0, longitude 0, which is not where it was taken",
         )
 
 

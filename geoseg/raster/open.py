@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoseg.errors import InputError
 from geoseg.raster.members import gdal_name, holder, is_member, read_start, size_of
@@ -249,25 +250,35 @@ def _open(path: Path, *, allow_vrt: bool) -> Any:
     if driver == "VRT":
         for source in vrt_sources(path):
             _open(source, allow_vrt=False).close()  # the limits below hold for what a VRT reads as well
-    with quiet_rasterio(), safe_gdal():
-        try:
-            dataset = rasterio.open(gdal_name(path), driver=driver, sharing=False)
-        except RasterioIOError as error:
-            raise InputError(
-                "damaged or not readable",
-                where=path,
-                why=f"GDAL ({driver}): {gdal_reason(error)}",
-                hint="copy or download it again",
-            ) from None
+    with quiet_rasterio(), safe_gdal(), in_words(path, driver):
+        dataset = rasterio.open(gdal_name(path), driver=driver, sharing=False)
     try:
-        _check_limits(dataset, path)
-        if driver == "JP2OpenJPEG":
-            _check_codestream(path)
-        _check_ends(dataset, path)
+        with in_words(path, driver):
+            _check_limits(dataset, path)
+            if driver == "JP2OpenJPEG":
+                _check_codestream(path)
+            _check_ends(dataset, path)
     except InputError:
         dataset.close()
         raise
     return dataset
+
+
+@contextmanager
+def in_words(path: Path, driver: str = "GTiff") -> Iterator[None]:
+    """Context in which what GDAL finds wrong with a file is an InputError.
+
+    A damaged directory is noticed by whatever needs it first: the opening, a colour, a tag.
+    """
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError) as error:
+        raise InputError(
+            "damaged or not readable",
+            where=path,
+            why=f"GDAL ({driver}): {gdal_reason(error)}",
+            hint="copy or download it again",
+        ) from None
 
 
 def _check_limits(dataset: Any, path: Path) -> None:

@@ -20,7 +20,7 @@ from geoseg.raster.bands import SceneBand, choose_bands, list_bands, tell_apart
 from geoseg.raster.cover import Cover, Hiding
 from geoseg.raster.georeference import Assumption, locate
 from geoseg.raster.notes import remarks
-from geoseg.raster.open import open_raster, safe_gdal
+from geoseg.raster.open import in_words, open_raster, safe_gdal
 from geoseg.raster.products.find import LAYERS, find_product
 from geoseg.raster.products.product import Product
 from geoseg.raster.reading import ReadingOptions
@@ -69,6 +69,17 @@ def open_scene(
     """
     product = find_product(source)
     paths = find_files(source) if product is None else product.paths
+    with in_words(paths[0]):
+        return _open_files(paths, product, bands, categorical, reading)
+
+
+def _open_files(
+    paths: tuple[Path, ...],
+    product: Product | None,
+    bands: Sequence[int | str] | None,
+    categorical: bool,
+    reading: ReadingOptions,
+) -> Scene:
     assumed = Assumption.of(reading)
     allow_vrt, nodata = reading.get("allow_vrt", False), reading.get("nodata")
     where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"

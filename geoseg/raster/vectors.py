@@ -390,7 +390,10 @@ def _layer(file: Path, layer: str | None) -> str:
     if not names:
         raise InputError("no layer with geometries", where=file)
     if layer is None and len(names) > 1:
-        raise UsageError(f"{len(names)} layers, and none chosen", where=file, why=f"found {', '.join(names)}")
+        found = f"found {', '.join(names)}"
+        raise UsageError(
+            f"{len(names)} layers, and none chosen", where=file, why=found, hint=f"`layer={names[0]}`"
+        )
     if layer is not None and layer not in names:
         raise UsageError(f"no layer {layer!r}", where=file, why=f"found {', '.join(names)}")
     return layer or names[0]
@@ -438,7 +441,7 @@ def _refuse_tiles(file: Path) -> None:
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
             kinds = {str(k) for (k,) in database.execute("SELECT data_type FROM gpkg_contents")}
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return  # GDAL says what is wrong with it
     if kinds & {"tiles", "2d-gridded-coverage"} and "features" not in kinds:
         raise _foreign(file, "a raster in a GeoPackage", "convert it: gdal_translate INPUT OUTPUT.tif")

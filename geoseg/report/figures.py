@@ -20,6 +20,7 @@ from geoseg.legend import NODATA, Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
+from geoseg.raster.vectors import read_vector
 from geoseg.report.decimate import read_classes, read_image, read_numbers, step_for
 
 if TYPE_CHECKING:
@@ -280,26 +281,11 @@ def _colours(legend: Legend) -> NDArray[np.float64]:
 
 def _read_polygons(path: Path, grid: Grid) -> list[tuple[int, list[NDArray[np.float64]]]]:
     """(class id, rings) of the polygons that meet the grid, in the grid's CRS."""
-    import geopandas as gpd
-    import pyogrio
-
-    if not path.exists():
-        raise InputError("not found", where=path.absolute())
-    try:
-        if path.suffix == ".parquet":
-            frame = gpd.read_parquet(path).cx[
-                grid.bounds[0] : grid.bounds[2], grid.bounds[1] : grid.bounds[3]
-            ]
-        else:
-            # GeoJSON is always in longitude and latitude: the box is given with its CRS
-            box = gpd.GeoSeries.from_xy([grid.bounds[0], grid.bounds[2]], [grid.bounds[1], grid.bounds[3]])
-            layers = pyogrio.list_layers(path)  # a GeoPackage also lists its tables of styles
-            layer = next((name for name, geometry in layers if geometry), None)
-            frame = gpd.read_file(path, layer=layer, bbox=box.set_crs(grid.crs))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError("cannot be read as a vector layer", where=path, why=str(error)) from None
-    if frame.crs is not None and frame.crs != grid.crs:
+    frame = read_vector(path)
+    if frame.crs != grid.crs:
         frame = frame.to_crs(grid.crs)
+    left, bottom, right, top = grid.bounds
+    frame = frame.cx[left:right, bottom:top]
     ids = frame["class_id"] if "class_id" in frame else [-1] * len(frame)
     polygons: list[tuple[int, list[NDArray[np.float64]]]] = []
     for class_id, shape in zip(ids, frame.geometry, strict=True):

@@ -30,6 +30,7 @@ from geoseg.vectorization.reproject import Reach, output_crs, whole
 from geoseg.vectorization.table import PolygonTable
 from geoseg.vectorization.totals import Totals
 from geoseg.version import __version__
+from geoseg.writers.formats import format_of
 from geoseg.writers.layer import Layer, SideTable
 
 _CONFIDENCE_NAME = "confidence.tif"
@@ -80,6 +81,12 @@ class Plan:
         height, width = chunk_shape(grid.height, grid.width, job.chunk)
         if generalization is not None:
             height, width = generalization.chunk_shape(height, width)
+        crs_wkt = classes.crs_wkt if crs is None else crs.to_wkt()
+        if format_of(job.out).suffix == ".shp" and CRS.from_wkt(crs_wkt).is_bound:
+            notes.append(
+                "a Shapefile cannot hold the datum shift (TOWGS84) of the CRS: without it polygons lie "
+                "elsewhere; a .gpkg holds it, or `crs=EPSG:4326` applies it"
+            )
         lengths = (
             EdgeLengths.of(grid) if generalization is None else SlantLengths.of(grid, generalization.scale)
         )
@@ -112,7 +119,7 @@ class Plan:
             is_wide=reach is not None and (reach.is_wide or reach.off_earth),
             windows=tuple(grid.window.blocks(height, width)),
             across=-(-grid.width // width),
-            crs_wkt=classes.crs_wkt if crs is None else crs.to_wkt(),
+            crs_wkt=crs_wkt,
             notes=(*classes.scene.notes, *notes),
         )
 

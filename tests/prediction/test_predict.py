@@ -230,6 +230,31 @@ def test_the_same_command_again_only_checks(scene_file: SceneFile, linear: Path,
         geoseg.predict(scene, model=linear, out=out, stitch="blend")
 
 
+def test_an_older_map_stays_until_the_new_one_is_whole(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, out = scene_file(make_pixels(100, 300)), tmp_path / "out"
+    options = {"model": linear, "out": out, "tile": 128, "chunk": 64}
+    older = geoseg.predict(scene, **options).classes.read_bytes()
+
+    original = WorkStore.write
+
+    def full(self: WorkStore, layer: str, window: Window, array: np.ndarray) -> str:
+        if window.col >= 192:
+            raise ResourceError("the disk is full")
+        return original(self, layer, window, array)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkStore, "write", full)
+        with pytest.raises(ResourceError):
+            geoseg.predict(scene, **options, stitch="blend", overwrite=True)
+    assert (out / "classes.tif").read_bytes() == older
+    assert not [fault for _, fault in verify_files(out) if fault]
+    again = geoseg.predict(scene, **options, stitch="blend", overwrite=True)
+    assert again.fresh and not [fault for _, fault in verify_files(out) if fault]
+    assert sum('"resume"' in line for line in (out / "log.jsonl").read_text().splitlines()) == 1
+
+
 def test_files_of_others_are_never_replaced(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
