@@ -41,7 +41,7 @@ def answer(case: Case, base: Path, folder: Path) -> tuple[int, str]:
 def row(case: Case, code: int, said: str) -> str:
     """The page's row of a case: the last line of the answer, which is the error."""
     last = said.rstrip().splitlines()[-1] if said.strip() else ""
-    last = re.sub(r"\b[0-9a-f]{64}\b", "…", last)
+    last = re.sub(r"\b[0-9a-f]{64}\b|(?<=known are )nodata, .*?(?=\. Try)", "…", last)
     cell = last.removeprefix("geoseg: ").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
     return f"| {case.what} | {code} | {cell} |"
 
