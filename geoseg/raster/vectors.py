@@ -41,6 +41,7 @@ _WHOLE = {"GeoParquet", "CSV", "zip archive"}
 _POLYGONS = (3, 6)
 _POINTS = (0, 4)
 _MOST_NAMED = 5
+_FARTHEST = 1e12  # metres, feet or millimetres: nothing on earth is further from any origin
 _CONVERT = "convert it: ogr2ogr OUTPUT.gpkg INPUT"
 _FOREIGN = (
     (rb"!table", "a MapInfo table", _CONVERT),
@@ -145,11 +146,24 @@ def read_vector(
     frame = _with_geometry(frame, file, kind)
     frame = _with_polygons_of_collections(frame, notes)
     _check_types(frame, file, points)
+    _check_place(frame, file)
     if frame.crs is None:
         if assume_crs is None:
             raise _no_crs(file)
         frame = frame.set_crs(parse_crs(assume_crs))
     return frame
+
+
+def _check_place(frame: GeoDataFrame, file: Path) -> None:
+    """InputError for coordinates that are no place in any system: they would overflow further on."""
+    reach = np.abs(frame.total_bounds)
+    if not np.isfinite(reach).all() or reach.max() > _FARTHEST:
+        raise InputError(
+            "coordinates that are no place",
+            where=file,
+            why=f"they reach {reach.max():.3g}",
+            hint="check the layer in a GIS; one of its features is damaged",
+        )
 
 
 def vector_info(

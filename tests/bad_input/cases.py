@@ -198,7 +198,7 @@ def rasters() -> Iterator[Case]:
         make=lambda: text("a.tif", b"PK\x03\x04" + bytes(99)),
         command=PREDICT,
         code=3,
-        says=("zip archive",),
+        says=("archive",),
     )
     yield Case(
         what="an address instead of a file",
@@ -316,7 +316,7 @@ def rasters() -> Iterator[Case]:
         make=lambda: sparse(16384, 16384, 16384),
         command=PREDICT,
         code=3,
-        says=("block", "re-tile"),
+        says=("block", "TILED=YES"),
     )
     yield Case(
         what="fifty million columns in strips",
@@ -377,7 +377,7 @@ def class_maps() -> Iterator[Case]:
         make=cut_blocks,
         command=VECTORIZE,
         code=3,
-        says=("row", "a.tif"),
+        says=("damaged", "a.tif"),
     )
     yield Case(
         what="a crosswalk without a value of the map",
@@ -632,7 +632,7 @@ def models() -> Iterator[Case]:
         make=lambda: model(lambda c: c["legend"].pop()),
         command=with_model,
         code=3,
-        says=("weights",),
+        says=("weight", "shape"),
     )
     yield Case(
         what="a spread that is no number",
