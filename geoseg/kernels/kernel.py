@@ -54,13 +54,16 @@ class Kernel:
     def _functions(self) -> list[Function]:
         with _loading:
             library, digest = _library(self.function.__module__), self.digest
-            return [
-                library.function(entry, self.function.__globals__)
-                for entry in library.entries
-                if entry.symbol.rpartition("/")[0] == self.name
-                and entry.takes in self.takes
-                and digest in (entry.digest, "")
-            ]
+            try:
+                return [
+                    library.function(entry, self.function.__globals__)
+                    for entry in library.entries
+                    if entry.symbol.rpartition("/")[0] == self.name
+                    and entry.takes in self.takes
+                    and digest in (entry.digest, "")
+                ]
+            except RuntimeError:  # llvmlite's word for bitcode that its LLVM is too old to read
+                return []
 
     @cached_property
     def digest(self) -> str:
