@@ -69,6 +69,8 @@ NEVER = {
     "vectorize": ONE_FILE,
     "evaluate": ONE_FILE,
     "change": ONE_FILE,
+    "landscape": ONE_FILE,
+    "suggest": ONE_FILE,
     "zones": ONE_FILE | {"dates"},  # its own options are named
     "series": ONE_FILE | {"engine", "device", "precision", "allow_missing"},  # no engine runs
 }
