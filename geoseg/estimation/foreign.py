@@ -314,7 +314,8 @@ def _with_design(
             "nothing says how these units were drawn",
             where=job.sample,
             why="the file has no columns stratum and p_inclusion, nor map_area",
-            hint="`design=srs`, or `design=stratified` with `strata_areas`; nothing else can be told",
+            hint="`design=srs`, or `design=stratified` with `strata_areas`; a table that geoseg exported "
+            "goes back into its sample with geoseg sample import",
         )
     drawing = _DESIGNS[job.design or "stratified"]
     areas: dict[int, tuple[int, float]] = {}
