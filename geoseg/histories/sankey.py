@@ -26,15 +26,35 @@ text{{font:12px sans-serif}}
 def sankey(account: Account, title: str) -> str:
     """HTML text: one column for each date, a bar for each class by its hectares, and what became of it."""
     colors = [*(c.color for c in account.legend.classes), _GREY]
-    shown = [k for k in range(len(colors)) if account.tally.classes[0, :, k].any()]
+    areas, flows = _within(account)
+    shown = [k for k in range(len(colors)) if areas[:, k].any()]
     key = "".join(f'<span style="background:{colors[k]}"></span>{escape(account.classes[k])}' for k in shown)
     words = "Heights are geodesic hectares. Point at a flow to read it."
-    return _PAGE.format(title=escape(title), key=key, drawing=_drawing(account, colors, shown), words=words)
+    return _PAGE.format(
+        title=escape(title),
+        key=key,
+        drawing=_drawing(account, areas[:, shown], flows[:, shown][:, :, shown], colors, shown),
+        words=words,
+    )
 
 
-def _drawing(account: Account, colors: list[str], shown: list[int]) -> str:
-    units = account.tally.classes[1][:, shown].astype(np.float64)
-    flows = account.tally.transitions[1, :-1][:, shown][:, :, shown].astype(np.float64)
+def _within(account: Account) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(units by date and class, and from each date to the next) of the pixels that are known at some date."""
+    areas, flows = account.tally.classes[1].copy(), account.tally.transitions[1, :-1].copy()
+    never = areas[0].sum() - account.tally.known[0]
+    areas[:, -1] -= never
+    flows[:, -1, -1] -= never
+    return areas, flows
+
+
+def _drawing(
+    account: Account,
+    areas: NDArray[np.int64],
+    moved: NDArray[np.int64],
+    colors: list[str],
+    shown: list[int],
+) -> str:
+    units, flows = areas.astype(np.float64), moved.astype(np.float64)
     dates = len(account.names)
     scale = (_HEIGHT - _GAP * len(shown)) / max(units.sum(axis=1).max(), 1.0)
     starts = np.cumsum(np.hstack([np.zeros((dates, 1)), units * scale + _GAP]), axis=1)[:, :-1] + _TOP
@@ -43,7 +63,7 @@ def _drawing(account: Account, colors: list[str], shown: list[int]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{_HEIGHT + _TOP + 8}" role="img">'
     ]
     for t in range(dates - 1):
-        parts += _flows(account, t, flows[t] * scale, starts[t], starts[t + 1], colors, shown)
+        parts += _flows(account, t, moved[t], flows[t] * scale, starts[t], starts[t + 1], colors, shown)
     for t, name in enumerate(account.names):
         x = _MARGIN + t * _COLUMN
         parts.append(f'<text x="{x + _BAR / 2:g}" y="{_TOP - 14}" text-anchor="middle">{escape(name)}</text>')
@@ -63,6 +83,7 @@ def _drawing(account: Account, colors: list[str], shown: list[int]) -> str:
 def _flows(
     account: Account,
     t: int,
+    moved: NDArray[np.int64],
     heights: NDArray[np.float64],
     left: NDArray[np.float64],
     right: NDArray[np.float64],
@@ -83,7 +104,7 @@ def _flows(
             out_at[i], in_at[j] = a + height, b + height
             if height < _LEAST:
                 continue
-            hectares = account.hectares(account.tally.transitions[1, t, shown[i], shown[j]])
+            hectares = account.hectares(moved[i, j])
             said = escape(
                 f"{account.names[t]} {account.classes[shown[i]]} → {account.names[t + 1]} "
                 f"{account.classes[shown[j]]}: {hectares:,.0f} ha"
