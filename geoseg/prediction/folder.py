@@ -17,7 +17,8 @@ from geoseg.execution.resume import LEDGER, STORE
 from geoseg.files import commit, remove_left
 from geoseg.results import as_json
 
-CLASSES_TIF, CONFIDENCE_TIF, STYLE = "classes.tif", "confidence.tif", "classes.qml"
+CLASSES_TIF, CONFIDENCE_TIF = "classes.tif", "confidence.tif"
+STYLE, CONFIDENCE_STYLE = "classes.qml", "confidence.qml"
 NOVELTY_TIF = "novelty.tif"
 RUN_YAML, LOG = "run.yaml", "log.jsonl"
 
@@ -58,7 +59,7 @@ class Prediction:
 
 def clear_partials(out: Path) -> None:
     """Remove what a killed publication left unfinished."""
-    for name in (*_PRODUCTS, STYLE, RUN_YAML):
+    for name in (*_PRODUCTS, STYLE, CONFIDENCE_STYLE, RUN_YAML):
         remove_left(out / name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,26 @@ from pydantic import Field, field_validator
 
 from geoseg.engines.choice import Precision, Tta
 from geoseg.geometry.tiling import DEFAULT_CHUNK, Stitch
-from geoseg.raster.reading import Reading
+from geoseg.raster.reading import Reading, ReadingOptions
+
+
+class PredictOptions(ReadingOptions, total=False):
+    """Keyword arguments of `geoseg.predict`, for editors and type checkers: the fields of `PredictJob`."""
+
+    tta: Tta
+    bands: str | Sequence[int | str] | None
+    tile: int | None
+    margin: int | None
+    chunk: int
+    stitch: Stitch
+    batch: int | None
+    engine: str
+    device: str
+    precision: Precision
+    novelty: bool
+    aoi: str | Path | None
+    force: bool
+    allow_missing: bool
 
 
 class PredictJob(Reading):

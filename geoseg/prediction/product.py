@@ -22,13 +22,13 @@ from geoseg.prediction.chunk import (
     EngineRequest,
     predict_chunk,
 )
-from geoseg.prediction.folder import CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, STYLE
+from geoseg.prediction.folder import CLASSES_TIF, CONFIDENCE_STYLE, CONFIDENCE_TIF, NOVELTY_TIF, STYLE
 from geoseg.prediction.novelty import write_novelty
 from geoseg.prediction.plan import OpenedJob, settle_engine
 from geoseg.prediction.stitch import NO_CONFIDENCE
 from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.store import WorkStore
-from geoseg.raster.style import raster_qml
+from geoseg.raster.style import percent_qml, raster_qml
 
 R = TypeVar("R", bound=Record)
 
@@ -149,10 +149,12 @@ class Classification:
                 digests={windows[i]: computed.records[i].digests[layer] for i in windows},
             )
         (folder / STYLE).write_text(raster_qml(ensemble.legend.classes), encoding="utf-8")
+        (folder / CONFIDENCE_STYLE).write_text(percent_qml(), encoding="utf-8")
+        files = CONFIDENCE_STYLE, CONFIDENCE_TIF, STYLE, CLASSES_TIF
         if not self.opened.job.novelty:
-            return CONFIDENCE_TIF, STYLE, CLASSES_TIF
+            return files
         write_novelty(folder / NOVELTY_TIF, out / NOVELTY_TIF, scene, ensemble.bundles, tags)
-        return NOVELTY_TIF, CONFIDENCE_TIF, STYLE, CLASSES_TIF
+        return NOVELTY_TIF, *files
 
     def facts(self, computed: Computed[ChunkRecord]) -> dict[str, Any]:
         """Models and engine, legend, tiles, pixels of every class, and what the user should know."""

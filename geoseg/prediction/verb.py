@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from geoseg.execution import Where
 from geoseg.execution.claim import claim
@@ -14,7 +14,7 @@ from geoseg.execution.manifest import WORK
 from geoseg.execution.progress import Report
 from geoseg.job import takes
 from geoseg.prediction.folder import Prediction, clear_partials, finished, make_way
-from geoseg.prediction.job import PredictJob
+from geoseg.prediction.job import PredictJob, PredictOptions
 from geoseg.prediction.plan import Forecast, check_networks, check_resources, forecast, open_job
 from geoseg.prediction.product import Classification
 from geoseg.prediction.run import execute, identity_of
@@ -34,7 +34,7 @@ def predict(
     scheduler: str | None = None,
     overwrite: bool = False,
     progress: Report | None = None,
-    **options: Any,
+    **options: Unpack[PredictOptions],
 ) -> Prediction:
     """Class map and confidence of a scene, published in the folder `out`.
 
@@ -78,7 +78,7 @@ def plan(
     workers: int | str = 0,
     threads: int | None = None,
     probe: bool = True,
-    **options: Any,
+    **options: Unpack[PredictOptions],
 ) -> Forecast:
     """Cost of the same call to `predict`: tiles, memory, time, disk. Nothing is written."""
     job = _job(scene, model, out, options)

@@ -68,6 +68,44 @@ def raster_qml(classes: Iterable[Shown], *, opacity: float = 1.0) -> str:
     return qgis_text(root)
 
 
+_VIRIDIS = (
+    "#440154",
+    "#3b528b",
+    "#21918c",
+    "#5ec962",
+    "#fde725",
+)  # van der Walt & Smith 2015: any colour vision
+
+
+def percent_qml() -> str:
+    """QML text of a raster of 0 to 100 %, from dark (0) to light (100)."""
+    root = qgis_root(styleCategories="Symbology")
+    pipe = Xml.SubElement(root, "pipe")
+    limits = {"classificationMin": "0", "classificationMax": "100"}
+    kind = {
+        "type": "singlebandpseudocolor",
+        "band": "1",
+        "opacity": "1",
+        "alphaBand": "-1",
+        "nodataColor": "",
+    }
+    renderer = Xml.SubElement(pipe, "rasterrenderer", {**kind, **limits})
+    shader = Xml.SubElement(
+        Xml.SubElement(renderer, "rastershader"),
+        "colorrampshader",
+        colorRampType="INTERPOLATED",
+        classificationMode="1",
+        clip="0",
+        minimumValue="0",
+        maximumValue="100",
+    )
+    for step, color in enumerate(_VIRIDIS):
+        value = str(25 * step)
+        Xml.SubElement(shader, "item", value=value, color=color, alpha="255", label=f"{value} %")
+    Xml.SubElement(root, "blendMode").text = "0"
+    return qgis_text(root)
+
+
 def vector_qml(classes: Iterable[Shown], field: str = "class_id", *, opacity: float = 1.0) -> str:
     """QML text of a polygon layer, categorised by the class number in `field`.
 

@@ -19,6 +19,7 @@ from geoseg.execution.manifest import verify_files
 from geoseg.execution.progress import Progress
 from geoseg.geometry import Window
 from geoseg.prediction.folder import Prediction
+from geoseg.prediction.job import PredictJob, PredictOptions
 from geoseg.raster.scene import Scene
 from geoseg.raster.store import WorkStore
 from tests.prediction.conftest import make_pixels
@@ -194,6 +195,11 @@ def test_chunks_outside_the_area_of_interest_are_neither_tasks_nor_stored(
     )
 
 
+def test_editors_know_every_option_of_the_verb() -> None:
+    explicit = {"scene", "model", "out"}
+    assert PredictOptions.__annotations__.keys() == PredictJob.model_fields.keys() - explicit
+
+
 def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:
     made = geoseg.predict(scene_file(make_pixels(150, 150)), model=linear, out=tmp_path / "out")
     manifest = json.loads(made.manifest.read_text())
@@ -205,6 +211,7 @@ def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tm
         "classes.tif",
         "classes.qml",
         "confidence.tif",
+        "confidence.qml",
         "manifest.json",
         "run.yaml",
         "log.jsonl",
@@ -342,13 +349,13 @@ def test_stopped_before_the_files_of_a_publication_have_their_names_there_are_no
     np.testing.assert_array_equal(labels_of(geoseg.predict(scene, model=linear, out=out)), expected)
 
 
-@pytest.mark.parametrize("names", range(5))
+@pytest.mark.parametrize("names", range(6))
 def test_stopped_between_the_names_every_file_is_whole_and_the_manifest_last(
     scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: int
 ) -> None:
     scene, out = scene_file(make_pixels(150, 150)), tmp_path / "out"
     clean = geoseg.predict(scene, model=linear, out=tmp_path / "clean")
-    order = ["run.yaml", "confidence.tif", "classes.qml", "classes.tif", "manifest.json"]
+    order = ["run.yaml", "confidence.qml", "confidence.tif", "classes.qml", "classes.tif", "manifest.json"]
     replace, given = Path.replace, []
 
     def stopped(self: Path, target: Path) -> Path:
