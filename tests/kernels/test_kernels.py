@@ -123,7 +123,6 @@ def test_types_are_read_and_written_alike() -> None:
 
 def test_bitcode_that_this_llvm_cannot_read_is_left_to_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     from geoseg.kernels import library
-    from geoseg.kernels.kernel import Kernel
 
     def unreadable(bitcode: bytes) -> None:
         import llvmlite.binding as llvm
@@ -131,8 +130,8 @@ def test_bitcode_that_this_llvm_cannot_read_is_left_to_numba(monkeypatch: pytest
         llvm.parse_bitcode(b"BC\xc0\xde" + bytes(8))
 
     monkeypatch.setattr(library, "_translated", unreadable)
-    monkeypatch.setattr("geoseg.kernels.kernel._library", library.Library)
-    again = Kernel(joint_counts.function, joint_counts.takes)
+    monkeypatch.setattr(sys.modules["geoseg.kernels.kernel"], "_library", library.Library)
+    again = kernel(*joint_counts.takes)(joint_counts.function)
     table = np.arange(256).clip(max=3)
     ids = np.array([1, 2, 2], np.uint8)
     assert np.array_equal(again(ids, ids, table, table, 4), np.diag([0, 1, 2, 0]))
