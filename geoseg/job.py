@@ -26,7 +26,11 @@ class Job(BaseModel):
     """Base of every request: frozen, and an unknown key is an error that names the nearest key."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,  # the help of a command reads fields and validates nothing
     )
 
     @classmethod
