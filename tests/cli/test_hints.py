@@ -53,6 +53,7 @@ SPEAKERS = {
     "geoseg.raster.rules": ANYWHERE - {"plan", "predict"} | LABELS,
     "geoseg.raster.vectors": LABELS,  # of an area of interest no field is read
     "geoseg.raster.points": LABELS,
+    "geoseg.raster.dates": {"series"},  # others go without a date
     "geoseg.legend": ANYWHERE - {"plan", "predict"} | LABELS,  # its `crosswalk` was given
     "geoseg.execution.where": ANYWHERE - {"zones"},  # it complains of what was given
     "geoseg.execution.run": ANYWHERE - {"zones"},
