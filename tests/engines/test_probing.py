@@ -24,10 +24,16 @@ class Stub:
     """An engine that takes milliseconds for a tile and gives every `wrong`-th pixel another label."""
 
     def __init__(self, milliseconds, wrong=0):
-        self.seconds, self.wrong, self.calls = milliseconds / 1000, wrong, 0
+        self.seconds, self.wrong, self.calls, self.timed = milliseconds / 1000, wrong, 0, 0
+        self.shapes = set()
+
+    def time(self, tiles):
+        self.timed += 1
+        return self.seconds * len(tiles[0])
 
     def classify(self, raw, valid=None):
         self.calls += 1
+        self.shapes.add(raw.shape[2:])
         labels = np.full((len(raw), *raw.shape[2:]), 3, np.uint8)
         if self.wrong:
             labels.ravel()[:: self.wrong] = 7
@@ -37,7 +43,7 @@ class Stub:
 @pytest.fixture
 def ensemble(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(probing, "_time", lambda engine, tiles, _: engine.seconds * len(tiles[0]))
+    monkeypatch.setattr(probing, "_time", lambda engine, tiles, _: engine.time(tiles))
     return Ensemble(bundles=(made.bundle(tmp_path),))
 
 
@@ -82,6 +88,23 @@ def test_a_hopeless_candidate_is_left_early(monkeypatch, ensemble):
     left = next(t for t in decision.trials if t.choice.precision == "bf16" and t.speed)
     assert (left.agreement, left.problem) == (None, "too slow to be looked at further")
     assert hopeless.calls < slow.calls
+
+
+def test_a_first_call_that_nobody_waits_for_is_the_only_one(monkeypatch, ensemble):
+    forever = Stub(50_000.0)
+    run(monkeypatch, ensemble, SLOW | {("torch", "bf16", 4): forever})
+    assert forever.timed == 1
+
+
+def test_only_the_middle_of_wide_tiles_is_timed(monkeypatch, ensemble):
+    seen = Stub(1.0)
+    wide = np.zeros((2, 3, 1536, 1536), np.uint8), np.ones((2, 1536, 1536), bool)
+    wide[1][:, :600] = False
+    run(monkeypatch, ensemble, {("torch", "fp32", 4): seen}, tiles=wide)
+    assert seen.shapes == {(512, 512)}
+    wide[1][:, 500:1100] = False
+    wide[1][:, 1200:] = True
+    assert probing._centres(wide, ensemble)[1].shape == (2, 1536, 1536)
 
 
 def test_half_the_threads_are_taken_where_they_are_as_fast(monkeypatch, ensemble):
