@@ -188,7 +188,7 @@ def _command_of(arguments: list[str]) -> click.Command | None:
         if found is None and name in _COMMANDS:
             found = _LazyGroup().get_command(click.Context(cli), name)
         elif isinstance(found, click.Group):
-            found = found.commands.get(name, found)
+            found = found.get_command(click.Context(found), name) or found
         if found is not None and not isinstance(found, click.Group):
             break
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoseg.cli import model_compare, model_get, model_import
+from geoseg.cli import model_get, model_import
 from geoseg.cli.say import say, screen
 
 if TYPE_CHECKING:
@@ -21,14 +21,27 @@ _MOST_NAMES = 9
 _COLUMNS = 80
 
 
-@click.group("model")
+class _Group(click.Group):
+    """Group whose `compare`, with the options of a job, is loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "compare"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "compare":
+            from geoseg.cli import model_compare
+
+            return model_compare.command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group("model", cls=_Group)
 def command() -> None:
     """List, show, get, compare, export and import models."""
 
 
 command.add_command(model_import.command)
 command.add_command(model_get.command)
-command.add_command(model_compare.command)
 
 
 @command.command("list")

@@ -325,7 +325,7 @@ def test_resume_computes_only_what_is_missing_and_what_was_harmed(
     assert len([e for e in second if e["event"] == "chunk"]) == 16 - 4
 
 
-@pytest.mark.parametrize("moment", ["write_cog", "write_manifest", "commit"])
+@pytest.mark.parametrize("moment", ["write_cog", "write_manifest", "replace_products"])
 def test_stopped_before_the_files_of_a_publication_have_their_names_there_are_none(
     scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

@@ -218,8 +218,8 @@ def test_a_failing_reader_leaves_nothing(tmp_path: Path) -> None:
 def test_bytes_that_change_on_the_disk_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = cog._copy_as_cog
 
-    def and_damage(source: Path, target: Path, resampling: str) -> None:
-        copy(source, target, resampling)
+    def and_damage(source: Path, target: Path, **options: str) -> None:
+        copy(source, target, **options)
         data = bytearray(target.read_bytes())
         data[-2000] ^= 16
         target.write_bytes(data)

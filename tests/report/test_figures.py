@@ -128,7 +128,7 @@ def test_window_outside_and_missing_layer_are_refused(files: Path, tmp_path: Pat
     with pytest.raises(InputError, match="not found"):
         figures.draw_polygons(files / "scene.tif", tmp_path / "no.gpkg", tmp_path / "p.png")
     (tmp_path / "text.gpkg").write_text("this is not a layer")
-    with pytest.raises(InputError, match="vector layer"):
+    with pytest.raises(InputError, match="not a vector file"):
         figures.draw_polygons(files / "scene.tif", tmp_path / "text.gpkg", tmp_path / "p.png")
 
 
