@@ -13,8 +13,8 @@ from geoseg.accuracy.design_based import Sample, Strata, TwoStageSample
 from geoseg.accuracy.estimates import Bounds, Labelled, bounds
 from geoseg.errors import InputError
 from geoseg.legend import Legend
+from geoseg.sampling.layout import State, state_of
 
-State = Literal["labelled", "unknown", "left"]
 Drawing = Literal["simple", "stratified", "post-stratified", "two-stage", "clusters"]
 
 _EQUAL = 1e-9
@@ -61,9 +61,7 @@ class Row:
     @property
     def state(self) -> State:
         """``labelled``, ``unknown``, or ``left`` where nothing has been said yet."""
-        if self.unknown is not None:
-            return "unknown"
-        return "left" if self.label is None else "labelled"
+        return state_of(self.label, self.unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,13 @@ Method = Literal["stratified", "simple", "two-stage"]
 State = Literal["labelled", "unknown", "left"]
 
 
+def state_of(label: int | None, unknown: str | None) -> State:
+    """``labelled``, ``unknown`` where a reason is given, or ``left``, of a label and that reason."""
+    if unknown is not None:
+        return "unknown"
+    return "left" if label is None else "labelled"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What one interpreter says of one unit; None where nothing was said.
@@ -77,9 +84,7 @@ class Answer:
     @property
     def state(self) -> State:
         """``labelled``, ``unknown``, or ``left`` where nothing has been said yet."""
-        if self.unknown is not None:
-            return "unknown"
-        return "left" if self.label is None else "labelled"
+        return state_of(self.label, self.unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
