@@ -76,6 +76,11 @@ class ChunkWork(Protocol[R_co]):
         ...
 
     @property
+    def wanted(self) -> Sequence[int]:
+        """Indices of the chunks to compute."""
+        ...
+
+    @property
     def layers(self) -> Mapping[str, Layer]:
         """Layers of the work store: name to dtype, or to (dtype, depth)."""
         ...
@@ -92,9 +97,21 @@ class ChunkWork(Protocol[R_co]):
         """Record from what its `to_json` gave, after a round trip through JSON."""
         ...
 
-    def blank(self, store: WorkStore, window: Window) -> R_co:
-        """Record of a chunk that failed, after layers without any answer were written for it."""
-        ...
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing(Generic[R]):
+    """What becomes of chunks that fail, where the answer may have holes.
+
+    Attributes
+    ----------
+    allowed
+        Go on without them, unless nothing is left then.
+    blank
+        Record of such a chunk, after layers without any answer were written for it.
+    """
+
+    allowed: bool
+    blank: Callable[[WorkStore, Window], R]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +144,7 @@ def compute_chunks(
     where: Where,
     journal: Journal,
     report: Report | None = None,
-    allow_missing: bool | None = False,
-    only: Sequence[int] | None = None,
+    missing: Missing[R] | None = None,
 ) -> Computed[R]:
     """Every chunk computed, now or by an earlier call with the same identity.
 
@@ -136,10 +152,8 @@ def compute_chunks(
     ----------
     folder
         Holds the ledger and the work store; best claimed by the caller (`geoseg.execution.claim`).
-    allow_missing
-        Leave chunks that fail blank, unless nothing is left then; None where that is no choice.
-    only
-        Indices of the chunks to compute; None means all.
+    missing
+        What becomes of chunks that fail; None where no answer may have holes.
 
     Raises
     ------
@@ -155,17 +169,16 @@ def compute_chunks(
         records = _still_good(work, store, ledger, journal)
         settled = _settled(work, ledger, journal)
         task = work.task(store.path, settled)
-        wanted = range(work.tiling.chunks) if only is None else only
         (folder / TALLY).unlink(missing_ok=True)
-        meter = Meter(work.stage, work.tiling, report, folder / TALLY, wanted)
+        meter = Meter(work.stage, work.tiling, report, folder / TALLY, work.wanted)
         with meter.watching():
-            _compute(work, task, ledger, records, wanted, where=where, journal=journal, meter=meter)
+            _compute(work, task, ledger, records, where=where, journal=journal, meter=meter)
         failed = ledger.failed()
     something = any(record.tiles for record in records.values())
-    if failed and not (allow_missing and something):
-        raise _failure(work.tiling, failed, folder.parent, allowed=allow_missing)
-    for index in failed:
-        records[index] = work.blank(store, work.tiling.chunk_at(index).window)
+    if failed and not (missing and missing.allowed and something):
+        raise _failure(work.tiling, failed, folder.parent, missing)
+    if missing:
+        records |= {i: missing.blank(store, work.tiling.chunk_at(i).window) for i in failed}
     return Computed(store=store, records=records, failed=failed, settled=settled)
 
 
@@ -214,7 +227,6 @@ def _compute(
     task: Callable[[int], R],
     ledger: Ledger,
     records: dict[int, R],
-    wanted: Sequence[int],
     *,
     where: Where,
     journal: Journal,
@@ -222,7 +234,7 @@ def _compute(
 ) -> None:
     """Fill in the records of all other chunks, and the ledger with them."""
     meter.resume((index, r.tiles + r.skipped) for index, r in records.items())
-    todo = [index for index in wanted if index not in records]
+    todo = [index for index in work.wanted if index not in records]
     for outcome in run_chunks(task, todo, where):
         index = outcome.item
         if outcome.error is not None:
@@ -257,12 +269,13 @@ def _check_engine(ledger: Ledger, record: Record) -> None:
 
 
 def _failure(
-    tiling: TilePlan, failed: Mapping[int, str], out: Path, *, allowed: bool | None
+    tiling: TilePlan, failed: Mapping[int, str], out: Path, missing: Missing[Any] | None
 ) -> ChunksFailedError:
     index, error = next(iter(failed.items()))
     window = tiling.chunk_at(index).window
     rows, cols = f"{window.row}-{window.row_end}", f"{window.col}-{window.col_end}"
-    otherwise = ", or `allow_missing`" if allowed is False else ""
+    allowed = missing is not None and missing.allowed
+    otherwise = ", or `allow_missing`" if missing is not None and not allowed else ""
     return ChunksFailedError(
         f"{len(failed)} of {tiling.chunks} chunks failed{', nothing is left' if allowed else ''}, "
         "no map was published",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,11 @@ class SeriesWork:
         return self.opened.tiling
 
     @property
+    def wanted(self) -> Sequence[int]:
+        """All of them."""
+        return range(self.tiling.chunks)
+
+    @property
     def layers(self) -> Mapping[str, str]:
         """Layers of the work store, all uint8."""
         return dict.fromkeys((*LAYERS, CONFIDENCE), "uint8")
@@ -135,10 +140,6 @@ class SeriesWork:
     def record(self, stored: Mapping[str, Any]) -> SeriesRecord:
         """Record from the ledger's JSON."""
         return SeriesRecord(**stored)
-
-    def blank(self, store: WorkStore, window: Window) -> SeriesRecord:
-        """Never asked for: no chunk of a series may be missing."""
-        raise NotImplementedError
 
     def found(self, index: int, record: SeriesRecord) -> Found:
         """What a chunk found; InputError where the files are not those that it wrote."""

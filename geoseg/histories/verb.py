@@ -151,9 +151,7 @@ def _execute(
     journal = Journal(out / _LOG)
     journal.event("start", run_id=run_id, geoseg=__version__)
     work = SeriesWork(opened=opened, folder=out.absolute() / WORK / _FOUND)
-    computed = compute_chunks(
-        work, out / WORK, identity, where=where, journal=journal, report=progress, allow_missing=None
-    )
+    computed = compute_chunks(work, out / WORK, identity, where=where, journal=journal, report=progress)
     _require_unchanged(opened, identity)
     account = _account(work, computed)
     with writing(out), partial_folder(out / MANIFEST) as folder:

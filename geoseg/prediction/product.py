@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,10 @@ R = TypeVar("R", bound=Record)
 
 class Product(ChunkWork[R], Protocol[R]):
     """Work on chunks whose result is published."""
+
+    def blank(self, store: WorkStore, window: Window) -> R:
+        """Record of a chunk that failed, after layers without any answer were written for it."""
+        ...
 
     def publish(self, computed: Computed[R], folder: Path, out: Path, run_id: str) -> tuple[str, ...]:
         """Names of the files written into `folder`, after their content was re-read against the records.
@@ -70,6 +74,11 @@ class Classification:
     def tiling(self) -> TilePlan:
         """The chunks, and the tiles in them."""
         return self.opened.tiling
+
+    @property
+    def wanted(self) -> Sequence[int]:
+        """The chunks that can hold an answer."""
+        return self.opened.chunks
 
     @property
     def layers(self) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from geoseg.execution.journal import Journal
 from geoseg.execution.ledger import differences
 from geoseg.execution.manifest import MANIFEST, WORK, digest_of, write_manifest
 from geoseg.execution.progress import Report
-from geoseg.execution.resume import R, compute_chunks
+from geoseg.execution.resume import Missing, R, compute_chunks
 from geoseg.files import partial_folder, sha256_of, writing
 from geoseg.prediction.folder import LOG, RUN_YAML, Prediction, read_result, replace_products
 from geoseg.prediction.plan import OpenedJob
@@ -63,8 +63,7 @@ def execute(
         where=where,
         journal=journal,
         report=report,
-        allow_missing=job.allow_missing,
-        only=opened.chunks,
+        missing=Missing(allowed=job.allow_missing, blank=product.blank),
     )
     _require_unchanged(opened, identity)
     manifest = {

@@ -20,7 +20,7 @@ from geoseg.execution import Where
 from geoseg.execution.journal import Journal
 from geoseg.execution.ledger import Ledger
 from geoseg.execution.progress import Progress
-from geoseg.execution.resume import Computed, compute_chunks
+from geoseg.execution.resume import Computed, Missing, compute_chunks
 from geoseg.geometry import TilePlan, Window, plan_tiles
 from geoseg.raster.store import WorkStore
 
@@ -69,6 +69,10 @@ class Heights:
         return PLAN
 
     @property
+    def wanted(self) -> range:
+        return range(PLAN.chunks)
+
+    @property
     def layers(self) -> Mapping[str, tuple[str, int]]:
         return {"heights": ("int32", 2)}
 
@@ -92,11 +96,20 @@ class Heights:
 
 
 def compute(
-    work: Heights, folder: Path, *, identity: int = 1, workers: int = 0, **options: Any
+    work: Heights,
+    folder: Path,
+    *,
+    identity: int = 1,
+    workers: int = 0,
+    allow_missing: bool = False,
+    **options: Any,
 ) -> Computed[Counted]:
     folder.mkdir(exist_ok=True)
     journal, where = Journal(folder / "log.jsonl"), Where(workers=workers, threads=1)
-    return compute_chunks(work, folder, {"id": identity}, where=where, journal=journal, **options)
+    missing = Missing(allowed=allow_missing, blank=work.blank)
+    return compute_chunks(
+        work, folder, {"id": identity}, where=where, journal=journal, missing=missing, **options
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
