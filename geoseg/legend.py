@@ -8,12 +8,14 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
+
+Kind = Literal["stuff", "thing"]
 
 NODATA = 255
 """The label of every pixel that has no class, in every class map that geoseg writes."""
@@ -55,11 +57,14 @@ class LandClass:
         Name shown in tables and attribute fields.
     color
         ``#RRGGBB``.
+    kind
+        ``thing`` where it is made of objects that can be counted.
     """
 
     id: int
     name: str
     color: str
+    kind: Kind = "stuff"
 
     def __post_init__(self) -> None:
         if not 0 <= self.id < NODATA:
@@ -68,6 +73,11 @@ class LandClass:
             raise InputError("class without a name", why=f"class id {self.id}")
         if not re.fullmatch(r"#[0-9A-Fa-f]{6}", self.color):
             raise InputError(f"colour of class {self.name!r} is not #RRGGBB", why=f"found {self.color!r}")
+        if self.kind not in ("stuff", "thing"):
+            raise InputError(
+                f"class {self.name!r} is of an unknown kind",
+                why=f"found {self.kind!r}, expected stuff or thing",
+            )
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -102,14 +112,25 @@ class Legend:
 
     @classmethod
     def from_json(cls, items: Sequence[Mapping[str, Any]]) -> Legend:
-        """Legend from a list of ``{"id", "name", "color"}``, the form in bundles and manifests."""
+        """Legend from a list of ``{"id", "name", "color"}``, the form in bundles and manifests.
+
+        Things say so in a further ``"kind"``.
+        """
         return cls(
-            tuple(LandClass(id=int(d["id"]), name=str(d["name"]), color=str(d["color"])) for d in items)
+            tuple(
+                LandClass(
+                    id=int(d["id"]), name=str(d["name"]), color=str(d["color"]), kind=d.get("kind", "stuff")
+                )
+                for d in items
+            )
         )
 
     def to_json(self) -> list[dict[str, Any]]:
-        """List of ``{"id", "name", "color"}``."""
-        return [{"id": c.id, "name": c.name, "color": c.color} for c in self.classes]
+        """List of ``{"id", "name", "color"}``, and ``"kind"`` of things."""
+        return [
+            {"id": c.id, "name": c.name, "color": c.color} | ({"kind": c.kind} if c.kind == "thing" else {})
+            for c in self.classes
+        ]
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -126,6 +147,11 @@ class Legend:
     def names(self) -> tuple[str, ...]:
         """Class names in order of id."""
         return tuple(c.name for c in self.classes)
+
+    @property
+    def things(self) -> tuple[LandClass, ...]:
+        """Classes made of objects."""
+        return tuple(c for c in self.classes if c.kind == "thing")
 
     def name(self, class_id: int) -> str:
         """Name of a class id; an id outside the legend is named ``class <id>``."""

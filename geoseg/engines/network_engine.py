@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.engine import check_tiles
-from geoseg.engines.pixels import (
-    PROBABILITY_SCALE,
-    Array,
-    Arrays,
-    finish,
-    label,
-    normalise,
-    quantise,
-    softmax,
-)
-from geoseg.errors import ResourceError
+from geoseg.engines.feed import Feed
+from geoseg.engines.pixels import PROBABILITY_SCALE, Array, Arrays, finish, label, quantise, softmax
 from geoseg.legend import Legend
 from geoseg.models.bundle import Bundle
-
-_OUT_OF_MEMORY = re.compile("out of memory|allocate memory|failed to allocate|bad.?alloc", re.IGNORECASE)
 
 
 class Network(Protocol):
@@ -60,10 +47,8 @@ class NetworkEngine:
     def __init__(self, bundle: Bundle, network: Network) -> None:
         self.legend: Legend = bundle.legend
         self._network, self._digest = network, bundle.digest
-        self._bands, self._multiple = len(bundle.contract.bands), bundle.size_multiple
+        self._feed = Feed(bundle, network)
         self._temperature = bundle.temperature
-        send = network.arrays.send
-        self._gain, self._shift = send(bundle.contract.gain), send(bundle.contract.shift)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -97,22 +82,10 @@ class NetworkEngine:
         answer: Callable[[Array, Any], tuple[Array, ...]],
     ) -> list[NDArray[Any]]:
         """Each of the arrays (N, ...) that `answer` makes of logits, over all tiles."""
-        check_tiles(raw, valid, bands=self._bands, multiple=self._multiple)
         network, arrays = self._network, self._network.arrays
-        at_once = max(len(raw), 1) if network.takes_batches else 1
-        parts = []
-        try:
-            for start in range(0, len(raw), at_once):
-                part = slice(start, start + at_once)
-                mask = None if valid is None else arrays.send(valid[part])
-                x = normalise(arrays.send(raw[part]), mask, self._gain, self._shift, arrays.xp)
-                parts.append([arrays.fetch(a) for a in answer(network.forward(x), arrays.xp)])
-        except Exception as error:  # every library has its own for this
-            if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
-                raise
-            raise ResourceError(
-                f"out of memory for {len(raw)} tiles of {raw.shape[2]} x {raw.shape[3]}",
-                why=(str(error) or type(error).__name__).splitlines()[0],
-                hint="a smaller `batch` or `tile`",
-            ) from error
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        parts = self._feed.each(
+            raw,
+            valid,
+            lambda x: [arrays.fetch(a) for a in answer(network.forward(x), arrays.xp)],
+        )
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Engine
 from geoseg.engines.network_engine import Network, NetworkEngine
 from geoseg.engines.region_engine import RegionEngine
+from geoseg.engines.segment_engine import NetworkSegmentEngine, SegmentNetwork
+from geoseg.engines.segments import SegmentEngine
 from geoseg.errors import UsageError
 from geoseg.models.bundle import Bundle
 
@@ -26,11 +29,14 @@ class EngineEntry:
         What it can compute in; the first is meant by ``auto``, except on a GPU.
     devices
         ``cpu``, ``cuda``.
+    detector
+        Likewise the bundle's `SegmentNetwork`; empty where it runs no networks of objects.
     """
 
     network: str
     precisions: tuple[str, ...] = ("fp32",)
     devices: tuple[str, ...] = ("cpu",)
+    detector: str = ""
 
 
 ENGINES: dict[str, EngineEntry] = {
@@ -38,6 +44,7 @@ ENGINES: dict[str, EngineEntry] = {
         network="geoseg.engines.torch_engine:TorchNetwork",
         precisions=("fp32", "bf16", "fp16"),
         devices=("cpu", "cuda"),
+        detector="geoseg.engines.torch_detector:TorchDetector",
     ),
     "onnx": EngineEntry(network="geoseg.engines.onnx_engine:OnnxNetwork"),
     "openvino": EngineEntry(
@@ -63,16 +70,44 @@ def open_engine(bundle: Bundle, choice: EngineChoice | None = None) -> Engine:
     ResourceError
         A device or a library that is not there.
     UsageError
-        An unknown engine, or a precision or device that it does not have.
+        An unknown engine, or a precision or device that it does not have; a bundle that has no class for
+        every pixel.
     InputError
         Weights that do not fit the architecture.
     """
+    if bundle.task != "semantic":
+        raise UsageError(
+            f"model {bundle.name} does not give every pixel a class",
+            why=f"it is {bundle.task}",
+            hint="a semantic model",
+        )
     choice = choice or EngineChoice()
-    entry = find_engine(choice)
-    module, _, function = entry.network.partition(":")
-    factory: Callable[[Bundle, EngineChoice], Network] = getattr(import_module(module), function)
+    factory: Callable[[Bundle, EngineChoice], Network] = _imported(find_engine(choice).network)
     opened = NetworkEngine(bundle, factory(bundle, choice))
     return opened if bundle.regions is None else RegionEngine(opened, bundle.regions)
+
+
+def open_segment_engine(bundle: Bundle, choice: EngineChoice | None = None) -> SegmentEngine:
+    """Engine that finds the objects of an instance or panoptic bundle; the rest is as in `open_engine`."""
+    if bundle.task not in ("instance", "panoptic"):
+        raise UsageError(
+            f"model {bundle.name} finds no objects",
+            why=f"it is {bundle.task}",
+            hint="an instance or panoptic model",
+        )
+    choice = choice or EngineChoice()
+    entry = find_engine(choice)
+    if not entry.detector:
+        able = ", ".join(name for name, known in ENGINES.items() if known.detector)
+        raise UsageError(f"engine {choice.name} runs no networks of objects", hint=f"auto, {able}")
+    factory: Callable[[Bundle, EngineChoice], SegmentNetwork] = _imported(entry.detector)
+    return NetworkSegmentEngine(bundle, factory(bundle, choice))
+
+
+def _imported(path: str) -> Any:
+    """What ``module:function`` names."""
+    module, _, function = path.partition(":")
+    return getattr(import_module(module), function)
 
 
 def find_engine(choice: EngineChoice) -> EngineEntry:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.folding import fold_batch_norms
@@ -62,10 +62,10 @@ def choose_precision(name: str, device: torch.device) -> str:
     return name
 
 
-class TorchNetwork:
-    """A network on a device: batch norms folded into convolutions, channels-last layout, autocast."""
+class Torch:
+    """PyTorch on one device, in one precision: how modules are put there and run there."""
 
-    def __init__(self, bundle: Bundle, choice: EngineChoice) -> None:
+    def __init__(self, choice: EngineChoice) -> None:
         self._device = choose_device(choice.device)
         self._precision = choose_precision(choice.precision, self._device)
         self._threads = choice.threads or torch.get_num_threads()
@@ -77,23 +77,31 @@ class TorchNetwork:
             torch.backends.cudnn.deterministic = True
             if self._precision == "fp32":  # the default for convolutions is TF32, with ten bits of mantissa
                 torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-        side = max(2 * bundle.size_multiple, _PROBE_SIDE)
-        shape = (1, len(bundle.contract.bands), side, side)
-        probe = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        network, self._folded = fold_batch_norms(load_network(bundle), probe)
-        self._network = network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the bits of the logits."""
+        """What decides the bits of what modules give."""
         return {
             "engine": "torch",
             "torch": torch.__version__,
             "device": _device_name(self._device),
             "precision": self._precision,
             "threads": self._threads,
-            "folded": self._folded,
         }
+
+    def placed(self, network: nn.Module) -> nn.Module:
+        """The module on the device, its weights in channels-last layout."""
+        return network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def run(self, network: nn.Module, x: Tensor) -> Any:
+        """What a module on the device gives for tiles (n, C, T, T)."""
+        if self._device.type == "cpu":
+            # OpenMP keeps the number per thread, and workers call from threads of their own
+            torch.set_num_threads(self._threads)
+        exact = self._precision == "fp32"
+        autocast = torch.autocast(self._device.type, dtype=_DTYPES[self._precision], enabled=not exact)
+        with torch.inference_mode(), autocast:
+            return network(x.contiguous(memory_format=torch.channels_last))
 
     def _send(self, array: NDArray[Any]) -> Tensor:
         """The array on the device, in its own data type: raw integers are a quarter of their floats."""
@@ -105,15 +113,27 @@ class TorchNetwork:
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
+
+class TorchNetwork:
+    """A network of pixels on a device, its batch norms folded into convolutions."""
+
+    def __init__(self, bundle: Bundle, choice: EngineChoice) -> None:
+        self._torch = Torch(choice)
+        self.takes_batches, self.arrays = self._torch.takes_batches, self._torch.arrays
+        side = max(2 * bundle.size_multiple, _PROBE_SIDE)
+        shape = (1, len(bundle.contract.bands), side, side)
+        probe = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        network, self._folded = fold_batch_norms(load_network(bundle), probe)
+        self._network = self._torch.placed(network)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the bits of the logits."""
+        return {**self._torch.identity, "folded": self._folded}
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, K, T, T) float32 of normalised tiles (n, C, T, T)."""
-        if self._device.type == "cpu":
-            # OpenMP keeps the number per thread, and workers call from threads of their own
-            torch.set_num_threads(self._threads)
-        exact = self._precision == "fp32"
-        autocast = torch.autocast(self._device.type, dtype=_DTYPES[self._precision], enabled=not exact)
-        with torch.inference_mode(), autocast:
-            logits: Tensor = self._network(x.contiguous(memory_format=torch.channels_last))
+        logits: Tensor = self._torch.run(self._network, x)
         return logits.float()
 
 

@@ -25,6 +25,7 @@ from geoseg.histories.chunk import CONFIDENCE, SeriesRecord
 from geoseg.histories.opened import OpenedSeries
 from geoseg.histories.pixels import NEVER
 from geoseg.kernels import kernel
+from geoseg.kernels.marked import find_root
 from geoseg.legend import NODATA
 from geoseg.outlines.lengths import EdgeLengths
 from geoseg.outlines.seams import Rings
@@ -33,7 +34,7 @@ from geoseg.outlines.stream import stream_shapes
 from geoseg.outlines.wkb import encode
 from geoseg.raster.style import vector_qml
 from geoseg.regions.join import OpenRegions, RegionJoin
-from geoseg.regions.label import NO_LABEL, REGION, find_root, label_chunk
+from geoseg.regions.label import NO_LABEL, REGION, label_chunk
 from geoseg.version import __version__
 from geoseg.writers.layer import GEOMETRY, Layer
 from geoseg.writers.write import write_layer

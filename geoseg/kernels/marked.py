@@ -18,3 +18,12 @@ def marked(mask):  # type: ignore[no-untyped-def]
             out[n] = k
             n += 1
     return out
+
+
+@kernel()
+def find_root(parent, k):  # type: ignore[no-untyped-def]
+    """Root of k's set; halves the path on the way (Tarjan & van Leeuwen 1984)."""
+    while parent[k] != k:
+        parent[k] = parent[parent[k]]
+        k = parent[k]
+    return k

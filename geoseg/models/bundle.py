@@ -24,7 +24,8 @@ from geoseg.version import __version__
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = {"semantic": 1, "instance": 2, "panoptic": 2, "promptable": 2}
+"""By task: what reads version 1 alone takes every model for a semantic one."""
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the bundles that come with geoseg, one directory each."""
 
@@ -161,7 +162,7 @@ def save_bundle(
         write_weights(network.state_dict(), partial / _WEIGHTS, half=half)
         said = model.to_json()
         raw = {
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSIONS[model.task],
             **said,
             "provenance": {"geoseg": __version__, **said["provenance"]},
             "weights": {
@@ -226,11 +227,12 @@ def _parse(raw: Any, folder: Path, content: bytes) -> Bundle:
     missing = [key for key in _REQUIRED if key not in raw]
     if missing:
         raise InputError("fields are missing", where=file, why=f"missing are {', '.join(missing)}")
-    if raw["format_version"] != FORMAT_VERSION:
+    expected = FORMAT_VERSIONS.get(str(raw.get("task", "semantic")), max(FORMAT_VERSIONS.values()))
+    if raw["format_version"] != expected:
         raise InputError(
             "bundle of another format version",
             where=file,
-            why=f"found {raw['format_version']}, expected {FORMAT_VERSION}",
+            why=f"found {raw['format_version']}, expected {expected}",
             hint="a geoseg of the version that wrote it",
         )
     try:

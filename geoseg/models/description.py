@@ -12,6 +12,7 @@ from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture
 from geoseg.models.contract import InputContract
 from geoseg.models.experience import Experience
+from geoseg.models.object_rule import TASKS, ObjectRule, Task
 from geoseg.models.region_rule import RegionRule
 
 REQUIRED = ("name", "version", "architecture", "input", "legend", "licence")
@@ -50,6 +51,10 @@ class ModelDescription:
         What the scenes looked like that it learnt from; None where nobody noted it.
     regions
         How a tile is cut into regions that get one class each; None where every pixel has its own.
+    task
+        What it answers.
+    objects
+        What counts as an object; None where it answers with none.
     """
 
     name: str
@@ -64,12 +69,13 @@ class ModelDescription:
     description: str = ""
     experience: Experience | None = None
     regions: RegionRule | None = None
+    task: Task = "semantic"
+    objects: ObjectRule | None = None
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        if len(self.legend) < 2:
-            raise InputError("a model needs at least two classes")
+        _check_task(self)
         if self.size_multiple < 1 or self.margin < 0 or self.margin % self.size_multiple:
             raise InputError(
                 "margin does not fit the network",
@@ -102,6 +108,8 @@ class ModelDescription:
             "temperature": self.temperature,
             **({} if self.experience is None else {"experience": self.experience.to_json()}),
             **({} if self.regions is None else {"regions": self.regions.to_json()}),
+            **({} if self.task == "semantic" else {"task": self.task}),
+            **({} if self.objects is None else {"objects": self.objects.to_json()}),
             "licence": self.licence,
             "provenance": dict(self.provenance),
             "scores": dict(self.scores),
@@ -131,6 +139,28 @@ class ModelDescription:
             description=str(raw.get("description", "")),
             experience=None if raw.get("experience") is None else Experience.from_json(raw["experience"]),
             regions=None if raw.get("regions") is None else RegionRule.from_json(raw["regions"]),
+            task=raw.get("task", "semantic"),
+            objects=None if raw.get("objects") is None else ObjectRule.from_json(raw["objects"]),
             provenance=MappingProxyType(dict(raw.get("provenance", {}))),
             scores=MappingProxyType(dict(raw.get("scores", {}))),
         )
+
+
+def _check_task(model: ModelDescription) -> None:
+    """InputError where classes and objects are not those of the model's task."""
+    task, things = model.task, len(model.legend.things)
+    if task not in TASKS:
+        raise InputError(f"unknown task {task!r}", why=f"known are {', '.join(TASKS)}")
+    if len(model.legend) < (2 if task in ("semantic", "panoptic") else 1):
+        raise InputError(
+            f"a {task} model needs at least {'two classes' if task != 'instance' else 'a class'}"
+        )
+    if task in ("instance", "panoptic") and model.objects is None:
+        raise InputError(f"a {task} model needs to say what an object is", why="`objects` is missing")
+    if task == "semantic" and model.objects is not None:
+        raise InputError("a semantic model has no objects", why="`objects` is given")
+    if task == "instance" and things < len(model.legend):
+        stuff = ", ".join(c.name for c in model.legend.classes if c.kind == "stuff")
+        raise InputError("all classes of an instance model are things", why=f"{stuff}: stuff")
+    if task == "panoptic" and not things:
+        raise InputError("a panoptic model needs a class of things", why="all its classes are stuff")

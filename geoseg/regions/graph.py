@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.kernels import kernel
-from geoseg.kernels.marked import marked
-from geoseg.regions.label import find_root
+from geoseg.kernels.marked import find_root, marked
 
 UNDECIDED, NEVER = -1, 1 << 30
 """In the place of a round: not known yet, and given away in none."""

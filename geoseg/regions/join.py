@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.kernels import kernel
-from geoseg.regions.label import REGION, Borders, find_root
+from geoseg.kernels.marked import find_root
+from geoseg.regions.label import REGION, Borders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

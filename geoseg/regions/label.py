@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.kernels import kernel
+from geoseg.kernels.marked import find_root
 from geoseg.legend import NODATA
 
 NO_LABEL = -1
@@ -172,15 +173,6 @@ def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
             # the parent comes before k, so its own label is final
             label[k] = label[parent[k]]
     return label, labels
-
-
-@kernel()
-def find_root(parent, k):  # type: ignore[no-untyped-def]
-    """Root of k's set; halves the path on the way (Tarjan & van Leeuwen 1984)."""
-    while parent[k] != k:
-        parent[k] = parent[parent[k]]
-        k = parent[k]
-    return k
 
 
 @kernel("u1[:,:], i8[:], i4[:], u1[:], i4[:], i8[:,:], u1[:,:], i8, i8, i8, REGION[:]")

@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from geoseg.geometry import Window
 from geoseg.kernels import kernel
+from geoseg.kernels.marked import find_root
 from geoseg.legend import NODATA
-from geoseg.regions.label import find_root
 
 Labels = NDArray[np.uint8]
 Numbers = NDArray[np.int32]

@@ -1,0 +1,1 @@
+"""Objects over tiles and chunks."""
