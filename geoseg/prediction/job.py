@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from geoseg.engines.choice import Precision, Tta
 from geoseg.geometry.tiling import DEFAULT_CHUNK, Stitch
@@ -27,6 +27,7 @@ class PredictOptions(ReadingOptions, total=False):
     device: str
     precision: Precision
     novelty: bool
+    clouds: str | None
     aoi: str | Path | None
     force: bool
     allow_missing: bool
@@ -67,6 +68,9 @@ class PredictJob(Reading):
         Number format of the network: fp32, bf16 or fp16; ``auto`` is decided together with the engine.
     novelty
         Also write novelty.tif: how unlike the model's training each square of the scene looks, in percent.
+    clouds
+        Bundle that maps clouds first and hides what they cover: ``auto`` takes ``clouds-s2-l1c`` or
+        ``clouds-s2-l2a`` by the scene's level. Its map is in the folder clouds of `out`.
     aoi
         Polygon layer; pixels whose centre is outside become nodata.
     force
@@ -89,6 +93,7 @@ class PredictJob(Reading):
     device: str = "auto"
     precision: Precision = "auto"
     novelty: bool = False
+    clouds: str | None = None
     aoi: Path | None = None
     force: bool = False
     allow_missing: bool = False
@@ -97,6 +102,12 @@ class PredictJob(Reading):
     def models(self) -> tuple[str, ...]:
         """Names of all bundles, one or several."""
         return (self.model,) if isinstance(self.model, str) else tuple(self.model)
+
+    @model_validator(mode="after")
+    def _hidden_once(self) -> PredictJob:
+        if self.clouds is not None and self.mask is not None:
+            raise ValueError("clouds makes a mask, and another is given; leave out one of them")
+        return self
 
     @field_validator("model", mode="before")
     @classmethod

@@ -24,12 +24,14 @@ from geoseg.files import nearest_existing
 from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
 from geoseg.models.contract import InputContract
 from geoseg.models.experience import Experience, look
+from geoseg.prediction.clouds import Clouds
 from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.novelty import check_experience
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.burn import to_pixel_coordinates
 from geoseg.raster.opening import open_scene
+from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
 from geoseg.raster.vectors import layers_of, read_vector, valid_polygons
 from geoseg.results import as_json
@@ -145,8 +147,15 @@ class Forecast:
         return as_json(self, request=request)
 
 
-def open_job(job: PredictJob) -> OpenedJob:
+def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
     """Scene, bundles and tile plan of a job, checked against each other.
+
+    Parameters
+    ----------
+    job
+        What to predict.
+    clouds
+        Those that the job asks for, once they are mapped.
 
     Raises
     ------
@@ -158,8 +167,11 @@ def open_job(job: PredictJob) -> OpenedJob:
     ensemble = Ensemble.load(job.models, tta=job.tta)
     if job.novelty:
         check_experience(ensemble.bundles)
-    scene = _open_scene(job, ensemble)
+    scene = _open_scene(job, ensemble, clouds)
     notes = _check_contracts(ensemble, scene, override=job.force)
+    if job.clouds is not None:
+        first = "clouds are mapped first, by a model and at a cost of their own"
+        notes = (*notes, first if clouds is None else clouds.remark)
     tiling = plan_tiles(
         scene.grid.height,
         scene.grid.width,
@@ -213,13 +225,14 @@ def _aoi(path: Path | None, grid: Grid) -> tuple[Any, ...] | None:
     return tuple(shape for shape in shapes if not shape.is_empty)
 
 
-def _open_scene(job: PredictJob, ensemble: Ensemble) -> Scene:
+def _open_scene(job: PredictJob, ensemble: Ensemble, clouds: Clouds | None) -> Scene:
     """Scene of a job; of a product whose bands nobody chose, the bands that the model names."""
-    scene = open_scene(job.scene, bands=job.bands, **job.reading)
+    reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
+    scene = open_scene(job.scene, bands=job.bands, **reading)
     order = ensemble.bundles[0].contract.order_among(scene.band_names)
     if job.bands is not None or not scene.product or order is None:
         return scene
-    return open_scene(job.scene, bands=order, **job.reading)
+    return open_scene(job.scene, bands=order, **reading)
 
 
 def settle_engine(opened: OpenedJob, where: Where) -> Decision:

@@ -23,7 +23,18 @@ from geoseg.prediction.product import Product
 from geoseg.version import __version__
 
 # Every other field of the job is in the identity, also one that is added later.
-SAID_BETTER = {"scene", "model", "aoi", "tile", "margin", "chunk", "stitch", "mask", "mask_values"}
+SAID_BETTER = {
+    "scene",
+    "model",
+    "aoi",
+    "tile",
+    "margin",
+    "chunk",
+    "stitch",
+    "mask",
+    "mask_values",
+    "clouds",
+}
 """Fields whose meaning stands in the identity itself: by content, or with what was chosen for None."""
 CANNOT_MATTER = {"out", "batch", "force", "allow_vrt", "allow_missing"}
 """Fields that change no pixel: where to, how many tiles at once, and what to refuse, before or after."""

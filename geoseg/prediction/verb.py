@@ -13,9 +13,17 @@ from geoseg.execution.claim import claim
 from geoseg.execution.manifest import WORK
 from geoseg.execution.progress import Report
 from geoseg.job import takes
+from geoseg.prediction.clouds import Clouds, cloud_job, clouds_of
 from geoseg.prediction.folder import Prediction, clear_partials, finished, make_way
 from geoseg.prediction.job import PredictJob, PredictOptions
-from geoseg.prediction.plan import Forecast, check_networks, check_resources, forecast, open_job
+from geoseg.prediction.plan import (
+    Forecast,
+    OpenedJob,
+    check_networks,
+    check_resources,
+    forecast,
+    open_job,
+)
 from geoseg.prediction.product import Classification
 from geoseg.prediction.run import execute, identity_of
 from geoseg.raster.sources import as_text
@@ -101,6 +109,9 @@ def run_predict(
     started = time.perf_counter()
     where = where or Where()
     opened = open_job(job)
+    if job.clouds is not None:
+        clouds = _map_clouds(opened, where=where, overwrite=overwrite, progress=progress)
+        opened = open_job(job, clouds)
     identity = identity_of(opened, where)
     with claim(job.out / WORK):
         clear_partials(job.out)
@@ -114,3 +125,11 @@ def run_predict(
         result = execute(product, opened, identity, where=where, report=progress, started=started)
     shutil.rmtree(job.out / WORK, ignore_errors=True)
     return result
+
+
+def _map_clouds(opened: OpenedJob, *, where: Where, overwrite: bool, progress: Report | None) -> Clouds:
+    """Clouds over a scene, mapped by a prediction of their own, which is resumed and kept as every other."""
+    levels = (opened.scene.level, *(b.contract.level for b in opened.ensemble.bundles))
+    job = cloud_job(opened.job, next(filter(None, levels), ""))
+    made = run_predict(job, where=where, overwrite=overwrite, progress=progress)
+    return clouds_of(made, job.models[0])
