@@ -69,7 +69,8 @@ def cloud_job(job: PredictJob, level: Level) -> PredictJob:
     UsageError
         No such model among the user's own, one without a class called clear, or bands that it cannot find.
     """
-    whole = open_scene(job.scene, **{**job.reading, "mask": None, "mask_values": None})
+    reading: ReadingOptions = {**job.reading, "mask": None, "mask_values": None}
+    whole = open_scene(job.scene, **reading)
     bundle = _chosen(whole, level) if job.clouds == AUTO else load_bundle(str(job.clouds))
     if _CLEAR not in bundle.legend.names:
         raise UsageError(
