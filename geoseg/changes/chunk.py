@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.changes.job import AFTER_NAMES, BEFORE_NAMES
 from geoseg.changes.transitions import CHANGED, Numbers, PairTables, Transitions
 from geoseg.cleaning.cleaned import CleanedMap, SievedChunk
 from geoseg.cleaning.steps import Steps
@@ -33,12 +33,15 @@ class Pair:
         The maps.
     same_grid
         Whether every pixel lies on its twin; else the class after is the one under the pixel's centre.
+    called_at
+        What the options of a raster are called before and after, for messages.
     tables
         What their labels mean together.
     """
 
     before: ClassMap
     after: ClassMap
+    called_at: tuple[Mapping[str, str], Mapping[str, str]]
     same_grid: bool
     tables: PairTables
 
@@ -53,9 +56,9 @@ class Pair:
 
     def labels(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Labels before and after, (h, w) each."""
-        with called(BEFORE_NAMES):
+        with called(self.called_at[0]):
             before = self.before.read(window)
-        with called(AFTER_NAMES):
+        with called(self.called_at[1]):
             if self.same_grid:
                 return before, self.after.read(window)
             return before, sample_nearest(self.grid, window, self.after.grid, self.after.read, fill=NODATA)

@@ -98,6 +98,10 @@ class ChangeJob(Reading):
     polygons: Path | None = None
     strata_class: str | int | None = None
 
+    def names_at(self, names: Mapping[str, str]) -> Mapping[str, str]:
+        """What the options of one date are called in this job: by one name, where it says it of both maps."""
+        return {key: name for key, name in names.items() if getattr(self, key, None) is None}
+
     def reading_at(self, names: Mapping[str, str]) -> ReadingOptions:
         """Options with which the map of one date (`BEFORE_NAMES` or `AFTER_NAMES`) is opened."""
         own = {key: value for key, value in reading_of(self, names).items() if value is not None}

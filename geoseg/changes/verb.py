@@ -164,13 +164,13 @@ def _open(job: ChangeJob) -> tuple[Pair, Legend, list[str]]:
     """Both maps, the classes of both together, and notes."""
     if job.crosswalk is not None and (job.crosswalk_before is not None or job.crosswalk_after is not None):
         raise UsageError("`crosswalk` is for both maps", hint="it, or one for each date")
-    with called(BEFORE_NAMES):
+    with called(job.names_at(BEFORE_NAMES)):
         before = open_class_map(job.before, job.legend, band=job.band_before, **job.reading_at(BEFORE_NAMES))
-    with called(AFTER_NAMES):
+    with called(job.names_at(AFTER_NAMES)):
         after = open_class_map(job.after, job.legend, band=job.band_after, **job.reading_at(AFTER_NAMES))
     notes = [
-        *called_notes(before.scene.notes, BEFORE_NAMES),
-        *called_notes(after.scene.notes, AFTER_NAMES),
+        *called_notes(before.scene.notes, job.names_at(BEFORE_NAMES)),
+        *called_notes(after.scene.notes, job.names_at(AFTER_NAMES)),
     ]
     difference = before.grid.difference(after.grid)
     if difference is not None:
@@ -186,12 +186,13 @@ def _open(job: ChangeJob) -> tuple[Pair, Legend, list[str]]:
         read_crosswalk(one if job.crosswalk is None else job.crosswalk)
         for one in (job.crosswalk_before, job.crosswalk_after)
     ]
-    maps, legends, said = _named(before, after, walks)
+    names = job.names_at(BEFORE_NAMES), job.names_at(AFTER_NAMES)
+    maps, legends, said = _named(before, after, walks, names)
     notes += said
     classes = join(*legends)
     notes += _unshared(classes)
     tables = PairTables.of(classes.legend.names, classes.before, classes.after)
-    pair = Pair(before=maps[0], after=maps[1], same_grid=difference is None, tables=tables)
+    pair = Pair(before=maps[0], after=maps[1], called_at=names, same_grid=difference is None, tables=tables)
     return pair, classes.legend, notes
 
 
@@ -228,7 +229,10 @@ def _remarks(result: Change, metres: float) -> list[str]:
 
 
 def _named(
-    before: ClassMap, after: ClassMap, crosswalks: Sequence[Mapping[Any, Any] | None]
+    before: ClassMap,
+    after: ClassMap,
+    crosswalks: Sequence[Mapping[Any, Any] | None],
+    called_at: Sequence[Mapping[str, str]],
 ) -> tuple[list[ClassMap], list[Legend], list[str]]:
     """Both maps as their crosswalks read them, their legends, and notes.
 
@@ -242,12 +246,9 @@ def _named(
     maps = [before, after]
     legends: list[Legend] = []
     notes: list[str] = []
-    for own, which, there, names in (
-        (0, "before", "after", BEFORE_NAMES),
-        (1, "after", "before", AFTER_NAMES),
-    ):
+    for own, which, there in ((0, "before", "after"), (1, "after", "before")):
         one, other, crosswalk = (before, after)[own], (after, before)[own], crosswalks[own]
-        with called(names):
+        with called(called_at[own]):
             if crosswalk is not None:
                 maps[own] = one.recoded(lines_for(crosswalk, one, (before, after)))
                 notes += maps[own].scene.notes[len(one.scene.notes) :]

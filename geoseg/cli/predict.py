@@ -99,8 +99,8 @@ def _show(result: Any) -> None:
     if never := [name for name, pixels in result.pixels.items() if not pixels and name != "nodata"]:
         console.print(f"Nowhere on this map: {', '.join(never)}")
     if result.fresh:
-        speed = total / max(result.seconds, 1e-9) / 1e6
-        console.print(f"{total / 1e6:.1f} Mpx in {result.seconds:.1f} s ({speed:.2f} Mpx/s)")
+        speed = result.mapped / max(result.seconds, 1e-9) / 1e6
+        console.print(f"{result.mapped / 1e6:.1f} Mpx in {result.seconds:.1f} s ({speed:.2f} Mpx/s)")
     else:
         console.print("This run was already complete; its files were checked again.")
     for path in (result.classes, result.confidence, result.manifest):

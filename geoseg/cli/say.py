@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 # C0 and C1 controls but tab and newline, what turns the direction of writing, and lone surrogates
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOTHING = re.compile("(?!)")
 _PASSWORD = re.compile(r"(?<=://)[^\s/@]+(?=@)|(?<=[ :]password=)[^\s'\"]+", re.IGNORECASE)
 _SECRET = re.compile(
     r"(?i)(?<=[?&])([\w.-]*(?:signature|token|secret|credential|password|key|sig|sas|auth)[\w.-]*=)[^\s&'\"]+"
@@ -36,9 +39,26 @@ def in_flags(text: str, command: click.Command | None) -> str:
 
 
 def safe(text: str) -> str:
-    """`text` with characters that a terminal obeys written out, and without the secrets of an address."""
-    shown = _OBEYED.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    """`text` with characters that a terminal obeys written out, and without the secrets of an address.
+
+    A path below the working folder is shown from there, whether it was given so or not.
+    """
+    shown = _below().sub("", text)
+    shown = _OBEYED.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), shown)
     return _SECRET.sub(r"\1***", _PASSWORD.sub("***", shown))
+
+
+def _below() -> re.Pattern[str]:
+    """The working folder where it begins a path; nothing where there is none or it is the root."""
+    try:
+        folder = str(Path.cwd() / "")
+    except OSError:
+        return _NOTHING
+    return (
+        re.compile(rf"(?<![^\s'\"(=,]){re.escape(folder)}{re.escape(os.sep)}")
+        if len(folder) > 1
+        else _NOTHING
+    )
 
 
 def screen(*, err: bool = False) -> Console:

@@ -42,7 +42,7 @@ class Compared:
     seconds
         Wall time of the prediction that made the map.
     megapixels_per_second
-        Pixels of the scene by that time.
+        Pixels that it mapped by that time.
     novelty
         Percent of what the model has seen that is less unusual than half of the scene; None for a model
         that does not say what it has seen.
@@ -151,7 +151,7 @@ def _one(
         model=bundle.name,
         scores=scores.overall,
         seconds=seconds,
-        megapixels_per_second=round(sum(made.pixels.values()) / max(seconds, 1e-9) / 1e6, 3),
+        megapixels_per_second=round(made.mapped / max(seconds, 1e-9) / 1e6, 3),
         novelty=_novelty(prediction) if prediction.novelty else None,
         map=made.classes,
         notes=tuple(dict.fromkeys((*made.notes, *scores.notes))),

@@ -145,7 +145,18 @@ def to_geographic(crs: CRS) -> Transformer:
     geographic = crs.geodetic_crs
     if geographic is None:
         raise ValueError(f"{crs.name} is not tied to the earth")
-    return Transformer.from_crs(crs, geographic, always_xy=True)
+    return Transformer.from_crs(crs, _in_degrees(geographic), always_xy=True)
+
+
+def _in_degrees(geographic: CRS) -> CRS:
+    """The CRS itself, or one of its datum in degrees where it counts in grads, as France's older ones do."""
+    if all(axis.unit_name in ("degree", "metre") for axis in geographic.axis_info):
+        return geographic
+    said = geographic.to_json_dict()
+    said.pop("id", None)
+    for axis in said["coordinate_system"]["axis"]:
+        axis["unit"] = "degree"
+    return CRS.from_json_dict(said)
 
 
 def geod_of(crs: CRS) -> Geod:

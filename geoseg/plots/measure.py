@@ -26,6 +26,9 @@ from geoseg.raster.united import UnitedMaps
 
 SERIES, CHANGE, RASTER = "series.json", "transitions.json", "change.tif"
 
+_OF_MAPS = ("band", "nodata", "assume_crs", "assume_transform", "pixel_size")
+"""What can be said of a stranger's map, but not of what geoseg wrote."""
+
 NO_LOSS, UNKNOWN = 0, 1
 """Codes of the loss of a pixel: known without one, and not known. The others are kinds of loss."""
 
@@ -162,7 +165,7 @@ def _change(job: ZonesJob, folder: Path, cutoff: date | None) -> Measure:
         told = [(report.get("dates") or {}).get(which) for which in ("before", "after")]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("not the report of a change", where=folder / CHANGE, why=str(error)) from None
-    _refuse(job, "before", "legend", "crosswalk")
+    _refuse(job, "before", "legend", "crosswalk", *_OF_MAPS)
     scene = open_scene(folder / RASTER, categorical=True, **job.reading)
     dates = _dates(job, cutoff, paths, told)
     forests, said = _forests(job.loss_of, legend)
@@ -193,20 +196,19 @@ def _change(job: ZonesJob, folder: Path, cutoff: date | None) -> Measure:
 
 def _series(job: ZonesJob, folder: Path, cutoff: date | None) -> Measure:
     """Of a series: classes at the first and last known date, and the first loss with its interval."""
-    _refuse(job, "before", "legend", "crosswalk", "date", "date_before", "loss_of")
+    _refuse(job, "before", "legend", "crosswalk", "date", "date_before", "loss_of", *_OF_MAPS)
     report = _json(folder / SERIES)
     dates = [MapDate.parse(d["date"]) for d in report["dates"]]
     values = [int(d["value"]) for d in report["dates"]]
     if not (folder / "first_loss.tif").is_file():
         raise InputError("no first loss in this series", where=folder, hint="geoseg series with `loss_of`")
-    first, last = (open_class_map(folder / f"classes_{w}.tif") for w in ("first", "last"))
+    first, last = (open_class_map(folder / f"classes_{w}.tif", **job.reading) for w in ("first", "last"))
     united = UnitedMaps.of([first, last])
     legend, k = united.legend, len(united.legend)
-    options: ReadingOptions = {"allow_vrt": job.allow_vrt}
     scenes = {
-        n: open_scene(folder / f"{n}.tif", **options) for n in ("first_loss", "first_seen", "last_seen")
+        n: open_scene(folder / f"{n}.tif", **job.reading) for n in ("first_loss", "first_seen", "last_seen")
     }
-    gap = open_scene(folder / "gap.tif", **options)
+    gap = open_scene(folder / "gap.tif", **job.reading)
     is_forest = np.zeros(k + 1, np.bool_)
     is_forest[[legend.classes.index(legend.find(name)) for name in report["loss"]["of"]]] = True
     steps, losses = _steps(dates, cutoff)

@@ -52,6 +52,11 @@ class Prediction:
     fresh: bool
     notes: tuple[str, ...]
 
+    @property
+    def mapped(self) -> int:
+        """Pixels that got a class, which is what the time was spent on."""
+        return sum(count for name, count in self.pixels.items() if name != "nodata")
+
     def to_json(self) -> dict[str, Any]:
         """Everything, JSON-ready."""
         return as_json(self)

@@ -247,6 +247,11 @@ def open_class_map(
             why=", ".join(scene.band_names),
             hint="`band=1`, or another of them by number or name",
         )
+    if scene.scaling != (1.0, 0.0):
+        note = (
+            f"{scene.paths[0].name}: class numbers are as stored; its scale and offset tags are not applied"
+        )
+        scene = replace(scene, notes=(*scene.notes, note))
     source = scene.bands[0]
     dataset = open_raster(scene.paths[source.file], allow_vrt=scene.allow_vrt)
     side = read_side(scene.paths[source.file]).get(source.number, Side())

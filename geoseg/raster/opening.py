@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
@@ -31,6 +31,9 @@ from geoseg.raster.sources import Source, find_files
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 """Pixel types of a scene; 64-bit integers and complex numbers fit no model."""
+
+_CODES = (*DTYPES, "int64", "uint64")
+"""Pixel types of class numbers and codes."""
 
 
 _PROBE = 64
@@ -55,7 +58,8 @@ def open_scene(
     bands
         Which bands in which order, by number (from 1, over all files) or name; None for all but alpha.
     categorical
-        Pixels are class numbers: a border of one value is no collar that nobody declared.
+        Pixels are class numbers, of 64 bits too: a border of one value is no collar that nobody declared, and
+        beside one band of them a band tagged alpha masks only where it is nothing but 0 and 255.
     reading
         `nodata`, `assume_crs` (anything that pyproj understands), `assume_transform`, `pixel_size`,
         `allow_vrt`, `mask` and `mask_values`; see `geoseg.raster.reading.Reading`.
@@ -99,7 +103,7 @@ def _open_files(
     # files that hold none of the chosen bands are not looked at: a sharper band may lie in the folder
     used = tuple(sorted({b.file for b in chosen}))
     for i in used:
-        _check_dtypes(datasets[i], paths[i])
+        _check_dtypes(datasets[i], paths[i], _CODES if categorical else DTYPES)
     grids, wkts = zip(*(locate(datasets[i], paths[i], assumed) for i in used), strict=True)
     first = min(range(len(used)), key=lambda k: abs(grids[k].transform.a * grids[k].transform.e))
     coarser = tuple(
@@ -108,7 +112,15 @@ def _open_files(
     )
     types = [datasets[b.file].dtypes[b.number - 1] for b in chosen]
     notes = [*assumed.notes, *(product.notes if product is not None else ())]
-    alphas = tuple(_alphas(datasets[i], [b for b in available if b.file == i], chosen, notes) for i in used)
+    alphas = tuple(
+        _alphas(
+            datasets[i],
+            [b for b in available if b.file == i and b.alpha and b not in chosen],
+            notes,
+            strict=categorical and len(chosen) == 1,
+        )
+        for i in used
+    )
     if (mask := reading.get("mask")) is not None:
         notes.append(f"pixels under {mask} are no data")
     scene = Scene(
@@ -119,7 +131,9 @@ def _open_files(
             for b, t in zip(chosen, types, strict=True)
         ),
         dtype=_common_dtype(
-            ["uint16" if b.is_converted else t for b, t in zip(chosen, types, strict=True)], where
+            ["uint16" if b.is_converted else t for b, t in zip(chosen, types, strict=True)],
+            where,
+            _CODES if categorical else DTYPES,
         ),
         crs_wkt=wkts[first],
         allow_vrt=allow_vrt,
@@ -199,28 +213,26 @@ def _meet(grid: Grid, other: Grid) -> bool:
     return False
 
 
-def _alphas(
-    dataset: Any, bands: Sequence[SceneBand], chosen: Sequence[SceneBand], notes: list[str]
-) -> tuple[int, ...]:
-    """Numbers of a file's alpha bands that mask pixels: tagged so, not chosen, and holding a mask."""
+def _alphas(dataset: Any, bands: Sequence[SceneBand], notes: list[str], *, strict: bool) -> tuple[int, ...]:
+    """Numbers of a file's bands that mask pixels, of those tagged alpha that are not chosen.
+
+    `strict`: only such as hold nothing but 0 and 255. A stack of four class maps has one tagged so, too.
+    """
     found = []
-    for band in (b for b in bands if b.alpha and b not in chosen):
-        if _is_measured(dataset, band.number):
+    for band in bands:
+        values = _sampled(dataset, band.number)
+        if _is_measured(values) or (strict and not np.isin(values, (0, 255)).all()):
             notes.append(
-                f"{band.name} is tagged alpha but holds many values: it masks nothing, and is read as a band "
-                "only where it is named among the bands"
+                f"{band.name} is tagged alpha but holds {'class numbers' if strict else 'many values'}: it "
+                "masks nothing, and is read as a band only where it is named among the bands"
             )
         else:
             found.append(band.number)
     return tuple(found)
 
 
-def _is_measured(dataset: Any, number: int) -> bool:
-    """Whether more than a quarter of a band's pixels have some of many values between the least and largest.
-
-    A mask has two values, and a few between them at its edges; near infrared that a writer of four bands took
-    for alpha has not.
-    """
+def _sampled(dataset: Any, number: int) -> NDArray[Any]:
+    """Values (n,) of windows spread over a band; of one that cannot be read anywhere a single 0."""
     rows, cols = (np.linspace(0, max(n - _PROBE, 0), 5).astype(int) for n in dataset.shape)
     parts = []
     for row, col in {(int(r), int(c)) for r in rows for c in cols}:
@@ -230,7 +242,15 @@ def _is_measured(dataset: Any, number: int) -> bool:
                 parts.append(dataset.read(number, window=RasterioWindow(col, row, width, height)).ravel())
         except RasterioError:
             continue  # a damaged block is reported by the read that needs it
-    values = np.concatenate(parts) if parts else np.zeros(1)
+    return np.concatenate(parts) if parts else np.zeros(1)
+
+
+def _is_measured(values: NDArray[Any]) -> bool:
+    """Whether more than a quarter of values are some of many between the least and largest.
+
+    A mask has two values, and a few between them at its edges; near infrared that a writer of four bands took
+    for alpha has not.
+    """
     between = (values > values.min()) & (values < values.max())
     return bool(between.mean() > 0.25 and np.unique(values[between]).size > 16)
 
@@ -240,20 +260,20 @@ def _has_mask(flags: Sequence[Sequence[Any]]) -> bool:
     return "per_dataset" in names and "alpha" not in names
 
 
-def _check_dtypes(dataset: Any, path: Path) -> None:
-    bad = next((d for d in dataset.dtypes if d not in DTYPES), None)
+def _check_dtypes(dataset: Any, path: Path, known: Sequence[str]) -> None:
+    bad = next((d for d in dataset.dtypes if d not in known), None)
     if bad is not None:
         raise InputError(
             f"pixel type {bad} is not supported",
             where=path,
-            why=f"expected one of {', '.join(DTYPES)}",
+            why=f"expected one of {', '.join(known)}",
             hint="convert it: gdal_translate -ot Float32 INPUT OUTPUT.tif",
         )
 
 
-def _common_dtype(types: Sequence[DTypeLike], where: object) -> np.dtype[Any]:
+def _common_dtype(types: Sequence[DTypeLike], where: object, known: Sequence[str]) -> np.dtype[Any]:
     common = np.result_type(*types)
-    if common.name not in DTYPES:
+    if common.name not in known:
         raise InputError(
             "bands of pixel types without a common one",
             where=where,

@@ -96,7 +96,7 @@ def open_pixels(file: TruthFile, grid: Grid, legend: Legend) -> RasterTruth:
     reading = _georeference(file, grid, notes)
     bands = None if file.band is None else [file.band]
     rules = Rules.parse(file.crosswalk, legend)
-    scene = open_scene(file.path, bands=bands, **reading)
+    scene = open_scene(file.path, bands=bands, categorical=True, **reading)
     if _is_coloured(scene):
         recoding = Recoding.by_colour(scene, rules)
     else:
@@ -123,7 +123,8 @@ def legend_of_raster(file: TruthFile, grid: Grid) -> Legend | None:
     """Classes that a raster names, or that occur in it; None where it holds colours."""
     with called(file.names):
         reading = _georeference(file, grid, [])
-        scene = open_scene(file.path, bands=None if file.band is None else [file.band], **reading)
+        bands = None if file.band is None else [file.band]
+        scene = open_scene(file.path, bands=bands, categorical=True, **reading)
         if _is_coloured(scene):
             return None
         return open_class_map(file.path, band=file.band, **reading).legend
@@ -132,7 +133,8 @@ def legend_of_raster(file: TruthFile, grid: Grid) -> Legend | None:
 def grid_of_raster(file: TruthFile, grid: Grid) -> Grid:
     """Where a raster's pixels lie; one without georeference lies on `grid`."""
     reading = _georeference(file, grid, [])
-    return open_scene(file.path, bands=None if file.band is None else [file.band], **reading).grid
+    bands = None if file.band is None else [file.band]
+    return open_scene(file.path, bands=bands, categorical=True, **reading).grid
 
 
 def _is_coloured(scene: Scene) -> bool:

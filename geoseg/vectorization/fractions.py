@@ -15,7 +15,10 @@ from pyproj import CRS, Transformer
 
 from geoseg.errors import InputError
 from geoseg.geometry import Window, pixel_index
+from geoseg.legend import NODATA
 from geoseg.raster.classmap import ClassMap
+from geoseg.raster.reading import called
+from geoseg.vectorization.job import FRACTIONS_NAMES
 from geoseg.writers.layer import GEOMETRY
 
 if TYPE_CHECKING:
@@ -111,11 +114,22 @@ class Fractions:
             facts = feature["properties"]
             if facts["count"]:
                 places = column[np.asarray(facts["unique"], np.int64)]
+                self._require_named(np.asarray(facts["unique"]))
                 known = places >= 0
                 shares = np.asarray(facts["frac"])[known] * (facts["count"] / whole[k])
                 # sums of the same areas in another order may pass 1 by a rounding
                 out[k, places[known]] = np.minimum(shares, 1.0)
         return out
+
+    def _require_named(self, values: NDArray[np.float64]) -> None:
+        """InputError for a value that is neither nodata nor a class of the legend."""
+        strange = sorted({int(v) for v in values} - {*self.values, NODATA})
+        if strange:
+            raise InputError(
+                f"holds class {', '.join(map(str, strange))}, which is not in its legend",
+                where=self.raster.path,
+                hint=f"`fractions_crosswalk` with a line for every value, like '{strange[0]}: other'",
+            )
 
     def _in_cells(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points in columns and rows of the raster, rows counted from the south.
@@ -160,7 +174,8 @@ class _Cells:
         if (i, j) not in self._blocks:
             if len(self._blocks) == _BLOCKS_KEPT:
                 self._blocks.popitem(last=False)
-            self._blocks[i, j] = self.raster.read(window)
+            with called(FRACTIONS_NAMES):
+                self._blocks[i, j] = self.raster.read(window)
         self._blocks.move_to_end((i, j))
         return self._blocks[i, j]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +12,11 @@ from pydantic import Field, field_validator, model_validator
 from geoseg.cleaning.job import Cleaning
 from geoseg.outlines import Method
 from geoseg.raster.reading import Reading
+
+FRACTIONS_NAMES: Mapping[str, str] = MappingProxyType(
+    {"crosswalk": "fractions_crosswalk", "band": "fractions_band"}
+)
+"""What the options of a raster are called where it is that of fractions."""
 
 
 class VectorizeJob(Reading, Cleaning):
@@ -28,6 +35,10 @@ class VectorizeJob(Reading, Cleaning):
         Also write the smallest confidence of any pixel of a polygon.
     fractions
         Another class map, on any grid: adds frac_V, the share of a polygon that has its class V.
+    fractions_crosswalk
+        `crosswalk` of the map of `fractions`.
+    fractions_band
+        Band of the map of `fractions` where it has several, by number or name.
     neighbours
         Also write which polygons share how much border. By the number region_id, in metres: a table in a
         GeoPackage, beside other formats a CSV file.
@@ -67,6 +78,8 @@ class VectorizeJob(Reading, Cleaning):
     confidence: Path | None = None
     conf_min: bool = False
     fractions: Path | None = None
+    fractions_crosswalk: Path | dict[Any, Any] | None = None
+    fractions_band: int | str | None = None
     neighbours: bool = False
     only: tuple[int | str, ...] = ()
     simplify: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -80,6 +93,13 @@ class VectorizeJob(Reading, Cleaning):
     legend: Path | dict[int, str] | None = None
     crosswalk: Path | dict[Any, Any] | None = None
     band: int | str | None = None
+
+    @model_validator(mode="after")
+    def _of_fractions(self) -> VectorizeJob:
+        given = next((name for name in FRACTIONS_NAMES.values() if getattr(self, name) is not None), None)
+        if given is not None and self.fractions is None:
+            raise ValueError(f"{given} is of fractions, and no map of them is named")
+        return self
 
     @model_validator(mode="after")
     def _thinned_first(self) -> VectorizeJob:

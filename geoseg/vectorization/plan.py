@@ -18,13 +18,13 @@ from geoseg.outlines.lengths import EdgeLengths, SlantLengths
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
-from geoseg.raster.reading import ReadingOptions
+from geoseg.raster.reading import ReadingOptions, called
 from geoseg.raster.scene import Scene
 from geoseg.raster.style import vector_qml
 from geoseg.vectorization.chunk import ChunkSource
 from geoseg.vectorization.dateline import cut_at_antimeridian
 from geoseg.vectorization.fractions import Fractions
-from geoseg.vectorization.job import VectorizeJob
+from geoseg.vectorization.job import FRACTIONS_NAMES, VectorizeJob
 from geoseg.vectorization.neighbours import NEIGHBOURS, Neighbours, numbered, with_number
 from geoseg.vectorization.reproject import Reach, output_crs, whole
 from geoseg.vectorization.table import PolygonTable
@@ -202,4 +202,11 @@ def _run_id(classes: ClassMap) -> str | None:
 def _fractions(job: VectorizeJob, crs: CRS) -> Fractions | None:
     if job.fractions is None:
         return None
-    return Fractions.of(open_class_map(job.fractions, allow_vrt=job.allow_vrt), crs)
+    with called(FRACTIONS_NAMES):
+        other = open_class_map(
+            job.fractions,
+            band=job.fractions_band,
+            crosswalk=job.fractions_crosswalk,
+            allow_vrt=job.allow_vrt,
+        )
+        return Fractions.of(other, crs)

@@ -199,6 +199,8 @@ def test_codes_of_sixteen_bits_are_compared_by_their_crosswalk(make_map, tmp_pat
     with pytest.raises(InputError, match="values without a class: 523"):
         change(before, after, out=tmp_path / "x", crosswalk_before={111: "urban", 311: "forest"})
     assert not (tmp_path / "x").exists()
+    with pytest.raises(InputError, match=r"311.* add them to `crosswalk`, "):  # said of both maps at once
+        change(before, before, out=tmp_path / "x", crosswalk={111: "urban", 523: "ignore"})
 
 
 def test_more_than_fifteen_classes_need_sixteen_bits(make_map, tmp_path):

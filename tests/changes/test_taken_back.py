@@ -104,6 +104,7 @@ def test_chunks_do_not_matter(dates, height, width, remove, least):
     pair = Pair(
         before=maps[0],
         after=maps[1],
+        called_at=({}, {}),
         same_grid=True,
         tables=PairTables.of(classes.legend.names, classes.before, classes.after),
     )

@@ -115,6 +115,18 @@ def test_secrets_are_masked_and_names_are_kept(text: str, shown: str) -> None:
     assert safe(text) == shown
 
 
+def test_paths_below_the_working_folder_are_shown_from_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert safe(f"  {tmp_path}/out/a b.tif") == "  out/a b.tif"
+    assert safe(f"{tmp_path}/a.tif: not found. Try: '{tmp_path}/b.tif'") == "a.tif: not found. Try: 'b.tif'"
+    for other in (f"{tmp_path}2/a.tif", f"/mnt{tmp_path}/a.tif", f"{tmp_path.parent}/a.tif", str(tmp_path)):
+        assert safe(other) == other
+    monkeypatch.chdir("/")
+    assert safe("/a/b.tif") == "/a/b.tif"
+
+
 def test_a_misspelt_command_suggests_the_right_one() -> None:
     result = run("predikt", "scene.tif")
     assert result.returncode == 2

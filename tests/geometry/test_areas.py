@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pyproj import CRS, Geod, Transformer
 
 from geoseg.geometry import Grid, Window, pixel_areas
+from geoseg.geometry.grid import to_geographic
 
 # Where, in its own units: pixel size, top left corner.
 PLACES: dict[str, tuple[str, float, float, float]] = {
@@ -118,6 +119,16 @@ def test_a_sphere_is_not_an_ellipsoid() -> None:
     crs = CRS.from_proj4("+proj=longlat +R=6371000 +no_defs")
     grid = Grid(crs=crs, transform=Affine(10, 0, -180, 0, -10, 90), height=18, width=36)
     assert summed(grid, grid.window) == pytest.approx(4 * np.pi * 6_371_000.0**2, rel=1e-12)
+
+
+@pytest.mark.parametrize("code", [27561, 27572])  # France's older grids, whose latitudes are counted in grads
+def test_grads_are_no_degrees(code: int) -> None:
+    grid = Grid(crs=CRS(code), transform=Affine(10, 0, 600_000, 0, -10, 200_000), height=20, width=20)
+    if code == 27572:
+        grid = Grid(crs=CRS(code), transform=Affine(10, 0, 600_000, 0, -10, 2_400_000), height=20, width=20)
+    assert summed(grid, grid.window) == pytest.approx(200**2, rel=3e-3)
+    assert grid.ground_size == pytest.approx((10, 10), rel=2e-3)
+    assert to_geographic(grid.crs).transform(600_000, grid.transform.f)[1] == pytest.approx(48.6, abs=1)
 
 
 def test_south_up_grids_have_the_same_areas() -> None:

@@ -150,6 +150,19 @@ def test_verdicts_on_a_series_with_a_cut_off(maps, plots, tmp_path) -> None:
     assert "compliant" not in found.path.read_text().lower()
 
 
+def test_what_hides_pixels_of_a_series_is_heeded(maps, plots, tmp_path) -> None:
+    history = series(list(maps.values()), out=tmp_path / "series")
+    clouds = np.zeros((SIDE, SIDE), np.uint8)
+    clouds[:, 28:40] = 1
+    mask = write(tmp_path / "clouds.tif", clouds)
+    found = zones(history.out, plots, out=tmp_path / "out.geojson", cutoff="2020-12-31", mask=str(mask))
+    assert told(found.path)["after"] == ("cannot tell", "100% unknown or outside the map")
+    assert told(found.path)["calm"][0] == "none found"
+    for options in ({"nodata": 1}, {"assume_crs": "EPSG:32633"}, {"band": 1}):
+        with pytest.raises(UsageError, match="is for class maps"):
+            zones(history.out, plots, out=tmp_path / "no.geojson", **options)
+
+
 def test_a_plot_not_seen_after_the_cut_off_cannot_be_told(tmp_path: Path) -> None:
     for year, value in ((2019, 1), (2020, 1), (2021, NODATA)):
         pixels = np.ones((40, 40), np.uint8)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Window
@@ -113,6 +114,42 @@ def test_no_advice_to_call_a_class_nodata(tmp_path: Path) -> None:
     forest = np.ones((200, 200), np.uint8)
     forest[90:110, 90:110] = 2
     assert not open_class_map(write(tmp_path / "a.tif", forest)).scene.notes
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_codes_of_64_bits_are_class_numbers_too(tmp_path: Path, dtype: str) -> None:
+    classes = open_class_map(write(tmp_path / "a.tif", np.array([[1, 254], [0, 3]], dtype), nodata=0))
+    assert classes.read(classes.grid.window).tolist() == [[1, 254], [255, 3]]
+    codes = write(tmp_path / "b.tif", np.array([[2**40, 7], [7, 2**40]], dtype))
+    recoded = open_class_map(codes, crosswalk={2**40: "forest", 7: "water"})
+    assert recoded.read(recoded.grid.window).tolist() == [[1, 2], [2, 1]]
+
+
+def test_of_a_stack_of_class_maps_none_masks_the_others(tmp_path: Path) -> None:
+    """GDAL tags the fourth of four bands of bytes as alpha."""
+    stack = np.random.default_rng(0).integers(0, 4, (4, 8, 8)).astype(np.uint8)
+    path = write(tmp_path / "stack.tif", stack)
+    with rasterio.open(path, "r+") as file:
+        file.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+        assert file.colorinterp[3].name == "alpha"
+    for band in (1, 2, 3, 4):
+        classes = open_class_map(path, band=band)
+        assert np.array_equal(classes.read(classes.grid.window), stack[band - 1])
+    stack[3] = 255
+    stack[3, 0] = 0
+    masked = open_class_map(write(tmp_path / "masked.tif", stack, photometric="RGB", alpha="YES"), band=1)
+    assert (masked.read(masked.grid.window)[0] == 255).all()
+
+
+def test_scale_tags_of_class_numbers_are_said_not_to_hold(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.ones((8, 8), np.uint8))
+    with rasterio.open(path, "r+") as file:
+        file.scales = (0.5,)
+    classes = open_class_map(path)
+    assert classes.values() == (1,)
+    assert classes.scene.notes[-1] == (
+        "a.tif: class numbers are as stored; its scale and offset tags are not applied"
+    )
 
 
 def test_mask_alpha_and_nan_become_255(tmp_path: Path) -> None:

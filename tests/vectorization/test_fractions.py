@@ -109,8 +109,11 @@ def test_fractions_of_a_raster_in_another_crs(class_map: Path, tmp_path: Path) -
     )
 
 
+NAMED = {"CLASS_0": "a", "CLASS_1": "c", "CLASS_2": "d", "CLASS_254": "b"}
+
+
 def test_fractions_do_not_depend_on_chunks_and_reach_every_format(class_map: Path, tmp_path: Path) -> None:
-    write(tmp_path / "other.tif", noise(40, 48, 1), nodata=255, tags={"CLASS_0": "a", "CLASS_254": "b"})
+    write(tmp_path / "other.tif", noise(40, 48, 1), nodata=255, tags=NAMED)
     tables = []
     for chunk, name in ((500, "a.parquet"), (7, "b.parquet"), (11, "c.shp")):
         geoseg.vectorize(class_map, out=tmp_path / name, fractions=tmp_path / "other.tif", chunk=chunk)
@@ -119,6 +122,31 @@ def test_fractions_do_not_depend_on_chunks_and_reach_every_format(class_map: Pat
     assert np.array_equal(tables[0], tables[1])
     np.testing.assert_allclose(tables[0], tables[2], atol=1e-9)
     assert not tables[0][:, 1].any()
+
+
+def test_fractions_of_codes_by_a_crosswalk(class_map: Path, tmp_path: Path) -> None:
+    codes = np.array([111, 523, 311], np.uint16)[noise(40, 48, 1, missing=0)]
+    write(tmp_path / "codes.tif", np.stack([codes, codes[::-1]]))
+    walk = {111: "town", 523: "sea", 311: "forest"}
+    options = {"fractions": tmp_path / "codes.tif", "fractions_band": 1}
+    geoseg.vectorize(class_map, out=tmp_path / "p.parquet", **options, fractions_crosswalk=walk)
+    frame = gpd.read_parquet(tmp_path / "p.parquet")
+    assert frame[["frac_1", "frac_2", "frac_3"]].sum(axis=1).to_numpy() == pytest.approx(1)
+    assert (frame.frac_1 * frame.n_pix).sum() == pytest.approx((codes == 111).sum())
+    with pytest.raises(InputError, match=r"without a class: 523.* add them to `fractions_crosswalk`"):
+        geoseg.vectorize(class_map, out=tmp_path / "q.gpkg", **options, fractions_crosswalk={111: 1, 311: 2})
+    with pytest.raises(InputError, match="`fractions_band=1`, or another"):
+        geoseg.vectorize(class_map, out=tmp_path / "q.gpkg", fractions=tmp_path / "codes.tif")
+    with pytest.raises(UsageError, match="fractions_crosswalk is of fractions"):
+        geoseg.vectorize(class_map, out=tmp_path / "q.gpkg", fractions_crosswalk=walk)
+
+
+def test_a_class_that_the_other_map_does_not_name_is_not_left_out_silently(
+    class_map: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "other.tif", noise(40, 48, 1), nodata=255, tags={"CLASS_0": "a", "CLASS_1": "b"})
+    with pytest.raises(InputError, match="holds class 2, which is not in its legend"):
+        geoseg.vectorize(class_map, out=tmp_path / "p.gpkg", fractions=tmp_path / "other.tif")
 
 
 def test_fractions_that_cannot_be_had(class_map: Path, tmp_path: Path) -> None:
