@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from geoseg.landscapes.verb import landscape
     from geoseg.legend import Crosswalk, LandClass, Legend
     from geoseg.models.bundle import load_bundle
-    from geoseg.pipeline import run
+    from geoseg.pipeline.verb import run
     from geoseg.plots.verb import zones
     from geoseg.prediction.verb import plan, predict
     from geoseg.raster.classmap import open_class_map
@@ -54,7 +54,7 @@ _EXPORTS = {
     "open_scene": "geoseg.raster.opening",
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
-    "run": "geoseg.pipeline",
+    "run": "geoseg.pipeline.verb",
     "sample_design": "geoseg.sampling.design",
     "sample_estimate": "geoseg.estimation.verb",
     "sample_export": "geoseg.sampling.exchange",

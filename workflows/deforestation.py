@@ -20,12 +20,12 @@ from pydantic import Field
 import geoseg
 from geoseg.errors import GeosegError
 from geoseg.job import Job
+from geoseg.pipeline.job import PipelineJob
+from geoseg.pipeline.verb import run_pipeline
 from geoseg.report import figures
-from geoseg.sampling.file import read_sample
 
 FOREST, OTHER = "forest", "other"
 LOSS = f"{FOREST} → {OTHER}"
-_BUFFER = 3  # pixels
 
 
 class Deforestation(Job):
@@ -44,8 +44,10 @@ class Deforestation(Job):
     date_before, date_after
         When the scenes were taken, like 2019 or 2019-07-31, for yearly rates.
     sample
-        Units to draw for labelling, in strata of loss, gain, stable forest and the rest, with a buffer of
-        three pixels around loss where one can be made; 0 draws none. A sample that is there is kept.
+        Units to draw for labelling, in strata of loss, gain, stable forest and the rest; 0 draws none. A
+        sample that is there is kept.
+    buffer
+        Pixels around loss in which stable forest is a stratum of its own; 0 makes none.
     title
         What the study is called.
     reference_before, reference_after
@@ -63,6 +65,7 @@ class Deforestation(Job):
     date_before: str | int | None = None
     date_after: str | int | None = None
     sample: Annotated[int, Field(ge=0)] = 0
+    buffer: Annotated[int, Field(ge=0)] = 3
     title: str = "Deforestation"
     reference_before: Path | None = None
     reference_after: Path | None = None
@@ -71,90 +74,91 @@ class Deforestation(Job):
 
 def map_deforestation(study: Deforestation) -> dict[str, Any]:
     """Numbers of the study, as they stand in its ``summary.json``."""
-    legend = geoseg.load_bundle(study.model).legend
+    out, legend = study.out, geoseg.load_bundle(study.model).legend
     forest = {legend.find(name).name for name in study.forest}
     merged = {name: FOREST if name in forest else OTHER for name in legend.names}
+    run_pipeline(_steps(study, merged))
+    maps = [out / date / "classes.tif" for date in ("before", "after")]
+    figures.draw_change(*maps, out / "change.png", title="What changed")
+    polygons = gpd.read_file(out / "forest" / "changed.gpkg")
+    patches = polygons[(polygons["from_class"] == FOREST) & (polygons["area_ha"] >= study.min_hectares)]
+    patches.to_file(out / "loss.gpkg", layer="loss")
 
-    maps = [
-        geoseg.predict(scene, model=study.model, out=study.out / date, **study.options).classes
-        for date, scene in (("before", study.before), ("after", study.after))
-    ]
-    dates = {"date_before": study.date_before, "date_after": study.date_after}
-    every = geoseg.change(*maps, out=study.out / "transitions", **dates)
-    loss = geoseg.change(*maps, out=study.out / "forest", crosswalk=merged, strata_class=FOREST, **dates)
-
-    traced = geoseg.vectorize(
-        loss.raster, out=study.out / "forest" / "loss.gpkg", only=[LOSS], layer="loss", overwrite=True
-    )
-    polygons = gpd.read_file(traced.path, layer="loss")
-    patches = polygons[polygons["area_ha"] >= study.min_hectares]
-    patches.to_file(study.out / "loss.gpkg", layer="loss")
-    figures.draw_change(*maps, study.out / "change.png", title="What changed")
-
-    held, left, lost, gained = (
-        _of_forest(loss, key) for key in ("before_ha", "after_ha", "loss_ha", "gain_ha")
-    )
+    every, loss = (_read(out / name / "transitions.json") for name in ("transitions", "forest"))
+    own = _of_forest(loss)
     summary: dict[str, Any] = {
-        "forest_before_ha": held,
-        "forest_after_ha": left,
-        "loss_ha": lost,
-        "gain_ha": gained,
-        "loss_percent": round(100 * lost / held, 3) if held else None,
+        "forest_before_ha": own.get("before_ha", 0.0),
+        "forest_after_ha": own.get("after_ha", 0.0),
+        "loss_ha": own.get("loss_ha", 0.0),
+        "gain_ha": own.get("gain_ha", 0.0),
+        "loss_percent": round(100 * own["loss_ha"] / own["before_ha"], 3) if own.get("before_ha") else None,
         "patches": len(patches),
         "patches_ha": round(float(patches["area_ha"].sum()), 4),
         "became": {
             r["to"]: r["hectares"]
-            for r in every.records
+            for r in every["transitions"]
             if r["kind"] == "changed" and r["from"] in forest and r["to"] not in forest
         },
-        "unknown_at_one_date_ha": round(loss.transitions.unknown, 4),
     }
-    rate = next((c["puyravaud_rate"] for c in loss.per_class if c["class"] == FOREST), None)
-    if rate is not None:
-        summary["percent_per_year"] = round(100 * rate, 4)
+    if own.get("puyravaud_rate") is not None:
+        summary["percent_per_year"] = round(100 * own["puyravaud_rate"], 4)
     if study.reference_before and study.reference_after:
         truth = geoseg.change(
-            study.reference_before, study.reference_after, out=study.out / "reference", crosswalk=merged
+            study.reference_before, study.reference_after, out=out / "reference", crosswalk=merged
         )
         scores = geoseg.evaluate(
-            loss.raster, truth.raster, out=study.out / "reference" / "scores.json", overwrite=True
+            out / "forest" / "change.tif", truth.raster, out=out / "reference" / "scores.json", overwrite=True
         )
         found = next(c for c in scores.per_class if c["class"] == LOSS)
         summary["reference"] = {
-            "loss_ha": _of_forest(truth, "loss_ha"),
+            "loss_ha": _of_forest(_read(out / "reference" / "transitions.json")).get("loss_ha", 0.0),
             **{f"loss_{k}": round(found[k], 4) for k in ("iou", "precision", "recall")},
         }
-    results = [study.out / "transitions", study.out / "forest" / "transitions.json"]
-    estimates = _estimated(study, loss)
-    if estimates is not None:
-        results.append(study.out / "estimates.json")
+    if (out / "estimates.json").exists():
         summary["estimated"] = {
             c["class"]: {"hectares": round(c["area_ha"], 4), "se": round(c["area_ha_se"], 4)}
-            for c in estimates.per_class
+            for c in _read(out / "estimates.json")["classes"]
             if c["area"]
         }
-    geoseg.write_report(results, out=study.out / "report", title=study.title)
-    (study.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
 
-def _estimated(study: Deforestation, loss: Any) -> Any:
-    """Estimates from the sample as far as it is labelled, else None; it is drawn where there is none."""
-    path = study.out / "sample.gpkg"
-    if not path.exists():
-        if study.sample:
-            near_loss = _of_forest(loss, "loss_ha") and _of_forest(loss, "persistence_ha")
-            around = {"buffer": _BUFFER} if near_loss else {}
-            geoseg.sample_design(loss.raster, crosswalk=loss.strata, n=study.sample, out=path, **around)
-        return None
-    if all(unit.answer.state == "left" for unit in read_sample(path).units):
-        return None
-    return geoseg.sample_estimate(path, map=loss.raster, out=study.out / "estimates.json", overwrite=True)
+def _steps(study: Deforestation, merged: dict[str, str]) -> PipelineJob:
+    """The study as steps of `geoseg run`; the estimate waits for the labels."""
+    out, dates = study.out, {"date_before": study.date_before, "date_after": study.date_after}
+    steps: dict[str, Any] = {
+        "predict": [
+            {"scene": scene, "model": study.model, "out": out / date, **study.options}
+            for date, scene in (("before", study.before), ("after", study.after))
+        ],
+        "change": [
+            {
+                "out": out / "forest",
+                "crosswalk": merged,
+                "strata_class": FOREST,
+                "polygons": out / "forest" / "changed.gpkg",
+                **dates,
+            },
+            {"out": out / "transitions", **dates},
+        ],
+        "report": {"out": out / "report", "title": study.title},
+    }
+    if study.sample:
+        around = {"buffer": study.buffer} if study.buffer else {}
+        steps["sample"] = {"n": study.sample, "out": out / "sample.gpkg", **around}
+        steps["estimate"] = {}
+    return PipelineJob.parse(steps)
 
 
-def _of_forest(change: Any, column: str) -> float:
-    """Hectares of the forest class; 0 where a map holds none."""
-    return next((float(c[column]) for c in change.per_class if c["class"] == FOREST), 0.0)
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _of_forest(change: dict[str, Any]) -> dict[str, Any]:
+    """Record of the forest class; empty where a map holds none."""
+    return next((c for c in change["classes"] if c["class"] == FOREST), {})
 
 
 def main(arguments: list[str]) -> int:

@@ -17,7 +17,9 @@ from geoseg.cli.say import say
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left.")
 def command(job: Path, overwrite: bool, **options: Any) -> None:
-    """Run the steps of JOB, a YAML file with sections predict, clean, vectorize, evaluate, change.
+    """Run the steps of JOB, a YAML file with a section for each.
+
+    Sections are predict, clean, vectorize, evaluate, change, series, zones, sample, estimate and report.
 
     \b
       predict:
@@ -31,12 +33,18 @@ def command(job: Path, overwrite: bool, **options: Any) -> None:
         field: class
         out: out/scores.json
 
-    A section takes the keys of its command; what the step before it made is filled in.
+    A section takes the keys of its command, or a list of such; what the steps before it made is filled in.
+    Steps that are done are kept, so that the same command goes on after an interruption, and does anew what
+    follows from a section or a file that was changed. An estimate waits until its sample is labelled.
     """  # noqa: D301 (click reads \b)
-    from geoseg.pipeline import PipelineJob, run_pipeline
+    from geoseg.pipeline.job import PipelineJob
+    from geoseg.pipeline.verb import run_pipeline
 
     where = take_where(options)
-    with pixel_progress("predict") as report:
-        result = run_pipeline(PipelineJob.load(job), where=where, overwrite=overwrite, progress=report)
+    steps = PipelineJob.load(job)
+    with pixel_progress("run") as report:
+        result = run_pipeline(steps, where=where, overwrite=overwrite, progress=report)
     for step, path in result.files:
         say(f"{step:10} {path}")
+    for what in result.waiting:
+        say(f"waiting    {what}; then run the same again")

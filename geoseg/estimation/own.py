@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import shapely
@@ -18,11 +15,10 @@ from geoseg.estimation.observed import Drawing, Observed, Row, StratumSize
 from geoseg.estimation.places import class_areas, classes_at
 from geoseg.legend import NODATA, Legend, as_compared
 from geoseg.raster.classmap import ClassMap, open_class_map
-from geoseg.raster.open import local_file
 from geoseg.raster.vectors import read_vector
 from geoseg.sampling.design import map_digest
 from geoseg.sampling.file import read_sample
-from geoseg.sampling.layout import DESIGN, INFO, Drawn, Sample, Unit
+from geoseg.sampling.layout import Drawn, Sample, Unit
 
 _PLACE = 1e-5  # degrees, a metre
 _MOST_NAMED = 5
@@ -75,20 +71,6 @@ def observe_sample(job: EstimateJob) -> Observed:
     if job.design == "post-stratified":
         observed = _post_stratified(observed, sample)
     return observed
-
-
-def is_drawn(path: Path) -> bool:
-    """Whether a file is a GeoPackage with the design of a sample."""
-    file = local_file(path)
-    with file.open("rb") as stream:
-        if not stream.read(16).startswith(b"SQLite format 3"):
-            return False
-    try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    except sqlite3.DatabaseError:
-        return False
-    return {DESIGN, INFO} <= names
 
 
 def _drawing(sample: Sample, job: EstimateJob) -> Drawing:

@@ -13,11 +13,13 @@ from geoseg.errors import UsageError
 from geoseg.estimation.foreign import observe_table
 from geoseg.estimation.job import EstimateJob
 from geoseg.estimation.observed import Answered, Observed, answered
-from geoseg.estimation.own import is_drawn, observe_sample
+from geoseg.estimation.own import observe_sample
 from geoseg.estimation.result import AreaRatio, Estimates
 from geoseg.execution.manifest import add_files
 from geoseg.files import require_free, require_place, sha256_of, write_together
 from geoseg.job import takes
+from geoseg.raster.open import local_file
+from geoseg.sampling.file import is_sample
 
 
 @takes(EstimateJob)
@@ -53,7 +55,7 @@ def run_estimate(job: EstimateJob, *, overwrite: bool = False) -> Estimates:
     """Estimates of a job; see `sample_estimate`."""
     if job.out is not None:
         _check_output(job, job.out, overwrite)
-    observed = observe_sample(job) if is_drawn(job.sample) else observe_table(job)
+    observed = observe_sample(job) if is_sample(local_file(job.sample)) else observe_table(job)
     found = answered(observed, fpc=not job.no_fpc)
     estimates = Estimates(
         observed=observed,

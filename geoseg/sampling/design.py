@@ -34,7 +34,7 @@ from geoseg.sampling.allocation import (
     required_units,
 )
 from geoseg.sampling.draw import Place, permutation_prefix, places, random_key, unit_id
-from geoseg.sampling.file import read_sample, require_sample_name, write_sample
+from geoseg.sampling.file import is_sample, read_sample, require_sample_name, write_sample
 from geoseg.sampling.job import SampleDesignJob
 from geoseg.sampling.layout import Answer, DesignInfo, Drawn, Label, MapClass, Sample, Stratum, Unit
 from geoseg.sampling.population import BLOCK, Census, Population, count_pixels
@@ -163,6 +163,13 @@ def map_digest(opened: ClassMap) -> str:
 
 def _check_output(job: SampleDesignJob, out: Path, overwrite: bool) -> None:
     require_sample_name(out, overwrite=overwrite)
+    if is_sample(out) and (said := sum(u.answer.state != "left" for u in read_sample(out).units)):
+        raise OutputConflictError(
+            f"{said:,} units of this sample are labelled",
+            where=out,
+            why="a new sample in its place would lose that",
+            hint="another `out`, `extend` to keep them and add to them, or remove the file",
+        )
     for path in (job.classes, job.regions):
         if path is not None and out.exists() and path.exists() and out.samefile(path):
             raise OutputConflictError("the output is one of the inputs", where=out)

@@ -161,6 +161,22 @@ def _nothing(_: Any) -> None:
     return None
 
 
+def is_sample(path: str | PathLike[str]) -> bool:
+    """Whether a file is there and is a GeoPackage with the design of a sample."""
+    file = Path(path)
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        if not stream.read(16).startswith(b"SQLite format 3"):
+            return False
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    except sqlite3.DatabaseError:
+        return False
+    return {DESIGN, INFO} <= names
+
+
 def read_sample(path: str | PathLike[str]) -> Sample:
     """Sample of a file that `write_sample` made and people have filled in since, in QGIS or elsewhere.
 

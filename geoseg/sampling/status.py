@@ -103,6 +103,11 @@ class SampleStatus:
             left=sum(s.left for s in self.strata),
         )
 
+    @property
+    def can_be_estimated(self) -> bool:
+        """Whether every stratum has what a variance needs: two labels; or nobody is asked for more."""
+        return all(s.labelled >= min(2, s.n) for s in self.strata) or self.total.left == 0
+
     def to_json(self) -> dict[str, Any]:
         """Everything, JSON-ready."""
         return as_json(self)

@@ -10,7 +10,8 @@ from geoseg.baselines.job import FitJob
 from geoseg.changes.job import ChangeJob
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.job import Job, read_yaml
-from geoseg.pipeline import PipelineJob, check_steps
+from geoseg.pipeline.job import PipelineJob
+from geoseg.pipeline.steps import check_steps
 from geoseg.prediction.job import PredictJob
 from geoseg.training.job import TrainJob
 from geoseg.vectorization.job import VectorizeJob
@@ -70,10 +71,20 @@ def test_every_kind_of_baseline_has_a_configuration(name: str) -> None:
 
 def test_the_pipelines_steps_fit_each_other() -> None:
     steps = check_steps(PipelineJob.load(ROOT / "configs" / "run.yaml"))
-    maps = [p.out / "classes.tif" for p in steps.predict]
-    assert [v.classes for v in steps.vectorize] == maps
-    assert [e.classes for e in steps.evaluate] == maps
-    assert [(c.before, c.after) for c in steps.change] == [tuple(maps)]
+    jobs = {verb: [s.job for s in steps if s.verb == verb] for verb in JOBS if verb != "run"}
+    maps = [p.out / "classes.tif" for p in jobs["predict"]]
+    assert [v.classes for v in jobs["vectorize"]] == maps
+    assert [e.classes for e in jobs["evaluate"]] == maps
+    assert [(c.before, c.after) for c in jobs["change"]] == [tuple(maps)]
+
+
+def test_a_study_is_one_chain() -> None:
+    steps = {s.verb: s for s in check_steps(PipelineJob.load(ROOT / "configs" / "run_study.yaml"))}
+    change, sample = steps["change"].job, steps["sample"].job
+    assert (sample.classes, sample.strata) == (change.out / "change.tif", change.out / "strata.yaml")
+    assert steps["estimate"].job.sample == sample.out
+    results = steps["report"].job.results
+    assert [change.out / "transitions.json", steps["estimate"].job.out] == results
 
 
 def test_configurations_point_at_what_the_demo_makes() -> None:
