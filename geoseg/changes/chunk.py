@@ -17,7 +17,6 @@ from geoseg.geometry.integer_areas import integer_areas
 from geoseg.legend import NODATA
 from geoseg.raster.classmap import ClassMap
 from geoseg.raster.reading import called
-from geoseg.raster.store import digest
 from geoseg.regions.sieve import Sieve
 
 _NARROW = Steps(opening=((CHANGED, 3),))
@@ -138,7 +137,7 @@ class Comparison:
             mapped=tables.count(numbers, areas, unit),
             slivers=_counted(tables, numbers, narrow, areas, unit),
             small=_counted(tables, numbers, small, areas, unit),
-            digest=digest(_without(tables, numbers, removed)),
+            digest=tables.digest(_without(tables, numbers, removed)),
         )
 
     def numbers(self, chunk: SievedChunk) -> Numbers:

@@ -132,15 +132,14 @@ def _part(near: NDArray[np.float64], own: NDArray[np.float64]) -> tuple[float, f
     """
     parts = np.arange(-1 + _PART, 1, _PART)
     begin, size = _REACH - _NEAR, 2 * _NEAR + 1
-    scores = np.empty((len(parts), len(parts)))
-    for i, down in enumerate(parts):
-        for j, right in enumerate(parts):
-            mixed = sum(
-                rows * cols * own[begin - r : begin - r + size, begin - c : begin - c + size]
-                for r, rows in ((0, 1 - abs(down)), (int(np.sign(down)), abs(down)))
-                for c, cols in ((0, 1 - abs(right)), (int(np.sign(right)), abs(right)))
-            )
-            scores[i, j] = np.corrcoef(np.ravel(mixed), near.ravel())[0, 1]
+    moved = np.lib.stride_tricks.sliding_window_view(own, (size, size))[begin - 1 :, begin - 1 :][:3, :3]
+    # shares of a shift by a whole pixel against, none, and with the axis, (parts, 3)
+    shares = np.stack([np.maximum(parts, 0), 1 - np.abs(parts), np.maximum(-parts, 0)], 1)
+    mixed = np.einsum("ia,jb,abyx->ijyx", shares, shares, moved).reshape(len(parts), len(parts), -1)
+    mixed -= mixed.mean(-1, keepdims=True)
+    wanted = near.ravel() - near.mean()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = mixed @ wanted / np.sqrt((mixed**2).sum(-1) * (wanted**2).sum())
     best = np.unravel_index(int(np.nan_to_num(scores).argmax()), scores.shape)
     return float(parts[best[0]]), float(parts[best[1]])
 
@@ -157,12 +156,13 @@ def _correlate(before: NDArray[np.bool_], after: NDArray[np.bool_], sums: NDArra
     height, width = (n - 2 * _REACH for n in before.shape)
     if height <= 0 or width <= 0:
         return
-    core = before[_REACH : _REACH + height, _REACH : _REACH + width]
-    edges = int(np.count_nonzero(core))
-    for i in range(2 * _REACH + 1):
-        for j in range(2 * _REACH + 1):
-            moved = after[i : i + height, j : j + width]
-            sums[0, i, j] += core.size
-            sums[1, i, j] += edges
-            sums[2, i, j] += int(np.count_nonzero(moved))
-            sums[3, i, j] += int(np.count_nonzero(core & moved))
+    core = np.packbits(before[_REACH : _REACH + height, _REACH : _REACH + width], axis=1)
+    edges = int(np.bitwise_count(core).sum(dtype=np.int64))
+    sums[0] += height * width
+    sums[1] += edges
+    for j in range(2 * _REACH + 1):
+        columns = np.packbits(after[:, j : j + width], axis=1)
+        in_rows = np.concatenate([[0], np.bitwise_count(columns).sum(1, dtype=np.int64).cumsum()])
+        for i in range(2 * _REACH + 1):
+            sums[2, i, j] += in_rows[i + height] - in_rows[i]
+            sums[3, i, j] += np.bitwise_count(core & columns[i : i + height]).sum(dtype=np.int64)

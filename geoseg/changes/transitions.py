@@ -13,6 +13,7 @@ from geoseg.errors import InputError
 from geoseg.geometry import HECTARE
 from geoseg.kernels import kernel
 from geoseg.legend import NODATA
+from geoseg.raster.store import digest
 
 UNCHANGED, CHANGED = 0, 1
 """Kinds of pixels that are known at both dates."""
@@ -185,8 +186,9 @@ class PairTables:
         """
         k = len(self.names)
         for labels, position, which in ((before, self.before, "before"), (after, self.after, "after")):
-            met = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-            if strays := [int(v) for v in met if position[v] == k + 1]:
+            stray = position == k + 1
+            if stray.any() and (met := stray[labels]).any():
+                strays = np.unique(labels[met]).tolist()
                 raise InputError(
                     f"the map {which} holds class {', '.join(map(str, strays))}, which is not in its legend",
                     hint="`legend` with a name for it",
@@ -194,6 +196,11 @@ class PairTables:
         dates = np.ascontiguousarray(before), np.ascontiguousarray(after)
         found: Numbers = _numbers(*dates, (self.before * (k + 2)).astype(np.int32), self.after)
         return found
+
+    def digest(self, numbers: Numbers) -> str:
+        """Digest of numbers (h, w), of as few bytes as hold them."""
+        side = len(self.names) + 2
+        return digest(numbers.astype(np.min_scalar_type(side * side - 1)))
 
     def codes(self, table: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """((K + 2) squared,) by number: the codes of a (K + 1, K + 1) table."""

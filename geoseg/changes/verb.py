@@ -35,7 +35,6 @@ from geoseg.raster.dates import MapDate, date_of
 from geoseg.raster.pairs import PairCodes
 from geoseg.raster.reading import called, called_notes
 from geoseg.raster.rules import read_crosswalk
-from geoseg.raster.store import digest
 from geoseg.raster.style import raster_qml
 from geoseg.raster.united import lines_for
 from geoseg.writers.write import require_names, write_layer
@@ -88,6 +87,8 @@ def run_change(job: ChangeJob, *, where: Where | None = None, overwrite: bool = 
     pair, legend, notes = _open(job)
     if job.polygons is not None:
         require_format(job.polygons, pair.grid)
+        if job.polygons.absolute().parent == job.out.absolute():
+            job.out.mkdir(parents=True, exist_ok=True)
         notes += require_names(job.polygons.absolute(), overwrite=overwrite)
     chosen = None if job.strata_class is None else legend.find(job.strata_class)
     period = _period(job, notes)
@@ -149,14 +150,14 @@ class _Published:
 
     def read(self, chunk: SievedChunk) -> NDArray[Any]:
         """Codes (h, w) of a chunk."""
-        numbers = self.task.numbers(chunk)
-        if digest(numbers) != self.digests[chunk.window]:
+        tables, numbers = self.task.kept.classes.tables, self.task.numbers(chunk)
+        if tables.digest(numbers) != self.digests[chunk.window]:
             raise GeosegError(
                 f"pixels at row {chunk.window.row} column {chunk.window.col} are not those that were counted",
                 why="a map was replaced or cannot be read in the same way twice",
                 hint="run it again",
             )
-        table = self.task.kept.classes.tables.codes(self.codes.table)
+        table = tables.codes(self.codes.table)
         return table[numbers].astype(self.codes.dtype, copy=False)
 
 
