@@ -80,7 +80,7 @@ def map_deforestation(study: Deforestation) -> dict[str, Any]:
     run_pipeline(_steps(study, merged))
     maps = [out / date / "classes.tif" for date in ("before", "after")]
     figures.draw_change(*maps, out / "change.png", title="What changed")
-    polygons = gpd.read_file(out / "forest" / "changed.gpkg")
+    polygons = gpd.read_file(out / "forest" / "changed.gpkg", layer="change")
     patches = polygons[(polygons["from_class"] == FOREST) & (polygons["area_ha"] >= study.min_hectares)]
     patches.to_file(out / "loss.gpkg", layer="loss")
 
