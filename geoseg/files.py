@@ -120,7 +120,12 @@ def flush(path: Path) -> None:
 
 
 def require_free(
-    target: Path, *, overwrite: bool, inputs: Iterable[Path] = (), marks: Collection[str] = ()
+    target: Path,
+    *,
+    overwrite: bool,
+    inputs: Iterable[Path] = (),
+    marks: Collection[str] = (),
+    beside: Path | None = None,
 ) -> None:
     """Nothing, if an output may be written under this name.
 
@@ -132,6 +137,8 @@ def require_free(
         Files that must not be replaced in any case.
     marks
         A JSON file that holds these keys is an earlier result, and may be replaced.
+    beside
+        The file that users open, where this one only comes with it.
 
     Raises
     ------
@@ -147,6 +154,8 @@ def require_free(
     if overwrite or (marks and _holds(target, marks)):
         return
     why = f"it is no earlier result: not a JSON file with {' and '.join(sorted(marks))}" if marks else None
+    if beside is not None:
+        why = f"it would be written beside {beside.name}"
     raise OutputConflictError("exists", where=target, why=why, hint="another name, or `overwrite`")
 
 

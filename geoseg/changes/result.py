@@ -52,6 +52,10 @@ RULES = {
 }
 """The rules in words, as they stand in every transitions.json."""
 
+REPORT, RASTER, STYLE = "transitions.json", "change.tif", "change.qml"
+TABLE, CLASS_TABLE, STRATA = "transitions.csv", "classes.csv", "strata.yaml"
+"""Names of the files in the output folder."""
+
 DAYS_A_YEAR = 365.25
 _DIGITS = 6
 _RATE_DIGITS = 8
@@ -141,27 +145,27 @@ class Change:
     @property
     def raster(self) -> Path:
         """The from-to raster."""
-        return self.out / "change.tif"
+        return self.out / RASTER
 
     @property
     def style(self) -> Path:
         """Its style for QGIS."""
-        return self.out / "change.qml"
+        return self.out / STYLE
 
     @property
     def table(self) -> Path:
         """Transitions as CSV."""
-        return self.out / "transitions.csv"
+        return self.out / TABLE
 
     @property
     def class_table(self) -> Path:
         """Classes as CSV."""
-        return self.out / "classes.csv"
+        return self.out / CLASS_TABLE
 
     @property
     def report(self) -> Path:
         """Everything as JSON."""
-        return self.out / "transitions.json"
+        return self.out / REPORT
 
     @property
     def legend(self) -> Legend:

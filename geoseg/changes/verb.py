@@ -17,7 +17,7 @@ from geoseg.changes.classes import Classes, join
 from geoseg.changes.job import AFTER_NAMES, BEFORE_NAMES, ChangeJob
 from geoseg.changes.misregistration import misregistration, sample_windows
 from geoseg.changes.polygons import ChangePolygons, require_format
-from geoseg.changes.result import Change, Period
+from geoseg.changes.result import CLASS_TABLE, RASTER, REPORT, STRATA, STYLE, TABLE, Change, Period
 from geoseg.changes.strata import strata_yaml
 from geoseg.changes.transitions import PairTables, Transitions
 from geoseg.cleaning.cleaned import SievedChunk, chunk_shape
@@ -113,7 +113,7 @@ def run_change(job: ChangeJob, *, where: Where | None = None, overwrite: bool = 
         out=job.out,
         period=period,
         misregistration=shift,
-        strata=None if chosen is None else job.out / "strata.yaml",
+        strata=None if chosen is None else job.out / STRATA,
         provenance={
             "before": {"path": str(job.before), "files": pair.before.scene.fingerprint()["files"]},
             "after": {"path": str(job.after), "files": pair.after.scene.fingerprint()["files"]},
@@ -287,10 +287,15 @@ def _check_output(job: ChangeJob, overwrite: bool) -> None:
     """Refuse to destroy what no comparison wrote, before any work."""
     if job.out.exists() and not job.out.is_dir():
         raise OutputConflictError("is a file", where=job.out, hint="`out=FOLDER`")
-    raster, report = job.out / "change.tif", job.out / "transitions.json"
-    marks = {"geoseg", "transitions"}
-    require_free(report, overwrite=overwrite, marks=marks)
-    require_free(raster, overwrite=overwrite or report.exists(), inputs=(job.before, job.after))
+    report = job.out / REPORT
+    require_free(report, overwrite=overwrite, marks={"geoseg", "transitions"})
+    for name in (RASTER, STYLE, TABLE, CLASS_TABLE, *((STRATA,) if job.strata_class is not None else ())):
+        require_free(
+            job.out / name,
+            overwrite=overwrite or report.exists(),
+            inputs=(job.before, job.after),
+            beside=report,
+        )
     require_place(report)
 
 

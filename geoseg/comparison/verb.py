@@ -16,7 +16,7 @@ from geoseg.evaluation.job import EvaluateJob, ReferenceJob
 from geoseg.evaluation.verb import run_evaluate
 from geoseg.execution import Where
 from geoseg.execution.progress import Report
-from geoseg.files import write_together, writing
+from geoseg.files import require_free, write_together, writing
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.verb import run_predict
@@ -104,11 +104,13 @@ def run_compare(
     names = [bundle.name for bundle in bundles]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two models are called {twice!r}", hint="different models, or one of them renamed")
+    files = (job.out / TABLE, job.out / JSON)
+    require_free(files[1], overwrite=overwrite, marks={"models", "files"})
+    require_free(files[0], overwrite=overwrite or files[1].exists(), beside=files[1])
     found = tuple(
         _one(job, bundle, name, where=where, overwrite=overwrite, progress=progress)
         for bundle, name in zip(bundles, job.model, strict=True)
     )
-    files = (job.out / TABLE, job.out / JSON)
     comparison = Comparison(models=found, files=files)
     head, rows = comparison.table()
     with writing(job.out):

@@ -119,7 +119,7 @@ def _check_output(job: EstimateJob, out: Path, overwrite: bool) -> None:
     require_free(out, overwrite=overwrite, inputs=inputs, marks={"geoseg", "design", "matrix"})
     earlier = overwrite or out.exists()
     for path in beside(out):
-        require_free(path, overwrite=earlier, inputs=inputs)
+        require_free(path, overwrite=earlier, inputs=inputs, beside=out)
     require_place(out)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
-from geoseg.evaluation.job import MAP_NAMES, EvaluateJob
+from geoseg.evaluation.job import MAP_NAMES, REFERENCE_NAMES, EvaluateJob
 from geoseg.evaluation.reference import file_of, open_reference
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
@@ -19,7 +19,7 @@ from geoseg.raster.scene import Scene
 from geoseg.raster.vectors import is_vector
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
-from geoseg.truth.pixels import legend_of_raster
+from geoseg.truth.pixels import class_map_of
 
 _REGION_NAMES = {"field": "regions_field"}
 
@@ -40,6 +40,8 @@ class Inputs:
         Polygons by which scores are told one by one, as numbers of their names.
     block
         Side of a spatial block in pixels.
+    notes
+        What the user should know of the classes.
     """
 
     class_map: ClassMap
@@ -48,6 +50,7 @@ class Inputs:
     confidence: Scene | None
     regions: Truth | None
     block: int | None
+    notes: tuple[str, ...]
 
     def mapped(self, window: Window) -> NDArray[np.uint8]:
         """Classes of the map."""
@@ -61,7 +64,7 @@ def open_inputs(job: EvaluateJob) -> Inputs:
         class_map = open_class_map(
             job.classes, job.legend, band=job.band, crosswalk=job.map_crosswalk, **job.reading
         )
-        legend = _legend_of(class_map, job)
+    legend, notes = _legend_of(class_map, job)
     grid = class_map.grid
     reference = open_reference(job, grid, legend, resample=job.resample)
     if reference.kind == "points" and (given := job.of_pixels):
@@ -73,18 +76,33 @@ def open_inputs(job: EvaluateJob) -> Inputs:
         confidence=_confidence(job, class_map),
         regions=_regions(job, grid),
         block=None if job.blocks is None else max(round(job.blocks / max(grid.ground_size)), 1),
+        notes=notes,
     )
 
 
-def _legend_of(class_map: ClassMap, job: EvaluateJob) -> Legend:
-    """Classes to score: given, else the map's own, else those in the map and a raster reference."""
-    if class_map.declared is not None:
-        return class_map.declared
-    names = dict(zip(class_map.legend.ids, class_map.legend.names, strict=True))
-    if job.crosswalk is None and not is_vector(job.reference):
-        other = legend_of_raster(file_of(job), class_map.grid)
-        names |= {} if other is None else dict(zip(other.ids, other.names, strict=True))
-    return Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
+def _legend_of(class_map: ClassMap, job: EvaluateJob) -> tuple[Legend, tuple[str, ...]]:
+    """(classes to score, notes): the map's own, else those in it and in a raster reference.
+
+    Numbers of the one that names no classes mean what the other calls them.
+    """
+    with called(MAP_NAMES):
+        known = class_map.legend
+    if job.crosswalk is not None or is_vector(job.reference):
+        return known, ()
+    with called(REFERENCE_NAMES):
+        other = class_map_of(file_of(job), class_map.grid)
+        if other is None:
+            return known, ()
+        if class_map.declared is not None:
+            return known, () if other.declared else (_by_number("reference", "map"),)
+        named = [dict(zip(one.ids, one.names, strict=True)) for one in (known, other.legend)]
+    names = named[0] | named[1]
+    legend = Legend.of(names, {i: c for i, c in class_map.colors.items() if i in names})
+    return legend, (_by_number("map", "reference"),) if other.declared else ()
+
+
+def _by_number(unnamed: str, named: str) -> str:
+    return f"the {unnamed} names no classes: its numbers mean what the {named} calls them"
 
 
 def _confidence(job: EvaluateJob, class_map: ClassMap) -> Scene | None:

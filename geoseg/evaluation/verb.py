@@ -96,6 +96,7 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
         kind=reference.kind,
         notes=(
             *class_map.scene.notes,
+            *inputs.notes,
             *reference.notes,
             *_remarks(matrix, job, reference.kind),
             *together.remarks(),
@@ -165,6 +166,9 @@ def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:
         raise UsageError(f"`out={out}` is not a .json file", hint=f"`out={out.with_suffix('.json')}`")
     inputs = (job.classes, job.reference)
     require_free(out, overwrite=overwrite, inputs=inputs, marks={"geoseg", "confusion"})
+    tables = [name for name in ("regions", "blocks") if getattr(job, name) is not None]
+    for side in (*beside(out), *(_table_of(out, name) for name in tables)):
+        require_free(side, overwrite=overwrite or out.exists(), inputs=inputs, beside=out)
     require_place(out)
 
 
@@ -178,12 +182,14 @@ def beside(out: Path) -> tuple[Path, Path]:
 def tables_beside(scores: Scores, out: Path) -> dict[Path, str]:
     """Text by file of the tables of regions and blocks that lie beside ``scores.json``; what there is."""
     return {
-        out.with_name(f"{out.stem}_{name}.csv"): csv_text(
-            [list(rows[0]), *(list(row.values()) for row in rows)]
-        )
+        _table_of(out, name): csv_text([list(rows[0]), *(list(row.values()) for row in rows)])
         for name, rows in (("regions", scores.regions), ("blocks", scores.blocks))
         if rows
     }
+
+
+def _table_of(out: Path, name: str) -> Path:
+    return out.with_name(f"{out.stem}_{name}.csv")
 
 
 def _write(scores: Scores, out: Path) -> None:

@@ -115,7 +115,7 @@ def finished(
             hint = "`overwrite` to compute it anew, or `allow_missing` to take it as it is"
             raise OutputConflictError("an incomplete map is here", where=out, why=why, hint=hint)
         return read_result(out, manifest, started, fresh=False)
-    taken = [name for name in _PRODUCTS if (out / name).exists()]
+    taken = [name for name in (*_PRODUCTS, STYLE, CONFIDENCE_STYLE, RUN_YAML) if (out / name).exists()]
     if taken and not (out / WORK / LEDGER).exists():
         why = f"found {', '.join(taken)}, without a manifest of geoseg"
         raise OutputConflictError("files of these names are here", where=out, why=why, hint=hint)

@@ -75,7 +75,7 @@ def run_report(job: ReportJob, *, overwrite: bool = False) -> StudyReport:
     sources = read_sources(job.results)
     sheets = study_sheets(job.title, sources)
     text = methods(job.title, sources)
-    _check_output(job, overwrite)
+    _check_output(job, sheets, overwrite)
     job.out.mkdir(parents=True, exist_ok=True)
     files = [write_workbook(sheets, job.out / WORKBOOK)]
     for sheet in sheets:
@@ -90,19 +90,21 @@ def run_report(job: ReportJob, *, overwrite: bool = False) -> StudyReport:
     return StudyReport(out=job.out, files=(*files, job.out / METHODS))
 
 
-def _check_output(job: ReportJob, overwrite: bool) -> None:
-    """Refuse a folder in which a workbook stands without the methods of a report beside it."""
+def _check_output(job: ReportJob, sheets: Sequence[Sheet], overwrite: bool) -> None:
+    """Refuse to replace files of these names but those of a report: a workbook with its methods."""
     require_place(job.out / WORKBOOK)
     if job.out.is_file():
         raise OutputConflictError("is a file", where=job.out, hint="name a folder")
-    there = [name for name in (WORKBOOK, METHODS) if (job.out / name).exists()]
-    if len(there) == 1 and not overwrite:
-        raise OutputConflictError(
-            "exists",
-            where=job.out / there[0],
-            why="no report wrote it",
-            hint="another folder, or `overwrite`",
-        )
+    if overwrite or all((job.out / name).exists() for name in (WORKBOOK, METHODS)):
+        return
+    for name in (WORKBOOK, METHODS, *map(_file_name, sheets)):
+        if (job.out / name).exists():
+            raise OutputConflictError(
+                "exists",
+                where=job.out / name,
+                why="no report wrote it",
+                hint="another folder, or `overwrite`",
+            )
 
 
 def _file_name(sheet: Sheet) -> str:

@@ -13,7 +13,7 @@ from geoseg.errors import InputError
 from geoseg.geometry import Grid, Window
 from geoseg.geometry.alignment import sample_nearest
 from geoseg.legend import NODATA, Legend
-from geoseg.raster.classmap import open_class_map
+from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.georeference import placement
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions, called, called_notes
@@ -119,15 +119,13 @@ def open_pixels(file: TruthFile, grid: Grid, legend: Legend) -> RasterTruth:
     )
 
 
-def legend_of_raster(file: TruthFile, grid: Grid) -> Legend | None:
-    """Classes that a raster names, or that occur in it; None where it holds colours."""
+def class_map_of(file: TruthFile, grid: Grid) -> ClassMap | None:
+    """A raster as a class map of its own; None where it holds colours."""
     with called(file.names):
         reading = _georeference(file, grid, [])
         bands = None if file.band is None else [file.band]
         scene = open_scene(file.path, bands=bands, categorical=True, **reading)
-        if _is_coloured(scene):
-            return None
-        return open_class_map(file.path, band=file.band, **reading).legend
+        return None if _is_coloured(scene) else open_class_map(file.path, band=file.band, **reading)
 
 
 def grid_of_raster(file: TruthFile, grid: Grid) -> Grid:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from geoseg.errors import OutputConflictError
 from geoseg.files import commit, partial_folder, require_folder, require_free, writing
 from geoseg.tables import csv_text
 from geoseg.writers.formats import Format, format_of
@@ -46,14 +45,7 @@ def require_names(path: Path, *, tables: Collection[str] = (), overwrite: bool) 
     require_folder(path)
     require_free(path, overwrite=overwrite)
     for side in _sides(path, format_, tables, overwrite=overwrite):
-        if side.exists() and not overwrite:
-            raise OutputConflictError(
-                "exists",
-                where=side,
-                why=f"it would be written beside {path.name}",
-                hint="another name, or `overwrite`",
-            )
-        require_free(side, overwrite=overwrite)
+        require_free(side, overwrite=overwrite, beside=path)
     style = path.with_suffix(_STYLE)
     if format_.style == "beside" and _stays(style, overwrite=overwrite):
         return (f"{style.name} was there and was kept, so {path.name} comes without a style of its own",)
@@ -87,7 +79,7 @@ def write_layer(path: Path, batches: Batches, layer: Layer, *, overwrite: bool) 
         checked = {path, *_sides(path, format_, beside, overwrite=overwrite)}
         for target in targets:  # parts that a format adds as it goes are met here for the first time
             if target not in checked:
-                require_free(target, overwrite=overwrite)
+                require_free(target, overwrite=overwrite, beside=path)
         _clear(path, format_, layer, targets)
         commit(zip(written, targets, strict=True))
     return tuple(reversed(targets))

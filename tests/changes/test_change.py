@@ -234,6 +234,13 @@ def test_only_comparisons_are_replaced(dates, tmp_path):
     assert (out / "change.tif").read_bytes() == b"mine"
     first = change(path_before, path_after, out=out, overwrite=True).raster.read_bytes()
     assert change(path_before, path_after, out=out).raster.read_bytes() == first
+    for name in ("change.qml", "transitions.csv", "classes.csv"):
+        other = tmp_path / name.replace(".", "_")
+        other.mkdir()
+        (other / name).write_text("mine")
+        with pytest.raises(OutputConflictError, match="exists"):
+            change(path_before, path_after, out=other)
+        assert [file.name for file in other.iterdir()] == [name]
 
 
 def test_command_prints_hectares(dates, tmp_path):

@@ -111,6 +111,40 @@ def test_only_scores_are_replaced(pair, tmp_path):
         evaluate(classes, reference, out=classes)
 
 
+@pytest.mark.parametrize("name", ["mine.csv", "mine_confusion.csv", "mine_blocks.csv", "wrong.qml"])
+def test_no_file_of_the_users_is_replaced_beside_the_scores(pair, tmp_path, name):
+    classes, reference, *_ = pair
+    options = {"out": tmp_path / "mine.json", "blocks": 300, "errors": tmp_path / "wrong.tif"}
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputConflictError, match=r"exists.*written beside"):
+        evaluate(classes, reference, **options)
+    assert (tmp_path / name).read_text() == "mine"
+    assert not (tmp_path / "mine.json").exists() and not (tmp_path / "wrong.tif").exists()
+    evaluate(classes, reference, **options, overwrite=True)
+    assert (tmp_path / name).read_text() != "mine"
+
+
+def test_numbers_of_the_raster_without_names_mean_those_of_the_other_and_it_is_said(make_map):
+    labels = np.array([[1, 1, 2]], np.uint8)
+    named, plain = make_map(labels, "a.tif"), make_map(labels, "b.tif", names=None)
+    said = "the {} names no classes: its numbers mean what the {} calls them"
+    assert said.format("reference", "map") in evaluate(named, plain).notes
+    scores = evaluate(plain, named)
+    assert said.format("map", "reference") in scores.notes
+    assert scores.legend.names[:2] == ("forest", "pasture")
+    for pair in ((named, named), (plain, plain)):
+        assert not any("names no classes" in note for note in evaluate(*pair).notes)
+
+
+def test_each_raster_has_its_own_crosswalk_in_messages(make_map):
+    plain = make_map(np.array([[1, 2, 2]], np.uint8), "a.tif", names=None)
+    open_ended = make_map(np.array([[1, 255, 2]], np.uint8), "b.tif", names=None, nodata=None)
+    with pytest.raises(InputError, match=r"b.tif: value 255 .*`reference_nodata=255` .* `crosswalk=MAP"):
+        evaluate(plain, open_ended)
+    with pytest.raises(InputError, match=r"b.tif: value 255 .*`nodata=255` .* `map_crosswalk=MAP"):
+        evaluate(open_ended, plain)
+
+
 def test_maps_without_class_names_are_scored_by_number(make_map):
     reference = make_map(np.array([[1, 1, 5]], np.uint8), "a.tif", names=None)
     mapped = make_map(np.array([[1, 2, 2]], np.uint8), "b.tif", names=None)

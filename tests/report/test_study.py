@@ -109,6 +109,10 @@ def test_the_same_again_and_nothing_else_is_replaced(report: Path, results: Path
     (tmp_path / "study.xlsx").write_text("mine")
     with pytest.raises(OutputConflictError, match="no report wrote it"):
         geoseg.write_report(results, out=tmp_path)
+    scores = (results / "scores.csv").read_bytes()
+    with pytest.raises(OutputConflictError, match=r"scores.csv: exists. no report wrote it"):
+        geoseg.write_report(results / "scores.json", out=results)
+    assert (results / "scores.csv").read_bytes() == scores
 
 
 def test_what_is_no_result(tmp_path: Path) -> None:
