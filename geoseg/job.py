@@ -75,6 +75,7 @@ def takes(job: type[Job]) -> Callable[[F], F]:
             if name not in own.parameters
         ]
         verb.__signature__ = own.replace(parameters=[*said, *fields])  # type: ignore[attr-defined]
+        verb.job = job  # type: ignore[attr-defined]
         return verb
 
     return signed

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
 from geoseg.models.network import fill_network
 from geoseg.models.region_rule import RegionRule
+from geoseg.options import FitOptions
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
 from geoseg.raster.sources import as_text
@@ -41,7 +43,7 @@ def fit(
     *,
     out: str | Path,
     overwrite: bool = False,
-    **options: Any,
+    **options: Unpack[FitOptions],
 ) -> Bundle:
     """Bundle of a rule fitted to a scene: no weights, and for most methods no labels.
 
@@ -83,6 +85,7 @@ def run_fit(
         job = _scaled(job, scene)
     sample = sample_scene(scene, seed=job.seed)
     rule = _find(job, scene, sample, names)
+    rule = replace(rule, notes=(*scene.notes, *rule.notes))
     if report is not None:
         report(rule.notes)
     regions = None if job.regions is None else _regions(job, sample)

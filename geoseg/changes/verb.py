@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ from geoseg.geometry import HECTARE, Window
 from geoseg.geometry.integer_areas import area_unit
 from geoseg.job import takes
 from geoseg.legend import LandClass, Legend
+from geoseg.options import ChangeOptions
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.dates import MapDate, date_of
@@ -53,7 +54,7 @@ def change(
     threads: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
-    **options: Any,
+    **options: Unpack[ChangeOptions],
 ) -> Change:
     """Transitions between two class maps, in pixels and geodesic hectares.
 

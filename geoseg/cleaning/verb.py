@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from geoseg.files import require_folder, require_free
 from geoseg.geometry import HECTARE, Window
 from geoseg.job import takes
 from geoseg.legend import NODATA
+from geoseg.options import CleanOptions
 from geoseg.raster.classmap import CLASS_TAG, ClassMap, open_class_map
 from geoseg.raster.cog import RasterLayer, publish_cog
 from geoseg.raster.open import open_raster, safe_gdal
@@ -125,7 +126,7 @@ def clean(
     threads: int | None = None,
     scheduler: str | None = None,
     progress: Callable[[CleanProgress], None] | None = None,
-    **options: Any,
+    **options: Unpack[CleanOptions],
 ) -> Cleaned:
     """A class map made calmer: majority filter, opening and closing, holes filled, small regions removed.
 

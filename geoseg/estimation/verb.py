@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from geoseg.accuracy.estimates import thin_strata
 from geoseg.errors import UsageError
@@ -18,6 +18,7 @@ from geoseg.estimation.result import AreaRatio, Estimates
 from geoseg.execution.manifest import add_files
 from geoseg.files import require_free, require_place, sha256_of, write_together
 from geoseg.job import takes
+from geoseg.options import EstimateOptions
 from geoseg.raster.open import local_file
 from geoseg.sampling.file import is_sample
 
@@ -28,7 +29,7 @@ def sample_estimate(
     *,
     out: str | PathLike[str] | None = None,
     overwrite: bool = False,
-    **options: Any,
+    **options: Unpack[EstimateOptions],
 ) -> Estimates:
     """Accuracies of a map and areas of classes, with standard errors, from a labelled probability sample.
 

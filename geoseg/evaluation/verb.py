@@ -6,7 +6,7 @@ import json
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.accuracy.scores import Scores
@@ -21,6 +21,7 @@ from geoseg.execution.manifest import add_files
 from geoseg.execution.opened import Opened
 from geoseg.files import require_free, require_place, sha256_of, write_together
 from geoseg.job import takes
+from geoseg.options import EvaluateOptions
 from geoseg.raster.classmap import ClassMap
 from geoseg.tables import csv_text
 from geoseg.truth.layer import Truth
@@ -36,7 +37,7 @@ def evaluate(
     threads: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
-    **options: Any,
+    **options: Unpack[EvaluateOptions],
 ) -> Scores:
     """Scores of a class map against a reference, raster or vector.
 

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from geoseg.errors import InputError, OutputConflictError
 from geoseg.execution import Where
@@ -29,6 +29,7 @@ from geoseg.histories.result import REPORT, RULES, Series
 from geoseg.histories.sankey import sankey
 from geoseg.histories.trajectories import most_common
 from geoseg.job import read_yaml, takes
+from geoseg.options import SeriesOptions
 from geoseg.version import __version__
 
 _LOG, _FOUND = "log.jsonl", "found"
@@ -51,7 +52,7 @@ def series(
     scheduler: str | None = None,
     overwrite: bool = False,
     progress: Report | None = None,
-    **options: Any,
+    **options: Unpack[SeriesOptions],
 ) -> Series:
     """What each pixel of class maps of many dates went through: losses, changes, trajectories, events.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from geoseg.landscapes.joined import JoinedPatches
 from geoseg.landscapes.metrics import RULES
 from geoseg.landscapes.patches import Patches, halo_of, measure, sides
 from geoseg.legend import NODATA, Legend
+from geoseg.options import LandscapeOptions
 from geoseg.outlines.lengths import EdgeLengths
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.results import json_ready
@@ -101,7 +102,7 @@ def landscape(
     workers: int | str = 0,
     threads: int | None = None,
     scheduler: str | None = None,
-    **options: Any,
+    **options: Unpack[LandscapeOptions],
 ) -> Landscape:
     """Landscape metrics of a class map, by the names and units of FRAGSTATS.
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from geoseg.errors import InputError, UsageError
 from geoseg.execution.manifest import add_files
 from geoseg.files import require_folder, require_free
 from geoseg.job import takes
+from geoseg.options import ZonesOptions
 from geoseg.plots.batches import Survey, plots_of, survey, to_lonlat
 from geoseg.plots.job import ZonesJob
 from geoseg.plots.measure import Measure, open_measure
@@ -76,7 +77,12 @@ class Zones:
 
 @takes(ZonesJob)
 def zones(
-    source: str | Path, plots: str | Path, *, out: str | Path, overwrite: bool = False, **options: Any
+    source: str | Path,
+    plots: str | Path,
+    *,
+    out: str | Path,
+    overwrite: bool = False,
+    **options: Unpack[ZonesOptions],
 ) -> Zones:
     """One row for each plot: hectares by class, loss after a cut-off date, and a verdict with its rule.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,27 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from geoseg.engines.choice import Precision, Tta
 from geoseg.geometry.tiling import DEFAULT_CHUNK, Stitch
-from geoseg.raster.reading import Reading, ReadingOptions
-
-
-class PredictOptions(ReadingOptions, total=False):
-    """Keyword arguments of `geoseg.predict`, for editors and type checkers: the fields of `PredictJob`."""
-
-    tta: Tta
-    bands: str | Sequence[int | str] | None
-    tile: int | None
-    margin: int | None
-    chunk: int
-    stitch: Stitch
-    batch: int | None
-    engine: str
-    device: str
-    precision: Precision
-    novelty: bool
-    clouds: str | None
-    aoi: str | Path | None
-    force: bool
-    allow_missing: bool
+from geoseg.raster.reading import Reading
 
 
 class PredictJob(Reading):

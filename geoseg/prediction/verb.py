@@ -13,9 +13,10 @@ from geoseg.execution.claim import claim
 from geoseg.execution.manifest import WORK
 from geoseg.execution.progress import Report
 from geoseg.job import takes
+from geoseg.options import PredictOptions
 from geoseg.prediction.clouds import Clouds, cloud_job, clouds_of
 from geoseg.prediction.folder import Prediction, clear_partials, finished, make_way
-from geoseg.prediction.job import PredictJob, PredictOptions
+from geoseg.prediction.job import PredictJob
 from geoseg.prediction.plan import (
     Forecast,
     OpenedJob,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import shapely
@@ -21,6 +21,7 @@ from geoseg.execution import Where
 from geoseg.execution.manifest import add_files
 from geoseg.geometry import Grid
 from geoseg.job import takes
+from geoseg.options import SampleDesignOptions
 from geoseg.raster.classmap import ClassMap
 from geoseg.results import json_ready
 from geoseg.sampling.allocation import (
@@ -68,7 +69,7 @@ def sample_design(
     threads: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
-    **options: Any,
+    **options: Unpack[SampleDesignOptions],
 ) -> SampleDesign:
     """Design of a probability sample of a class map, drawn into a GeoPackage to be labelled in QGIS.
 

@@ -8,11 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from geoseg.errors import InputError, UsageError
 from geoseg.files import require_folder, require_free, whole
 from geoseg.job import takes
+from geoseg.options import SampleExportOptions, SampleImportOptions
 from geoseg.raster.open import local_file
 from geoseg.results import as_json
 from geoseg.sampling.file import (
@@ -86,7 +87,11 @@ class SampleImport:
 
 @takes(SampleExportJob)
 def sample_export(
-    sample: str | PathLike[str], *, out: str | PathLike[str], overwrite: bool = False, **options: Any
+    sample: str | PathLike[str],
+    *,
+    out: str | PathLike[str],
+    overwrite: bool = False,
+    **options: Unpack[SampleExportOptions],
 ) -> SampleExport:
     """Units of a sample in a table, or for one interpreter: never with their design.
 
@@ -121,7 +126,9 @@ def run_sample_export(job: SampleExportJob, *, overwrite: bool = False) -> Sampl
 
 
 @takes(SampleImportJob)
-def sample_import(sample: str | PathLike[str], answers: str | PathLike[str], **options: Any) -> SampleImport:
+def sample_import(
+    sample: str | PathLike[str], answers: str | PathLike[str], **options: Unpack[SampleImportOptions]
+) -> SampleImport:
     """Answers of a file written into a sample, by id; all else in the sample stays as it is.
 
     Parameters

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from geoseg.job import takes
+from geoseg.options import SampleStatusOptions
 from geoseg.results import as_json
 from geoseg.sampling.agreement import cohen_kappa, fleiss_kappa
 from geoseg.sampling.file import read_sample
@@ -114,7 +115,7 @@ class SampleStatus:
 
 
 @takes(SampleStatusJob)
-def sample_status(sample: str | PathLike[str], **options: Any) -> SampleStatus:
+def sample_status(sample: str | PathLike[str], **options: Unpack[SampleStatusOptions]) -> SampleStatus:
     """What has been labelled of a sample, per stratum and interpreter, and how far people agree.
 
     Parameters

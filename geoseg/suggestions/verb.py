@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from geoseg.execution.manifest import add_files
 from geoseg.geometry import Grid, Window
 from geoseg.job import takes
 from geoseg.legend import NODATA, Legend
+from geoseg.options import SuggestOptions
 from geoseg.raster.burn import to_pixel_coordinates
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.opening import open_scene
@@ -113,7 +114,9 @@ class _Squares:
 
 
 @takes(SuggestJob)
-def suggest(classes: str | Path, *, out: str | Path, overwrite: bool = False, **options: Any) -> Suggestions:
+def suggest(
+    classes: str | Path, *, out: str | Path, overwrite: bool = False, **options: Unpack[SuggestOptions]
+) -> Suggestions:
     """Squares of a scene to label next: where the model is unsure, and unlike each other and those labelled.
 
     Parameters

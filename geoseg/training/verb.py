@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from geoseg.execution.claim import claim
 from geoseg.job import takes
 from geoseg.models.bundle import Bundle, load_bundle, save_bundle
 from geoseg.models.description import ModelDescription
+from geoseg.options import TrainOptions
 from geoseg.results import as_json
 from geoseg.training import pictures
 from geoseg.training.card import score_table, write_card
@@ -69,7 +70,7 @@ def train(
     threads: int | None = None,
     overwrite: bool = False,
     progress: OnRow | None = None,
-    **options: Any,
+    **options: Unpack[TrainOptions],
 ) -> Training:
     """Bundle trained on labelled scenes, in the folder `out`.
 

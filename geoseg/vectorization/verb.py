@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from geoseg.execution.manifest import add_files
 from geoseg.execution.prefetch import prefetched
 from geoseg.geometry import Window
 from geoseg.job import takes
+from geoseg.options import VectorizeOptions
 from geoseg.outlines.shapes import ChunkShapes
 from geoseg.outlines.stream import stream_shapes
 from geoseg.vectorization.job import VectorizeJob
@@ -38,7 +39,7 @@ def vectorize(
     threads: int | None = None,
     scheduler: str | None = None,
     progress: Callable[[VectorizeProgress], None] | None = None,
-    **options: Any,
+    **options: Unpack[VectorizeOptions],
 ) -> Vectorization:
     """Polygons of a class map: one for every 4-connected area of one class.
 

@@ -19,7 +19,6 @@ from geoseg.execution.manifest import verify_files
 from geoseg.execution.progress import Progress
 from geoseg.geometry import Window
 from geoseg.prediction.folder import Prediction
-from geoseg.prediction.job import PredictJob, PredictOptions
 from geoseg.raster.scene import Scene
 from geoseg.raster.store import WorkStore
 from tests.prediction.conftest import make_pixels
@@ -193,11 +192,6 @@ def test_chunks_outside_the_area_of_interest_are_neither_tasks_nor_stored(
         [4 * 15 + 7, 4 * 15 + 8],
         2 * 2 * 64**2,
     )
-
-
-def test_editors_know_every_option_of_the_verb() -> None:
-    explicit = {"scene", "model", "out"}
-    assert PredictOptions.__annotations__.keys() == PredictJob.model_fields.keys() - explicit
 
 
 def test_the_manifest_tells_and_verifies(scene_file: SceneFile, linear: Path, tmp_path: Path) -> None:

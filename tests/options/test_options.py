@@ -1,0 +1,20 @@
+"""Editors know every option of every verb."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from geoseg.job import Job
+
+from .make import MODULE, class_name, page, verbs
+
+
+def test_the_module_is_what_the_jobs_say() -> None:
+    assert MODULE.read_text(encoding="utf-8") == page(), "python -m tests.options.make writes it anew"
+
+
+@pytest.mark.parametrize(("name", "verb", "job"), list(verbs()))
+def test_every_verb_names_them(name: str, verb: Any, job: type[Job]) -> None:
+    assert verb.__annotations__["options"] == f"Unpack[{class_name(job)}]"
