@@ -26,6 +26,24 @@ def pixel_progress(verb: str) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
+def counted_progress(verb: str, what: str) -> Iterator[Callable[[Any], None] | None]:
+    """Callback for reports of how many of `total` are `done`: a bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeRemainingColumn())
+    with Progress(*columns, console=screen(err=True), transient=True) as bar:
+        task = bar.add_task(verb, total=None)
+
+        def report(progress: Any) -> None:
+            bar.update(task, total=progress.total, completed=progress.done)
+
+        yield report
+
+
+@contextmanager
 def _bar(verb: str) -> Iterator[Callable[[Any], None]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

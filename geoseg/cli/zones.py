@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.progress import counted_progress
 from geoseg.cli.say import screen, show_notes
 from geoseg.plots.job import ZonesJob
 from geoseg.writers.formats import suffixes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     loss_of={"multiple": True},
     out={"help": f"File to write; its suffix is the format: {suffixes()} .csv .xlsx."},
 )
+@where_options()
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
 def command(source: Path, plots: Path, overwrite: bool, **options: Any) -> None:
     """One row for each of PLOTS with what SOURCE holds within it: a class map, a change or a series.
@@ -38,7 +40,10 @@ def command(source: Path, plots: Path, overwrite: bool, **options: Any) -> None:
     """  # noqa: D301 (click reads \b)
     from geoseg.plots.verb import run_zones
 
-    result = run_zones(job_of(ZonesJob, options, source=source, plots=plots), overwrite=overwrite)
+    where = take_where(options)
+    job = job_of(ZonesJob, options, source=source, plots=plots)
+    with counted_progress("zones", "plots") as report:
+        result = run_zones(job, where=where, overwrite=overwrite, progress=report)
     show_notes(result.notes)
     _show(result)
 

@@ -44,7 +44,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
 }
 _RESUME = ("predict", "series")
 """Steps that know by themselves what they have done."""
-_HERE = ("zones", "estimate", "report")
+_HERE = ("estimate", "report")
 """Steps that read no pixels."""
 
 

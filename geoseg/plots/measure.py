@@ -16,6 +16,7 @@ from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.plots.job import ZonesJob
+from geoseg.plots.largest import Events
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.dates import MapDate, date_of
 from geoseg.raster.opening import open_scene
@@ -24,7 +25,7 @@ from geoseg.raster.rules import read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.united import UnitedMaps
 
-SERIES, CHANGE, RASTER = "series.json", "transitions.json", "change.tif"
+SERIES, CHANGE, RASTER, EVENTS = "series.json", "transitions.json", "change.tif", "events.gpkg"
 
 _OF_MAPS = ("band", "nodata", "assume_crs", "assume_transform", "pixel_size")
 """What can be said of a stranger's map, but not of what geoseg wrote."""
@@ -69,6 +70,8 @@ class Measure:
         Raster of confidence on the same grid.
     words
         What the source is, JSON-ready.
+    events
+        Events of a series, where it has some.
     notes
         What the user should know.
     """
@@ -80,6 +83,7 @@ class Measure:
     reader: Callable[[Window], NDArray[np.uint16]]
     confidence: Scene | None
     words: Mapping[str, Any]
+    events: Events | None = None
     notes: tuple[str, ...] = field(default=())
 
     def read(self, window: Window) -> NDArray[np.uint16]:
@@ -241,6 +245,7 @@ def _series(job: ZonesJob, folder: Path, cutoff: date | None) -> Measure:
         sizes=(k + 1, k + 1, len(losses) + 2),
         reader=read,
         confidence=_confidence(job, united.grid),
+        events=Events(path=folder / EVENTS, grid=united.grid) if (folder / EVENTS).is_file() else None,
         words={
             "of": "series",
             "loss of": report["loss"]["of"],

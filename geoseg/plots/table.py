@@ -117,6 +117,12 @@ class PlotTable:
         values["problems"] = ["; ".join(p) or None for p in problems]
         if self.measure.losses is not None:
             self._add_losses(values, plots, sums, scale, problems)
+        if self.measure.events is not None:
+            lost = np.flatnonzero(values["loss_ha"] > 0)
+            values["largest_event_ha"] = np.full(n, np.nan)
+            values["largest_event_ha"][lost] = self.measure.events.largest(
+                self.adder.placed(plots.shapes[lost])
+            )
         return values
 
     def _add_losses(
@@ -239,6 +245,8 @@ def _columns(job: ZonesJob, measure: Measure) -> dict[str, pa.DataType]:
         if job.cutoff is not None:
             columns |= {"loss_after_ha": number, "loss_unsure_ha": number}
         columns |= {"first_loss": text, "last_loss": text}
+    if measure.events is not None:
+        columns["largest_event_ha"] = number
     if measure.confidence is not None:
         columns["conf_mean"] = number
     if measure.losses is not None:

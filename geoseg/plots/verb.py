@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -15,11 +15,13 @@ import shapely
 from pyproj import CRS
 
 from geoseg.errors import InputError, UsageError
+from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import add_files
+from geoseg.execution.opened import Opened
 from geoseg.files import require_folder, require_free
 from geoseg.job import takes
 from geoseg.options import ZonesOptions
-from geoseg.plots.batches import Survey, plots_of, survey, to_lonlat
+from geoseg.plots.batches import Plots, Survey, plots_of, survey, to_lonlat
 from geoseg.plots.job import ZonesJob
 from geoseg.plots.measure import Measure, open_measure
 from geoseg.plots.sheets import SUFFIXES, write_sheet
@@ -75,13 +77,25 @@ class Zones:
         return as_json(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZonesProgress:
+    """How many of all plots are done."""
+
+    done: int
+    total: int
+
+
 @takes(ZonesJob)
 def zones(
     source: str | Path,
     plots: str | Path,
     *,
     out: str | Path,
+    workers: int | str = 0,
+    threads: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
+    progress: Callable[[ZonesProgress], None] | None = None,
     **options: Unpack[ZonesOptions],
 ) -> Zones:
     """One row for each plot: hectares by class, loss after a cut-off date, and a verdict with its rule.
@@ -97,8 +111,12 @@ def zones(
         Polygons or points; their own columns are kept.
     out
         GeoPackage, GeoJSON, another vector file, .csv or .xlsx.
+    workers, threads, scheduler
+        As in `geoseg.predict`; in this process, one batch of plots is added up at a time.
     overwrite
         Replace a file of that name.
+    progress
+        Called after every batch.
     options
         The other fields of `ZonesJob`.
 
@@ -108,10 +126,17 @@ def zones(
         With what to do about it.
     """
     job = ZonesJob.parse({"source": source, "plots": plots, "out": out, **options})
-    return run_zones(job, overwrite=overwrite)
+    where = Where.parse(workers, scheduler, threads)
+    return run_zones(job, where=where, overwrite=overwrite, progress=progress)
 
 
-def run_zones(job: ZonesJob, *, overwrite: bool = False) -> Zones:
+def run_zones(
+    job: ZonesJob,
+    *,
+    where: Where | None = None,
+    overwrite: bool = False,
+    progress: Callable[[ZonesProgress], None] | None = None,
+) -> Zones:
     """Twin of `zones` that takes the frozen job."""
     started = time.monotonic()
     notes = _check_output(job, overwrite)
@@ -130,7 +155,9 @@ def run_zones(job: ZonesJob, *, overwrite: bool = False) -> Zones:
     table = PlotTable.of(job, measure, known, Adder(measure, crs))
     rule = rule_of(job) if measure.losses is not None else {}
     told = _Told()
-    rows = told.heard(table.batch(plots) for plots in plots_of(info, crs))
+    task = _Batch(table=Opened(table, _open_table, (job, known, crs)))
+    outcomes = run_chunks(task, plots_of(info, crs), where, ordered=True)
+    rows = told.heard((outcome.result() for outcome in outcomes), known.count, progress)
     about = {"source": str(job.source), **measure.words, "cut-off": job.cutoff or "none", **rule}
     if job.out.suffix.lower() in SUFFIXES:
         write_sheet(job.out, rows, [n for n in table.schema.names if n != GEOMETRY], about, known.count)
@@ -159,6 +186,23 @@ def run_zones(job: ZonesJob, *, overwrite: bool = False) -> Zones:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """What one worker does to one batch of plots."""
+
+    table: Opened[PlotTable]
+
+    def __call__(self, plots: Plots) -> pa.RecordBatch:
+        """Rows."""
+        return self.table.value.batch(plots)
+
+
+def _open_table(known: tuple[ZonesJob, Survey, CRS]) -> PlotTable:
+    job, plots, crs = known
+    measure = open_measure(job)
+    return PlotTable.of(job, measure, plots, Adder(measure, crs))
+
+
 @dataclass(slots=True)
 class _Told:
     """What went by, summed."""
@@ -168,13 +212,19 @@ class _Told:
     problems: int = 0
     outside: int = 0
 
-    def heard(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def heard(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        total: int,
+        progress: Callable[[ZonesProgress], None] | None,
+    ) -> Iterator[pa.RecordBatch]:
         """The batches."""
+        done = 0
         for batch in batches:
             names = batch.schema.names
             ours = names[names.index("inside") :] if "inside" in names else names
             for name in ours:
-                if name.endswith("_ha"):
+                if name.endswith("_ha") and name != "largest_event_ha":
                     values = batch[name].to_numpy(zero_copy_only=False).astype(np.float64)
                     self.hectares[name] = self.hectares.get(name, 0.0) + float(np.nansum(values))
             if "verdict" in ours:
@@ -184,6 +234,9 @@ class _Told:
             if "inside" in ours:
                 self.outside += int((batch["inside"].to_numpy(zero_copy_only=False) == 0).sum())
             yield batch
+            done += len(batch)
+            if progress is not None:
+                progress(ZonesProgress(done=done, total=total))
 
 
 def _check_output(job: ZonesJob, overwrite: bool) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from geoseg.sampling.layout import (
     consensus,
 )
 from geoseg.writers.layer import GEOMETRY, Layer, SideTable
+from geoseg.writers.sqlite.blob import well_known_binary
 from geoseg.writers.write import require_names, write_layer
 
 TABLES = {
@@ -48,7 +49,6 @@ TABLES = {
     INFO: "Design of the sample",
 }
 _ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()}
-_HEADER, _BOXES = 8, (0, 32, 48, 48, 64)  # bytes of GeoPackage's geometry header and of its boxes by kind
 _MOST_NAMED = 5
 _CLASSES = ("label", "label_2")
 _SPATIAL = ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")
@@ -310,7 +310,7 @@ def _read_tables(file: Path) -> tuple[dict[str, list[dict[str, Any]]], str]:
     if shape is None:
         raise _no_sample(file, f"layer {SAMPLE} has no geometries")
     for row in tables[SAMPLE]:
-        row[GEOMETRY] = _wkb(row.pop(shape[0]))
+        row[GEOMETRY] = well_known_binary(row.pop(shape[0]))
     return tables, str(shape[1])
 
 
@@ -321,13 +321,6 @@ def _no_sample(file: Path, why: str) -> InputError:
         why=why,
         hint="the file that `geoseg sample design` wrote; a layer exported from it has lost its design",
     )
-
-
-def _wkb(blob: bytes | None) -> bytes:
-    """Well-known binary of a GeoPackage geometry; empty where there is none."""
-    if not blob:
-        return b""
-    return blob[_HEADER + _BOXES[min(blob[3] >> 1 & 0b111, 4)] :]
 
 
 class RowParser:

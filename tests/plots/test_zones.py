@@ -145,6 +145,10 @@ def test_verdicts_on_a_series_with_a_cut_off(maps, plots, tmp_path) -> None:
     assert (rows["after"]["first_loss"], rows["after"]["last_loss"]) == ("2022", "2022")
     assert rows["after"]["before_forest_ha"] == pytest.approx(1.0, rel=2e-3)
     assert rows["after"]["after_pasture_ha"] == pytest.approx(0.8, rel=2e-3)
+    # the events are 10 columns of 60 pixels; most plots hold a part of one or none
+    largest = {k: r["largest_event_ha"] for k, r in rows.items()}
+    assert largest["before"] == pytest.approx(6, rel=2e-3) and largest["after"] == pytest.approx(6, rel=2e-3)
+    assert pd.isna(largest["calm"]) and pd.isna(largest["outside"])
     # without a cut-off all loss counts
     assert told(zones(history.out, plots, out=tmp_path / "all.geojson").path)["before"][0] == "loss"
     assert "compliant" not in found.path.read_text().lower()
@@ -266,6 +270,23 @@ def test_rows_do_not_depend_on_batches_or_blocks(maps, plots, tmp_path, monkeypa
     monkeypatch.setattr("geoseg.plots.sums._BLOCK", 16)
     monkeypatch.setattr("geoseg.plots.sums._BLOCKS_KEPT", 2)
     assert zones(maps["2022"], plots, out=tmp_path / "b.csv", before=maps["2019"]).path.read_text() == whole
+
+
+@pytest.mark.slow
+def test_workers_and_progress_change_no_row(maps, plots, tmp_path, monkeypatch) -> None:
+    history = series(list(maps.values()), out=tmp_path / "series")
+    here = rows_of(zones(history.out, plots, out=tmp_path / "here.geojson").path)
+    monkeypatch.setattr(batches, "ROWS", 3)
+    seen: list[tuple[int, int]] = []
+    made = zones(
+        history.out,
+        plots,
+        out=tmp_path / "there.geojson",
+        workers=2,
+        progress=lambda p: seen.append((p.done, p.total)),
+    )
+    assert str(rows_of(made.path)) == str(here)
+    assert seen[-1] == (len(here), len(here)) and len(seen) == -(-len(here) // 3)
 
 
 def test_the_command(maps, plots, tmp_path) -> None:
