@@ -2,7 +2,8 @@
 
 Overall, user's and producer's accuracy, F1, IoU, areas, cells of the error matrix and ratios of areas are
 this estimator with different y and x (Stehman 2014, equations 2, 25, 27, 28). A simple random sample is one
-stratum; a sample of clusters is one whose units are clusters, with y their totals and x their sizes. With
+stratum; a sample of clusters is one whose units are clusters, with y their totals and x their sizes; tiles or
+clusters may be drawn in strata (`TwoStageSample`). With
 strata that are the classes of the map, and without the correction for finite populations, it is Olofsson et
 al. (2013, 2014).
 """
@@ -195,7 +196,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoStageSample:
-    """A sample of units within tiles, both drawn at random.
+    """A sample of units within tiles or clusters, both drawn at random, in one stratum of tiles or several.
 
     Attributes
     ----------
@@ -204,7 +205,9 @@ class TwoStageSample:
     sizes
         (T,) units in each of these tiles.
     tiles
-        Tiles in the population.
+        The strata that the tiles were drawn in: their sizes are tiles, infinity where that is not known.
+    stratum
+        (T,) position of each tile's stratum; all are of one, if None.
     pixel_areas
         (n,) area of each unit where these differ.
     fpc
@@ -213,7 +216,8 @@ class TwoStageSample:
 
     tile: NDArray[np.int64]
     sizes: Numbers
-    tiles: float
+    tiles: Strata
+    stratum: NDArray[np.int64] | None = None
     pixel_areas: Numbers | None = None
     fpc: bool = True
 
@@ -227,26 +231,38 @@ class TwoStageSample:
         return self.ratio(y, np.ones(len(self.tile)))
 
     def ratio(self, y: Numbers, x: Numbers) -> Ratio:
-        """Ratio of the totals of y and x, (..., n) each; its parts are those of the two stages.
+        """Ratio of the totals of y and x, (..., n) each.
 
-        Residuals of the ratio in the variance of totals in two stages (Cochran 1977, equation 11.24). Where a
-        tile has one labelled unit, that between tiles drawn with replacement, which is no smaller.
+        Means of strata are ratios to the sizes of their tiles, weighted by the strata's areas; the variance
+        is that of totals in two stages (Cochran 1977, equation 11.24) of what is left of the ratio. Where a
+        tile has one labelled unit, it is that between tiles drawn with replacement, which is no smaller.
         """
         size = np.ones(len(self.tile)) if self.pixel_areas is None else self.pixel_areas
+        at = np.zeros(len(self.sizes), np.int64) if self.stratum is None else self.stratum
+        shares, drawn = self.tiles.shares, np.bincount(at, minlength=len(self.tiles.sizes)).astype(np.float64)
         labelled = self._sums(self.counts)
         scale = self.sizes / labelled
-        drawn = len(self.sizes)
+
+        def in_strata(of_tiles: Numbers) -> Numbers:
+            return _group_sums(of_tiles, at, len(shares))
+
+        whole = in_strata(scale * self._sums(size))
         with np.errstate(invalid="ignore", divide="ignore"):
-            x_total = (scale * self._sums(size * x)).sum(-1)
-            value = (scale * self._sums(size * y)).sum(-1) / x_total
-            residuals = size * (y - value[..., None] * x)
+            y_means, x_means = (in_strata(scale * self._sums(size * v)) / whole for v in (y, x))
+            x_mean = (shares * x_means).sum(-1)
+            value = (shares * y_means).sum(-1) / x_mean
+            centre = y_means - value[..., None] * x_means
+            residuals = size * (y - value[..., None] * x - centre[..., at[self.tile]])
             totals = self._sums(residuals)
             both = self.fpc and bool((labelled > 1).all())
-            first, second = (drawn / self.tiles, labelled / self.sizes) if both else (0.0, np.ones(drawn))
-            between = (1 - first) * drawn * (scale * totals).var(-1, ddof=1)
+            first = drawn / self.tiles.sizes if both else np.zeros(len(shares))
+            second = labelled / self.sizes if both else np.ones(len(self.sizes))
+            # of a single tile unknown, unless it is all
+            between = (1 - first) * drawn * in_strata((scale * totals) ** 2) / (drawn - 1)
+            between = np.where(first == 1, 0.0, between)
             spread = self._sums((residuals - (totals / labelled)[..., self.tile]) ** 2) / (labelled - 1)
             each = np.where(second < 1, self.sizes**2 * (1 - second) * spread / labelled, 0.0)
-            parts = np.stack([between, first * each.sum(-1)], -1) / x_total[..., None] ** 2
+            parts = (shares / whole) ** 2 * (between + first * in_strata(each)) / x_mean[..., None] ** 2
         return Ratio(value=value, parts=parts)
 
     def _sums(self, values: Numbers) -> Numbers:

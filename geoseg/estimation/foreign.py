@@ -326,12 +326,12 @@ def _with_design(
     clusters = {u.cluster: i for i, u in enumerate(units) if u.cluster is not None}
     if clusters and any(u.cluster is None for u in units):
         raise InputError("some units have no cluster", where=job.sample, why="and others have one")
-    if clusters and drawing != "simple":
+    if clusters and drawing == "post-stratified":
         raise UsageError(
-            "clusters in strata are not estimated",
+            "clusters are not post-stratified",
             where=job.sample,
             why=f"the table has {len(clusters):,} clusters",
-            hint="`design=srs` if clusters were drawn from the whole area",
+            hint="`design=srs`, or `design=stratified` if clusters were drawn in strata",
         )
     if drawing == "simple":
         return Observed(
@@ -377,15 +377,38 @@ def _with_design(
             hint="`strata_areas`, or `map` where its classes are the strata",
         )
     position = _positions(sizes, legend, {n for n in names if n is not None}, job)
+    rows = tuple(
+        replace(_row(u, position[as_compared(n or "")]), tile=clusters.get(u.cluster or ""))
+        for u, n in zip(units, names, strict=True)
+    )
+    _refuse_torn(rows, units, job)
     return Observed(
-        rows=tuple(_row(u, position[as_compared(n or "")]) for u, n in zip(units, names, strict=True)),
+        rows=rows,
         strata=tuple(sizes),
-        drawing=drawing,
+        drawing="clusters in strata" if clusters else drawing,
+        tiles=math.inf if clusters else None,
         legend=legend,
         mapped=mapped,
         notes=notes,
         origin=origin,
     )
+
+
+def _refuse_torn(rows: Sequence[Row], units: Sequence[_Unit], job: EstimateJob) -> None:
+    """InputError for clusters whose units are of several strata: then strata were not what was drawn in."""
+    strata: dict[str | None, set[int]] = defaultdict(set)
+    for row, unit in zip(rows, units, strict=True):
+        if unit.cluster is not None:
+            strata[unit.cluster].add(row.stratum)
+    torn = [str(name) for name, of in strata.items() if len(of) > 1]
+    if torn:
+        raise InputError(
+            f"{len(torn):,} clusters have units in several strata",
+            where=job.sample,
+            why=f"{', '.join(torn[:_MOST_NAMED])}; clusters are drawn in one stratum each",
+            hint="`stratum_field` with the stratum of the cluster; or `design=srs` if clusters were drawn "
+            "from the whole area",
+        )
 
 
 def _strata_as_classes(units: list[_Unit], legend: Legend) -> tuple[list[_Unit], tuple[str, ...]]:

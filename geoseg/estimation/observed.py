@@ -15,7 +15,7 @@ from geoseg.errors import InputError
 from geoseg.legend import Legend
 from geoseg.sampling.layout import State, state_of
 
-Drawing = Literal["simple", "stratified", "post-stratified", "two-stage", "clusters"]
+Drawing = Literal["simple", "stratified", "post-stratified", "two-stage", "clusters", "clusters in strata"]
 
 _EQUAL = 1e-9
 _MOST_NAMED = 5
@@ -88,7 +88,7 @@ class Observed:
     legend
         Classes of map and reference.
     tiles
-        Tiles in the population, in two stages; infinity for clusters of which that is not known.
+        Tiles in each stratum, in two stages; infinity for clusters of which that is not known.
     mapped
         Hectares of each class on the map, by number, where these are known.
     notes
@@ -206,6 +206,12 @@ def _require_enough(observed: Observed, known: Sequence[Row]) -> None:
     counts = Counter(r.stratum for r in known)
     for h, stratum in enumerate(observed.strata):
         n = counts[h]
+        if n and observed.tiles is not None and len({r.tile for r in known if r.stratum == h}) == 1:
+            raise InputError(
+                f"stratum {stratum.name!r} has labels in one cluster alone",
+                why="of one cluster no variance can be told, and none is not zero",
+                hint="labels in more clusters of it, or a design that merges it with another",
+            )
         if n == 0:
             raise InputError(
                 f"stratum {stratum.name!r} has no label",
@@ -237,22 +243,23 @@ def _labelled(observed: Observed, rows: Sequence[Row], positions: np.ndarray, fp
 def _sample(observed: Observed, rows: Sequence[Row], fpc: bool) -> Sample | TwoStageSample:
     own = np.array([np.nan if r.area is None else r.area for r in rows])
     areas = None if np.isnan(own).any() or np.ptp(own) <= _EQUAL * own.max() else own
-    if observed.drawing in ("two-stage", "clusters") and observed.tiles is not None:
-        labelled = Counter(r.tile for r in rows)
-        sizes = {r.tile: r.tile_size or labelled[r.tile] for r in rows}
-        position = {tile: i for i, tile in enumerate(sizes)}
-        return TwoStageSample(
-            tile=np.array([position[r.tile] for r in rows], np.int64),
-            sizes=np.array(list(sizes.values()), np.float64),
-            tiles=observed.tiles,
-            pixel_areas=areas,
-            fpc=fpc,
-        )
     units = [s.units for s in observed.strata]
     known = observed.hectares is not None
     strata = Strata.of(units, [s.hectares for s in observed.strata] if known else None)
     if len(units) == 1 and not known:
         strata = Strata.of(units, [1.0])
+    if observed.tiles is not None:
+        labelled = Counter(r.tile for r in rows)
+        tiles = {r.tile: r for r in rows}
+        position = {tile: i for i, tile in enumerate(tiles)}
+        return TwoStageSample(
+            tile=np.array([position[r.tile] for r in rows], np.int64),
+            sizes=np.array([row.tile_size or labelled[tile] for tile, row in tiles.items()], np.float64),
+            tiles=Strata.of(np.full(len(units), observed.tiles), strata.areas),
+            stratum=np.array([row.stratum for row in tiles.values()], np.int64),
+            pixel_areas=areas,
+            fpc=fpc,
+        )
     return Sample.of_units(
         strata,
         [r.stratum for r in rows],

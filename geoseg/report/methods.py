@@ -40,6 +40,7 @@ _DRAWN = {
     "simple": "a simple random sample",
     "post-stratified": "a simple random sample, post-stratified by known areas (Cochran 1977)",
     "clusters": "a simple random sample of clusters (Cochran 1977)",
+    "clusters in strata": "a stratified random sample of clusters (Cochran 1977)",
     "two-stage": "a random sample of units within randomly drawn tiles (Cochran 1977)",
 }
 

@@ -320,11 +320,11 @@ def test_clusters_are_units_of_the_same_estimator():
 
 def test_two_stages():
     y = np.concatenate([np.arange(10) < k for k in (2, 5, 0, 7, 4)]).astype(float)
-    sample = TwoStageSample(tile=np.repeat(np.arange(5), 10), sizes=np.full(5, 100.0), tiles=50)
+    sample = TwoStageSample(tile=np.repeat(np.arange(5), 10), sizes=np.full(5, 100.0), tiles=Strata.of([50]))
     found = sample.mean(y).one()
     assert (found.value, found.se) == about(0.36, 0.1161206)
     # all units of five tiles are a sample of clusters
-    whole = TwoStageSample(tile=np.repeat(np.arange(5), 10), sizes=np.full(5, 10.0), tiles=50)
+    whole = TwoStageSample(tile=np.repeat(np.arange(5), 10), sizes=np.full(5, 10.0), tiles=Strata.of([50]))
     clusters = Sample.of_units(Strata.of([50]), np.zeros(5)).mean(np.array([2, 5, 0, 7, 4]) / 10).one()
     found = whole.mean(y).one()
     assert (found.value, found.se) == (pytest.approx(clusters.value), pytest.approx(clusters.se))
@@ -342,7 +342,49 @@ def test_variance_of_two_stages_is_that_of_repeated_draws():
         drawn = rng.choice(40, 12, replace=False)
         y = np.concatenate([rng.choice(tiles[t], 6, replace=False) for t in drawn])
         sizes = np.array([len(tiles[t]) for t in drawn], float)
-        sample = TwoStageSample(tile=np.repeat(np.arange(12), 6), sizes=sizes, tiles=40)
+        sample = TwoStageSample(tile=np.repeat(np.arange(12), 6), sizes=sizes, tiles=Strata.of([40]))
+        found.append(sample.mean(y).one())
+    values, errors = np.array([(e.value, e.se) for e in found]).T
+    assert values.mean() == pytest.approx(truth, abs=0.015)
+    assert values.std() == pytest.approx(np.sqrt((errors**2).mean()), rel=0.12)
+
+
+def test_clusters_and_tiles_in_strata_are_as_independent_samples_of_each_stratum():
+    rng = np.random.default_rng(8)
+    sizes = np.array([25, 16, 9, 25, 25, 20, 9, 9, 9.0])
+    at = np.array([0] * 6 + [1] * 3)
+    areas = np.array([6000.0, 2000.0])
+    tile = np.repeat(np.arange(9), sizes.astype(int))
+    y = (rng.random(len(tile)) < 0.4).astype(float)
+    alone = [
+        TwoStageSample(tile=tile[m] - tile[m][0], sizes=sizes[at == h], tiles=Strata.of([n])).mean(y[m])
+        for h, n in ((0, 60), (1, 40))
+        for m in [at[tile] == h]
+    ]
+    strata = Strata.of([60, 40], areas)
+    found = TwoStageSample(tile=tile, sizes=sizes, tiles=strata, stratum=at).mean(y).one()
+    shares = areas / areas.sum()
+    assert found.value == pytest.approx(sum(w * e.value for w, e in zip(shares, alone, strict=True)))
+    assert found.se == pytest.approx(
+        np.sqrt(sum((w * e.se) ** 2 for w, e in zip(shares, alone, strict=True)))
+    )
+
+
+def test_variance_of_two_stages_in_strata_is_that_of_repeated_draws():
+    rng = np.random.default_rng(4)
+    tiles = [
+        (rng.random(m) < p).astype(float)
+        for m, p in zip(rng.integers(20, 60, 60), rng.random(60), strict=True)
+    ]
+    strata = Strata.of([40, 20], [sum(map(len, tiles[:40])), sum(map(len, tiles[40:]))])
+    truth, found = np.concatenate(tiles).mean(), []
+    for _ in range(400):
+        drawn = [*rng.choice(40, 10, replace=False), *(40 + rng.choice(20, 6, replace=False))]
+        y = np.concatenate([rng.choice(tiles[t], 6, replace=False) for t in drawn])
+        sizes = np.array([len(tiles[t]) for t in drawn], float)
+        sample = TwoStageSample(
+            tile=np.repeat(np.arange(16), 6), sizes=sizes, tiles=strata, stratum=np.array([0] * 10 + [1] * 6)
+        )
         found.append(sample.mean(y).one())
     values, errors = np.array([(e.value, e.se) for e in found]).T
     assert values.mean() == pytest.approx(truth, abs=0.015)

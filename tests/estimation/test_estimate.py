@@ -188,8 +188,35 @@ def test_plots_of_several_points_are_clusters(tmp_path):
     assert (same["area"], same["area_se"]) == (found["area"], found["area_se"])
     alone = sample_estimate(named, design="srs").per_class[1]
     assert alone["area_se"] == pytest.approx(0.0466841, abs=6e-8)
-    with pytest.raises(UsageError, match="clusters in strata are not estimated"):
-        sample_estimate(named, design="stratified", cluster_field="tract", strata_areas={"a": 1})
+    with pytest.raises(UsageError, match="clusters are not post-stratified"):
+        sample_estimate(named, design="post-stratified", cluster_field="tract", strata_areas={"a": 1})
+
+
+def test_clusters_in_strata_are_estimated_by_their_totals_in_each(tmp_path):
+    totals = np.array([[3, 0, 5, 9, 1, 0], [2, 7, 4, 0, 6, 3]])
+    rows = [
+        [f"{name}{plot}", name, "yes" if point < total else "no"]
+        for name, of in zip("ab", totals, strict=True)
+        for plot, total in enumerate(of)
+        for point in range(9)
+    ]
+    table = write_csv(tmp_path / "c.csv", ["tract", "stratum", "label"], rows)
+    options = {"design": "stratified", "cluster_field": "tract"}
+    areas = {"a": {"pixels": 7500, "hectares": 750}, "b": {"pixels": 2500, "hectares": 250}}
+    found = sample_estimate(table, strata_areas=areas, **options).per_class[1]
+    share = totals.sum(1) / 54
+    variance = ((totals - 9 * share[:, None]) ** 2).sum(1) / (5 * 6 * 81)
+    weights = np.array([0.75, 0.25])
+    assert found["area"] == pytest.approx(weights @ share)
+    assert found["area_se"] == pytest.approx(np.sqrt(weights**2 @ variance))
+    torn = write_csv(tmp_path / "t.csv", ["tract", "stratum", "label"], [[r[0][1:], *r[1:]] for r in rows])
+    with pytest.raises(InputError, match="6 clusters have units in several strata"):
+        sample_estimate(torn, strata_areas=areas, **options)
+    lone = write_csv(
+        tmp_path / "l.csv", ["tract", "stratum", "label"], [r for r in rows if r[0] != "b1"][:63]
+    )
+    with pytest.raises(InputError, match="stratum 'b' has labels in one cluster alone"):
+        sample_estimate(lone, strata_areas=areas, **options)
 
 
 def test_labels_that_nobody_is_sure_of(tmp_path):
