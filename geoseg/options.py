@@ -296,6 +296,7 @@ class SeriesOptions(TypedDict, total=False):
     definition: Literal["A", "A2", "B"]
     rules: FilePath | Mapping[Any, Any] | None
     confidence: str | Sequence[str]
+    estimates: FilePath | str | Sequence[FilePath]
     top: int
     no_events: bool
     touch: Literal["edge", "corner"]

@@ -15,7 +15,13 @@ from geoseg.histories.job import SeriesJob
 
 @click.command(name="series")
 @click.argument("maps", nargs=-1, required=True, type=click.Path(path_type=Path))
-@job_options(SeriesJob, without=("maps",), loss_of={"multiple": True}, confidence={"multiple": True})
+@job_options(
+    SeriesJob,
+    without=("maps",),
+    loss_of={"multiple": True},
+    confidence={"multiple": True},
+    estimates={"multiple": True},
+)
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Start again where another run's output is.")
 def command(maps: tuple[Path, ...], overwrite: bool, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.geometry import HECTARE
+from geoseg.histories.estimates import COLUMNS, Interval
 from geoseg.histories.pixels import DEFINITIONS, Tally
 from geoseg.histories.trajectories import Trajectories, bits_of, unpack
 from geoseg.legend import Legend
@@ -32,6 +33,8 @@ class Account:
         Square metres of a unit of area.
     tally
         Sums over pixels.
+    estimates
+        (estimate, low, high) hectares by position of the date and of the class, where a sample told them.
     edits
         (2, T, K, K): what the filter altered; see `geoseg.histories.chunk.Found`.
     common
@@ -44,6 +47,7 @@ class Account:
     names: tuple[str, ...]
     unit: float
     tally: Tally
+    estimates: Mapping[tuple[int, int], Interval]
     edits: NDArray[np.int64]
     common: Trajectories
     distinct: int
@@ -79,10 +83,14 @@ class Account:
         """Class by date."""
         ids = [*self.legend.ids, None]
         pixels, units = self.tally.classes
+        nothing = [None] * len(COLUMNS) if self.estimates else []
         return [
-            ["date", "class_id", "class", "pixels", "hectares"],
+            ["date", "class_id", "class", "pixels", "hectares", *(COLUMNS if self.estimates else ())],
             *(
-                [date, ids[k], name, int(pixels[t, k]), self.hectares(units[t, k])]
+                [
+                    *(date, ids[k], name, int(pixels[t, k]), self.hectares(units[t, k])),
+                    *self.estimates.get((t, k), nothing),
+                ]
                 for t, date in enumerate(self.names)
                 for k, name in enumerate(self.classes)
                 if pixels[:, k].any()

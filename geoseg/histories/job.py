@@ -41,6 +41,9 @@ class SeriesJob(Reading):
         `geoseg.histories.rules.Rules`.
     confidence
         Rasters of confidence, or folders with them: one for each date that has one.
+    estimates
+        Files estimates.json of samples of single dates, whose areas and intervals then stand in areas.csv.
+        The date is in the name of the file or of its folder.
     top
         Number of trajectories in trajectories.csv.
     no_events
@@ -67,6 +70,7 @@ class SeriesJob(Reading):
     definition: Literal["A", "A2", "B"] = "A"
     rules: Path | dict[Any, Any] | None = None
     confidence: tuple[str, ...] = ()
+    estimates: tuple[Path, ...] = ()
     top: Whole = 100
     no_events: bool = False
     touch: Literal["edge", "corner"] = "edge"
@@ -75,7 +79,7 @@ class SeriesJob(Reading):
     min_event: Amount = 0.0
     chunk: Annotated[int, Field(ge=16, le=32768)] | None = None
 
-    @field_validator("loss_of", "confidence", mode="before")
+    @field_validator("loss_of", "confidence", "estimates", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
         """One alone will do, too."""

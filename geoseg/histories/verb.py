@@ -17,9 +17,10 @@ from geoseg.execution.ledger import differences
 from geoseg.execution.manifest import MANIFEST, WORK, digest_of, write_manifest
 from geoseg.execution.progress import Report
 from geoseg.execution.resume import LEDGER, STORE, Computed, compute_chunks
-from geoseg.files import commit, partial_folder, remove_left, writing
+from geoseg.files import commit, partial_folder, remove_left, sha256_of, writing
 from geoseg.histories.account import Account
 from geoseg.histories.chunk import SeriesRecord, SeriesWork
+from geoseg.histories.estimates import read_estimates
 from geoseg.histories.events import EVENTS, write_events
 from geoseg.histories.job import SeriesJob
 from geoseg.histories.opened import OpenedSeries
@@ -39,7 +40,9 @@ _RASTERS = (
     *("classes_first.tif", "classes_last.tif", "first_seen.tif", "last_seen.tif"),
 )
 _NAMES = (*_RASTERS, *_TABLES, EVENTS, REPORT, MANIFEST)
-_SAID_BETTER = {"maps", "out", "chunk", "allow_vrt", "confidence", "dates", "legend", "crosswalk", "rules"}
+_SAID_BETTER = {
+    *("maps", "out", "chunk", "allow_vrt", "confidence", "dates", "legend", "crosswalk", "rules", "estimates")
+}
 
 
 @takes(SeriesJob)
@@ -90,6 +93,7 @@ def run_series(
     if job.out.exists() and not job.out.is_dir():
         raise OutputConflictError("is a file", where=job.out, hint="`out=FOLDER`")
     opened = OpenedSeries.of(job)
+    read_estimates(job.estimates, opened.dates, opened.legend)  # refused before any work
     identity = _identity(opened)
     with claim(job.out / WORK):
         for name in _NAMES:
@@ -117,6 +121,7 @@ def _identity(opened: OpenedSeries) -> dict[str, Any]:
         "confidence": [None if c is None else c.fingerprint() for c in opened.confidence],
         "dates": [date.text for date in opened.dates],
         "chunk": opened.tiling.chunk,
+        **({"estimates": [sha256_of(path) for path in job.estimates]} if job.estimates else {}),
         **texts,
         **job.model_dump(mode="json", exclude=_SAID_BETTER),
     }
@@ -209,6 +214,7 @@ def _account(work: SeriesWork, computed: Computed[SeriesRecord]) -> Account:
         names=opened.names,
         unit=opened.unit,
         tally=tally,
+        estimates=read_estimates(opened.job.estimates, opened.dates, opened.legend),
         edits=edits,
         common=common,
         distinct=distinct,

@@ -144,7 +144,7 @@ def _pictures(source: Source, out: Path, suffix: str) -> Iterator[Path]:
 def _of_series(source: Source, out: Path, suffix: str) -> Iterator[Path]:
     """Areas by date, and the map of the years of loss where it lies beside."""
     lines: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for date, _, name, _, hectares in source.tables.get("areas", [])[1:]:
+    for date, _, name, _, hectares, *_ in source.tables.get("areas", [])[1:]:
         if name != "unknown":
             lines[name].append((str(date), hectares))
     if lines:

@@ -298,3 +298,21 @@ def test_pairs_within_a_distance_are_geodesic() -> None:
     # two pixels of 0.001 degree at 60 degrees north are 111.6 m
     assert len(_within(shapes, years, 0.1, grid, 111.0)[0]) == 0
     assert len(_within(shapes, years, 0.1, grid, 112.0)[0]) == 1
+
+
+def test_areas_have_the_intervals_of_the_samples_of_their_dates(tmp_path: Path) -> None:
+    labels = np.stack([np.full((20, 20), 1), np.full((20, 20), 2)])
+    maps = make(tmp_path / "maps", labels, ["map_2001.tif", "map_2004.tif"])
+    own = {"class": "Forest", "area_ha": 3.5, "area_ha_low": 2.0, "area_ha_high": 5.0}
+    none = {"class": "cloud", "area_ha": 1.0, "area_ha_low": 0.0, "area_ha_high": 2.0}
+    path = tmp_path / "estimates_2004.json"
+    path.write_text(json.dumps({"design": {}, "classes": [own, none]}))
+    found = series(maps, out=tmp_path / "with", estimates=[path])
+    with (found.out / "areas.csv").open(encoding="utf-8", newline="") as file:
+        rows = {(r.pop("date"), r.pop("class")): [*r.values()][-3:] for r in csv.DictReader(file)}
+    assert rows["2004", "forest"] == ["3.5", "2.0", "5.0"]
+    assert all(row == [""] * 3 for at, row in rows.items() if at != ("2004", "forest"))
+    for name, match in (("estimates.json", "is not known"), ("estimates_2003.json", "without a map")):
+        path = path.rename(tmp_path / name)
+        with pytest.raises(InputError, match=match):
+            series(maps, out=tmp_path / "not", estimates=[path])
