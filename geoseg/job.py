@@ -176,7 +176,8 @@ def _explain(error: ValidationError, job: type[BaseModel], where: object) -> Usa
         )
     if first["type"] == "missing":
         return UsageError(f"{key!r} is missing", where=where)
-    found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+    given = first["input"]
+    found = "" if isinstance(given, dict) else f", found {str(given) if isinstance(given, Path) else given!r}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_pattern_mismatch":
         message = "holds a character that it must not"

@@ -143,7 +143,7 @@ def read_vector(
         frame = read_table(file, columns, encoding)
     else:
         frame = _read_ogr(file, layer, columns, encoding)
-    frame = _with_geometry(frame, file, kind)
+    frame = _with_geometry(frame, file, kind, notes)
     frame = _with_polygons_of_collections(frame, notes)
     _check_types(frame, file, points)
     _check_place(frame, file)
@@ -488,13 +488,15 @@ def _check_fields(file: Path, wanted: Sequence[str], found: Sequence[Any]) -> No
         )
 
 
-def _with_geometry(frame: Any, file: Path, kind: str) -> GeoDataFrame:
+def _with_geometry(frame: Any, file: Path, kind: str, notes: list[str] | None) -> GeoDataFrame:
     if not hasattr(frame, "geometry") or len(frame) == 0:
         raise InputError("no features", where=file, why=f"the {kind} is empty")
     present = ~(frame.geometry.isna() | frame.geometry.is_empty)
     frame = frame[present]
     if len(frame) == 0:
         raise InputError("no features with a geometry", where=file)
+    if notes is not None and not present.all():
+        notes.append(f"{(~present).sum()} of {len(present)} features have no geometry and are left out")
     result: GeoDataFrame = frame.reset_index(drop=True)
     return result
 

@@ -121,6 +121,15 @@ def test_polygons_of_collections_are_taken_with_a_note(tmp_path: Path, frame: ge
         read_vector(tmp_path / "b.gpkg")
 
 
+def test_features_without_a_geometry_are_counted(tmp_path: Path, frame: geopandas.GeoDataFrame) -> None:
+    frame.loc[0, "geometry"] = None
+    frame.loc[1, "geometry"] = shapely.Polygon()
+    frame.to_file(tmp_path / "a.gpkg", engine="pyogrio")
+    notes: list[str] = []
+    assert len(read_vector(tmp_path / "a.gpkg", notes=notes)) == 1
+    assert notes == ["2 of 3 features have no geometry and are left out"]
+
+
 def test_surfaces_of_triangles_are_no_polygons(tmp_path: Path) -> None:
     """A Shapefile of one multipatch (shape type 31) with a single triangle strip."""
     corners = struct.pack("<8d", 0, 0, 1, 0, 0, 1, 1, 1)
