@@ -20,7 +20,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from geoseg.errors import GeosegError, OutputConflictError, ResourceError
+from geoseg.errors import GeosegError, InputError, OutputConflictError, ResourceError
 
 _LOCK, _REPLACED = "lock", ".replaced"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -207,6 +207,14 @@ def cannot_write(error: BaseException, target: Path) -> GeosegError:
             hint="free some disk space, then the same again",
         )
     return OutputConflictError("cannot be written", where=target, why=reason, hint="another place")
+
+
+def refuse_locked(error: BaseException, path: Path) -> None:
+    """Nothing, if an error of SQLite's does not say that another program holds the file; else InputError."""
+    if "database is locked" in str(error) or "database table is locked" in str(error):
+        raise InputError(
+            "another program is writing it", where=path, why="it is locked", hint="close it there first"
+        ) from None
 
 
 def sha256_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from geoseg.cli.say import in_flags, safe
-from geoseg.errors import GeosegError
+from geoseg.errors import GeosegError, ResourceError
 from geoseg.version import __version__
 
 _MOMENT = 0.05  # seconds
@@ -155,8 +155,25 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
+        if (full := _of_the_disk(error)) is not None:
+            click.echo(f"geoseg: {safe(str(full))}", err=True)
+            sys.exit(full.exit_code)
         click.echo(f"geoseg: {_unforeseen(error)}", err=True)
         sys.exit(_UNFORESEEN)
+
+
+def _of_the_disk(error: Exception) -> ResourceError | None:
+    """What a full disk did where no output was written, as to temporary files; None for another error."""
+    from geoseg.files import is_full_disk
+
+    if not isinstance(error, OSError) or not (is_full_disk(error) or "temporary dir" in str(error.strerror)):
+        return None
+    return ResourceError(
+        "cannot be written",
+        where=error.filename or "temporary files",
+        why=str(error.strerror),
+        hint="free some disk space, or set TMPDIR to a folder on another disk",
+    )
 
 
 def _unforeseen(error: Exception) -> str:

@@ -13,10 +13,9 @@ from geoseg.accuracy.matrix import positions
 from geoseg.errors import UsageError
 from geoseg.evaluation.inputs import Inputs
 from geoseg.evaluation.reference import pairs
-from geoseg.execution.manifest import add_files
-from geoseg.files import require_folder, require_free, write_together
+from geoseg.files import require_folder, require_free
 from geoseg.geometry import Window
-from geoseg.raster.cog import RasterLayer, publish_cog
+from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.pairs import PairCodes
 from geoseg.raster.style import raster_qml
 
@@ -31,9 +30,9 @@ def require_errors(path: Path, *, overwrite: bool, inputs: Sequence[Path]) -> No
 
 
 def write_errors(
-    inputs: Inputs, path: Path, counts: NDArray[np.int64], windows: Sequence[Window], *, overwrite: bool
-) -> None:
-    """Nothing, after the raster and its style are written.
+    inputs: Inputs, path: Path, counts: NDArray[np.int64], windows: Sequence[Window], folder: Path
+) -> list[tuple[Path, Path]]:
+    """(file in the `folder` of what is unfinished, file that it becomes) of the raster and its style.
 
     Every scored pixel holds the code of its pair, the reference's class and the map's: pale where these are
     one, in the colour of the mapped class where not. Pixels that are not scored have none.
@@ -48,8 +47,9 @@ def write_errors(
         return codes.table[place[truth], place[mapped]].astype(codes.dtype)
 
     path = path.absolute()
-    publish_cog(
-        path,
+    style = path.with_suffix(".qml")
+    write_cog(
+        folder / path.name,
         inputs.class_map.grid,
         read,
         windows,
@@ -61,8 +61,7 @@ def write_errors(
             description="reference and map",
             resampling="mode",
         ),
-        overwrite=overwrite,
+        target=path,
     )
-    style = path.with_suffix(".qml")
-    write_together({style: raster_qml(codes.classes(occurring))})
-    add_files("evaluate", (path, style))
+    (folder / style.name).write_text(raster_qml(codes.classes(occurring)), encoding="utf-8")
+    return [(folder / file.name, file) for file in (style, path)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -19,7 +20,7 @@ from geoseg.evaluation.together import Together
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import add_files
 from geoseg.execution.opened import Opened
-from geoseg.files import require_free, require_place, sha256_of, write_together
+from geoseg.files import commit, partial_folder, require_free, require_place, sha256_of, writing
 from geoseg.job import takes
 from geoseg.options import EvaluateOptions
 from geoseg.raster.classmap import ClassMap
@@ -112,10 +113,19 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
             f"{int(matrix.unmapped.sum()):,} reference pixels without a map class",
             hint="a crosswalk that does not ignore everything, or a reference on the mapped area",
         )
-    if job.errors is not None:
-        write_errors(inputs, job.errors, matrix.counts, windows, overwrite=overwrite)
-    if job.out is not None:
-        _write(scores, job.out)
+    with ExitStack() as stack:
+        made: list[tuple[Path, Path]] = []
+        if job.errors is not None:
+            stack.enter_context(writing(job.errors))
+            folder = stack.enter_context(partial_folder(job.errors.absolute()))
+            made += write_errors(inputs, job.errors, matrix.counts, windows, folder)
+        if job.out is not None:
+            stack.enter_context(writing(job.out))
+            job.out.absolute().parent.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(partial_folder(job.out.absolute()))
+            made += _written(scores, job.out.absolute(), folder)
+        commit(made)
+    add_files("evaluate", [file for _, file in made])
     return scores
 
 
@@ -193,8 +203,8 @@ def _table_of(out: Path, name: str) -> Path:
     return out.with_name(f"{out.stem}_{name}.csv")
 
 
-def _write(scores: Scores, out: Path) -> None:
-    """Write all files or none."""
+def _written(scores: Scores, out: Path, folder: Path) -> list[tuple[Path, Path]]:
+    """(file in the `folder` of what is unfinished, file that it becomes) of all that tells the scores."""
     table, confusion = beside(out)
     report = json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     texts = {
@@ -203,5 +213,6 @@ def _write(scores: Scores, out: Path) -> None:
         **tables_beside(scores, out),
         out: report,
     }
-    write_together(texts)
-    add_files("evaluate", tuple(texts))
+    for file, text in texts.items():
+        (folder / file.name).write_text(text, encoding="utf-8")
+    return [(folder / file.name, file) for file in texts]

@@ -127,7 +127,7 @@ def _open_files(
         grid=grids[first],
         paths=tuple(paths[i] for i in used),
         bands=tuple(
-            replace(_with_nodata(b, t, nodata, paths[b.file], notes), file=used.index(b.file))
+            replace(_with_tags(b, t, nodata, paths[b.file], notes), file=used.index(b.file))
             for b, t in zip(chosen, types, strict=True)
         ),
         dtype=_common_dtype(
@@ -283,10 +283,10 @@ def _common_dtype(types: Sequence[DTypeLike], where: object, known: Sequence[str
     return common
 
 
-def _with_nodata(
+def _with_tags(
     band: SceneBand, dtype: str, override: float | None, path: Path, notes: list[str]
 ) -> SceneBand:
-    """Band with the nodata value that holds: the user's, else the file's if it can occur at all."""
+    """Band with the tags that hold: nodata as the user says, else what of the file's tags can be meant."""
     value = band.nodata if override is None else float(override)
     if value is not None and not _can_occur(value, np.dtype(dtype)):
         if override is not None:
@@ -295,6 +295,9 @@ def _with_nodata(
             )
         notes.append(f"{path.name}: nodata {value:g} cannot occur in {dtype}; ignored")
         value = None
+    if not (math.isfinite(band.scale) and math.isfinite(band.offset)) or band.scale == 0:
+        notes.append(f"{path.name}: scale {band.scale:g} and offset {band.offset:g} mean nothing; ignored")
+        band = replace(band, scale=1.0, offset=0.0)
     return replace(band, nodata=value)
 
 

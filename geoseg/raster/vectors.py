@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
+from geoseg.files import refuse_locked
 from geoseg.raster.archives import unpacked
 from geoseg.raster.georeference import parse_crs
 from geoseg.raster.open import local_file, looks_like_raster
@@ -278,6 +279,7 @@ _CLOSED = {
     "GDAL_HTTP_NOPROXY": "",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{noext}",
     "OGR_SQLITE_LOAD_EXTENSIONS": "NO",
+    "SQLITE_BUSY_TIMEOUT": "1000",  # milliseconds for which a file that another program holds is waited for
 }
 _options_lock = threading.RLock()
 
@@ -567,4 +569,5 @@ def _check_types(frame: GeoDataFrame, file: Path, points: bool) -> None:
 
 
 def _damaged(file: Path, error: Exception) -> InputError:
+    refuse_locked(error, file)
     return InputError("damaged or not readable", where=file, why=" ".join(str(error).split())[:300])

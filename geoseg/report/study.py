@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import OutputConflictError
-from geoseg.files import require_place, write_durably
+from geoseg.files import commit, partial_folder, require_place, writing
 from geoseg.legend import Legend
 from geoseg.report.charts import Bar, Flow, draw_areas, draw_dates, draw_flows
 from geoseg.report.figures import draw_years
@@ -76,18 +76,22 @@ def run_report(job: ReportJob, *, overwrite: bool = False) -> StudyReport:
     sheets = study_sheets(job.title, sources)
     text = methods(job.title, sources)
     _check_output(job, sheets, overwrite)
-    job.out.mkdir(parents=True, exist_ok=True)
-    files = [write_workbook(sheets, job.out / WORKBOOK)]
-    for sheet in sheets:
-        path = job.out / _file_name(sheet)
-        write_durably(path, csv_text(sheet.rows))
-        files.append(path)
-    seen: Counter[str] = Counter()
-    for source in sources:
-        seen[source.kind] += 1
-        files += _pictures(source, job.out, "" if seen[source.kind] == 1 else f"_{seen[source.kind]}")
-    write_durably(job.out / METHODS, text)
-    return StudyReport(out=job.out, files=(*files, job.out / METHODS))
+    with writing(job.out):
+        job.out.mkdir(parents=True, exist_ok=True)
+        with partial_folder(job.out / METHODS) as folder:
+            made = [write_workbook(sheets, folder / WORKBOOK)]
+            for sheet in sheets:
+                made.append(folder / _file_name(sheet))
+                made[-1].write_text(csv_text(sheet.rows), encoding="utf-8")
+            seen: Counter[str] = Counter()
+            for source in sources:
+                seen[source.kind] += 1
+                made += _pictures(source, folder, "" if seen[source.kind] == 1 else f"_{seen[source.kind]}")
+            made.append(folder / METHODS)
+            made[-1].write_text(text, encoding="utf-8")
+            files = tuple(job.out / file.name for file in made)
+            commit(zip(made, files, strict=True))
+    return StudyReport(out=job.out, files=files)
 
 
 def _check_output(job: ReportJob, sheets: Sequence[Sheet], overwrite: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from geoseg.errors import InputError, UsageError
-from geoseg.files import require_folder, require_free, whole
+from geoseg.files import refuse_locked, require_folder, require_free, whole
 from geoseg.job import takes
 from geoseg.options import SampleExportOptions, SampleImportOptions
 from geoseg.raster.open import local_file
@@ -267,6 +267,7 @@ def _layer(file: Path) -> list[dict[str, Any]]:
             database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute(f'SELECT * FROM "{SAMPLE}"')]  # noqa: S608
     except sqlite3.DatabaseError as error:
+        refuse_locked(error, file)
         raise InputError("no layer of a sample", where=file, why=str(error)) from None
 
 

@@ -17,7 +17,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 import pyarrow as pa
 
 from geoseg.errors import InputError, UsageError
-from geoseg.files import whole
+from geoseg.files import refuse_locked, whole
 from geoseg.legend import Legend
 from geoseg.raster.open import local_file
 from geoseg.results import json_ready
@@ -172,7 +172,8 @@ def is_sample(path: str | PathLike[str]) -> bool:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
             names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        refuse_locked(error, file)
         return False
     return {DESIGN, INFO} <= names
 
@@ -306,6 +307,7 @@ def _read_tables(file: Path) -> tuple[dict[str, list[dict[str, Any]]], str]:
                 (SAMPLE,),
             ).fetchone()
     except sqlite3.DatabaseError as error:
+        refuse_locked(error, file)
         raise _no_sample(file, str(error)) from None
     if shape is None:
         raise _no_sample(file, f"layer {SAMPLE} has no geometries")

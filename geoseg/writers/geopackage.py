@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from geoseg.errors import InputError, ResourceError
+from geoseg.errors import ResourceError
+from geoseg.files import refuse_locked
 from geoseg.writers.layer import Batches, Layer, SideTable
 from geoseg.writers.ogr import description, write_ogr
 from geoseg.writers.sqlite.rows import Laid, can_lay, lay_rows
@@ -93,11 +94,8 @@ def keep_other_layers(old: Path, new: Path, layer: str) -> None:
             with closing(sqlite3.connect(new)) as connection:
                 source.backup(connection)
     except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        raise InputError(
-            "another program is writing it", where=old, why=str(error), hint="close it there first"
-        ) from None
+        refuse_locked(error, old)
+        raise
     with closing(sqlite3.connect(new)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         with connection:

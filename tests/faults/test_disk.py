@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
+import shapely
 
+import geoseg
 from tests.prediction.conftest import linear, make_pixels, scene_file
 from tests.raster.makers import write
 
@@ -85,6 +88,39 @@ def test_a_full_disk_while_maps_are_compared(tmp_path: Path, verb: str) -> None:
     out = tmp_path / "made" / ("scores.json" if verb == "evaluate" else "change")
     out.parent.mkdir()
     fill(out, verb, *maps, "--out", str(out))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes by setrlimit")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("cleaned.tif", "clean {map} --majority 3"),
+        ("patches.csv", "landscape {map}"),
+        ("sample.gpkg", "sample design {map} --n 30"),
+        ("plots.gpkg", "zones {map} {plots}"),
+        ("plots.xlsx", "zones {map} {plots}"),
+        ("report", "report {scores}"),
+        ("scores.json", "evaluate {map} {map} --errors {errors}"),
+        ("model", "fit ndvi {scene} --bands red=1,nir=2 --threshold 0"),
+    ],
+)
+def test_a_full_disk_while_anything_else_is_made(tmp_path: Path, name: str, command: str) -> None:
+    labels = np.random.default_rng(3).integers(1, 4, (96, 96)).astype(np.uint8)
+    square = shapely.box(500_100, 4_999_500, 500_500, 4_999_900)
+    plots = geopandas.GeoDataFrame({"id": [1]}, geometry=[square], crs="EPSG:32633")
+    files = {
+        "map": write(tmp_path / "map.tif", labels, nodata=255),
+        "scene": write(tmp_path / "scene.tif", make_pixels(96, 96)[:2]),
+        "plots": tmp_path / "plots.gpkg",
+        "scores": tmp_path / "scores.json",
+        "errors": tmp_path / "new" / "errors.tif",
+    }
+    plots.to_file(files["plots"])
+    geoseg.evaluate(files["map"], files["map"], out=files["scores"])
+    out = tmp_path / "new" / name
+    out.parent.mkdir()
+    fill(out, *command.format(**files).split(), "--out", str(out), "--overwrite")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes by setrlimit")

@@ -89,6 +89,12 @@ def test_scale_and_offset_of_the_file_are_told_and_pixels_stay_as_stored(tmp_pat
         file.scales = (1e-4, 2.75e-5)
     assert open_scene(path).scaling is None
     assert open_scene(path, bands=[2]).scaling == (2.75e-5, -0.2)
+    for nothing in (0.0, float("nan")):
+        with rasterio.open(path, "r+") as file:
+            file.scales = (nothing, nothing)
+        scene = open_scene(path)
+        assert scene.scaling == (1.0, 0.0)
+        assert any("mean nothing; ignored" in note for note in scene.notes)
 
 
 def test_a_mask_beside_the_file_masks_it(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import http.server
 import json
 import shutil
 import struct
+import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -128,6 +130,23 @@ def test_features_without_a_geometry_are_counted(tmp_path: Path, frame: geopanda
     notes: list[str] = []
     assert len(read_vector(tmp_path / "a.gpkg", notes=notes)) == 1
     assert notes == ["2 of 3 features have no geometry and are left out"]
+
+
+def test_a_layer_that_another_program_is_writing_is_not_damaged(
+    tmp_path: Path, frame: geopandas.GeoDataFrame
+) -> None:
+    path = tmp_path / "a.gpkg"
+    frame.to_file(path, engine="pyogrio")
+    # locks are those of a process: another one has to hold them
+    program = "import sqlite3, sys; held = sqlite3.connect(sys.argv[1]); held.execute('BEGIN EXCLUSIVE'); "
+    program += "print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"\n"
+        with pytest.raises(InputError, match="another program is writing it"):
+            read_vector(path)
+        holder.communicate()
 
 
 def test_surfaces_of_triangles_are_no_polygons(tmp_path: Path) -> None:
