@@ -132,39 +132,41 @@ def walk(
     dates, n = classes.shape
     paths = Paths(**{name: np.full(n, NO_DATA, np.uint8) for name in LAYERS})
     tally = Tally.zero(dates, len(is_forest) - 1)
-    _walk(
-        classes,
-        areas,
-        is_forest,
-        DEFINITIONS.index(definition),
-        *(getattr(paths, name) for name in LAYERS),
-        *(getattr(tally, field.name) for field in fields(tally)),
-    )
+    _count(classes, areas, tally.classes, tally.transitions)
+    layers = tuple(getattr(paths, name) for name in LAYERS)
+    sums = tally.losses, tally.changes, tally.forest_changes, tally.known, tally.undone
+    _walk(classes, areas, is_forest, DEFINITIONS.index(definition), layers, sums)
     return paths, tally
 
 
+@kernel("u1[:,:], i8[:], i8[:,:,:], i8[:,:,:,:]")
+def _count(classes, areas, by_class, transitions):  # type: ignore[no-untyped-def]
+    """Add to the sums by class of each date, and by classes of each date and the next; then first and last."""
+    dates, n = classes.shape
+    for i in range(n):
+        area = areas[i]
+        for t in range(dates):
+            here = classes[t, i]
+            by_class[0, t, here] += 1
+            by_class[1, t, here] += area
+            before, after = (here, classes[t + 1, i]) if t + 1 < dates else (classes[0, i], here)
+            transitions[0, t, before, after] += 1
+            transitions[1, t, before, after] += area
+
+
 @kernel(
-    "u1[:,:], i8[:], b1[:], i8, u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], "
-    "i8[:,:,:], i8[:,:,:,:], i8[:,:,:], i8[:], i8[:], i8[:], i8[:,:]",
+    "u1[:,:], i8[:], b1[:], i8, (u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:], u1[:]), "
+    "(i8[:,:,:], i8[:], i8[:], i8[:], i8[:,:])",
 )
-def _walk(  # type: ignore[no-untyped-def]
-    classes, areas, is_forest, definition,
-    loss, gap, after, last_change, changes, stable, first, last, first_seen, last_seen,
-    by_class, transitions, losses, by_changes, by_forest_changes, known_units, undone,
-):  # fmt: skip
+def _walk(classes, areas, is_forest, definition, layers, sums):  # type: ignore[no-untyped-def]
+    """Fill in the layers of `Paths`, in their order, and add to the sums of `Tally` that ask for the path."""
+    loss, gap, after, last_change, changes, stable, first, last, first_seen, last_seen = layers
+    losses, by_changes, by_forest_changes, known_units, undone = sums
     dates, n = classes.shape
     unknown = is_forest.shape[0] - 1
     when, skipped, became = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
     for i in range(n):
         area = areas[i]
-        for t in range(dates):
-            by_class[0, t, classes[t, i]] += 1
-            by_class[1, t, classes[t, i]] += area
-            if t + 1 < dates:
-                transitions[0, t, classes[t, i], classes[t + 1, i]] += 1
-                transitions[1, t, classes[t, i], classes[t + 1, i]] += area
-        transitions[0, dates - 1, classes[0, i], classes[dates - 1, i]] += 1
-        transitions[1, dates - 1, classes[0, i], classes[dates - 1, i]] += area
         when[:] = -1
         known = count = forest_count = np.int64(0)
         here = before = pending_class = np.int64(-1)

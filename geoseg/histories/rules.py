@@ -92,9 +92,8 @@ class Rules:
         years
             (T,) float64: times of the dates.
         """
-        made: NDArray[np.uint8] = _applied(
-            classes, years, self.forbidden, self.least, self.longest_dip, _SLACK
-        )
+        rules = self.forbidden, self.least, self.longest_dip
+        made: NDArray[np.uint8] = _applied(classes, years, rules)
         return made
 
 
@@ -113,58 +112,64 @@ def _number(value: Any, key: Any) -> float:
 
 
 @kernel()
-def _may(p, c, d, lasted, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
+def _may(p, c, d, lasted, rules):  # type: ignore[no-untyped-def]
     """Whether class c, after p (-1 for none), may give way to d when it has lasted so many years."""
+    forbidden, least, longest_dip = rules
     if forbidden[c, d]:
         return False
     if p < 0:
         return True
-    if lasted < least[p, c] - slack:
+    if lasted < least[p, c] - _SLACK:
         return False
-    return p != d or lasted > longest_dip + slack
+    return p != d or lasted > longest_dip + _SLACK
 
 
 @kernel()
-def _keeps(seq, when, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
+def _keeps(seq, when, rules):  # type: ignore[no-untyped-def]
     p, c, since = -1, seq[0], when[0]
     for t in range(1, seq.shape[0]):
         if seq[t] != c:
-            if not _may(p, c, seq[t], when[t] - since, forbidden, least, longest_dip, slack):
+            if not _may(p, c, seq[t], when[t] - since, rules):
                 return False
             p, c, since = c, seq[t], when[t]
     return True
 
 
-@kernel()
-def _applied(classes, years, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
+@kernel("u1[:,:], f8[:], (b1[:,:], f8[:,:], f8)")
+def _applied(classes, years, rules):  # type: ignore[no-untyped-def]
     dates, n = classes.shape
-    unknown = forbidden.shape[0]
+    unknown = rules[0].shape[0]
     out = classes.copy()
-    at, seq = np.empty(dates, np.int64), np.empty(dates, np.int64)
+    at, seq, when = np.empty(dates, np.int64), np.empty(dates, np.int64), np.empty(dates)
     for i in range(n):
         m = 0
         for t in range(dates):
             if classes[t, i] != unknown:
-                at[m], seq[m] = t, classes[t, i]
+                at[m], seq[m], when[m] = t, classes[t, i], years[t]
                 m += 1
-        if m < 2 or _keeps(seq[:m], years[at[:m]], forbidden, least, longest_dip, slack):
+        if m < 2 or _keeps(seq[:m], when[:m], rules):
             continue
-        edited = _fewest(seq[:m], years[at[:m]], forbidden, least, longest_dip, slack)
+        edited = _fewest(seq[:m], when[:m], rules)
         for j in range(m):
             out[at[j], i] = edited[j]
     return out
 
 
 @kernel()
-def _fewest(seq, when, forbidden, least, longest_dip, slack):  # type: ignore[no-untyped-def]
+def _fewest(seq, when, rules):  # type: ignore[no-untyped-def]
     """Sequence that keeps the rules with the fewest edits.
 
     A dynamic programme backwards over the dates. What may come next depends on the class, the one before it
     and the date since which it stands: these are the state.
     """
     m = seq.shape[0]
-    own = np.unique(seq)
-    k = own.shape[0]
+    own, k = np.empty(m, np.int64), 0
+    for c in range(rules[0].shape[0]):
+        for t in range(m):
+            if seq[t] == c:
+                own[k] = c
+                k += 1
+                break
     # cost[t, b, a, s]: edits from date t on, class a since date s, class b before it (b == k: none)
     far = 1 << 20
     cost = np.full((m, k + 1, k, m), far, np.int64)
@@ -181,7 +186,7 @@ def _fewest(seq, when, forbidden, least, longest_dip, slack):  # type: ignore[no
                     for d in range(k):
                         if d != a and cost[t + 1, a, d, t + 1] < least_on:
                             lasted = when[t + 1] - when[s]
-                            if _may(p, own[a], own[d], lasted, forbidden, least, longest_dip, slack):
+                            if _may(p, own[a], own[d], lasted, rules):
                                 least_on = cost[t + 1, a, d, t + 1]
                     cost[t, b, a, s] = edit + least_on
     out = seq.copy()
@@ -205,7 +210,7 @@ def _fewest(seq, when, forbidden, least, longest_dip, slack):  # type: ignore[no
         for d in range(k):
             if d == a or cost[t, a, d, t] != rest:
                 continue
-            if not _may(p, own[a], own[d], when[t] - when[s], forbidden, least, longest_dip, slack):
+            if not _may(p, own[a], own[d], when[t] - when[s], rules):
                 continue
             if chosen < 0 or own[d] == seq[t]:
                 chosen = d

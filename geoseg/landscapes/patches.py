@@ -85,19 +85,20 @@ def measure(
     numbers, count = label_patches(own, corners=corners)
     cores = np.where(core, own, np.uint8(NODATA))
     core_numbers, core_count = label_patches(cores, corners=corners)
-    sums = np.zeros((5, count), np.int64)
-    edge, boundary = np.zeros((2, 256), np.int64)
+    patches = class_id, pixels, units, sides, core_units = tuple(np.zeros((5, count), np.int64))
+    lengths = edge, boundary = tuple(np.zeros((2, 256), np.int64))
     around = labels[halo - 1 : labels.shape[0] - halo + 1, halo - 1 : labels.shape[1] - halo + 1]
-    _measure(around, numbers, core, np.broadcast_to(areas, own.shape), across, down, sums, edge, boundary)
+    by_pixel = (around, core, np.broadcast_to(areas, own.shape))
+    _measure(numbers, *map(np.ascontiguousarray, by_pixel), (across, down), patches, lengths)
     core_class_id = np.zeros(core_count, np.int64)
     core_class_id[core_numbers[core_numbers >= 0]] = cores[core_numbers >= 0]
     return Patches(
         edges=Edges.of(own, numbers, count),
-        class_id=sums[0],
-        pixels=sums[1],
-        units=sums[2],
-        sides=sums[3],
-        core=sums[4],
+        class_id=class_id,
+        pixels=pixels,
+        units=units,
+        sides=sides,
+        core=core_units,
         core_edges=Edges.of(cores, core_numbers, core_count),
         core_class_id=core_class_id,
         edge=edge,
@@ -152,19 +153,28 @@ def _core(labels: NDArray[np.uint8], depth: tuple[float, tuple[float, float]] | 
     return core
 
 
-@kernel()
-def _measure(around, numbers, core, areas, across, down, sums, edge, boundary):  # type: ignore[no-untyped-def]
+@kernel(
+    "i4[:,:], u1[:,:], b1[:,:], i8[:,:], (i8[:,:], i8[:,:]), (i8[:], i8[:], i8[:], i8[:], i8[:]), (i8[:], i8[:])"
+)
+def _measure(numbers, around, core, areas, of_sides, patches, lengths):  # type: ignore[no-untyped-def]
+    """Add pixels to their patches and sides to their classes.
+
+    `around` reaches one pixel further than the rest on all four edges.
+    """
+    across, down = of_sides
+    class_id, pixels, units, sides, core_units = patches
+    edge, boundary = lengths
     for r in range(numbers.shape[0]):
         for c in range(numbers.shape[1]):
             k = numbers[r, c]
             if k < 0:
                 continue
             own = around[r + 1, c + 1]
-            sums[0, k] = own
-            sums[1, k] += 1
-            sums[2, k] += areas[r, c]
+            class_id[k] = own
+            pixels[k] += 1
+            units[k] += areas[r, c]
             if core[r, c]:
-                sums[4, k] += areas[r, c]
+                core_units[k] += areas[r, c]
             for side in range(4):
                 if side == 0:
                     other, length = around[r, c + 1], across[r, c]
@@ -176,7 +186,7 @@ def _measure(around, numbers, core, areas, across, down, sums, edge, boundary): 
                     other, length = around[r + 1, c + 2], down[r, c + 1]
                 if other == own:
                     continue
-                sums[3, k] += 1
+                sides[k] += 1
                 if other == NODATA:
                     boundary[own] += length
                 else:

@@ -51,9 +51,8 @@ class PendingPaths:
         nodes = [self._append(part) + base for part, base in pieces]
         owner = np.concatenate([*nodes, np.zeros(0, np.int64)]).astype(np.int64)
         finished = len(joined.finished)
-        head, tail = _link(
-            self._next, self._head, self._tail, joined.target, owner, begun, finished, joined.still_open
-        )
+        lists = self._head, self._tail
+        head, tail = _link(self._next, lists, joined.target, owner, begun, (finished, joined.still_open))
         out = self._gather(head[:finished])
         self._alive -= len(out.points)
         self._head, self._tail = head[finished:], tail[finished:]
@@ -110,9 +109,11 @@ def _resized(array: NDArray[Any], used: int, size: int) -> NDArray[Any]:
     return grown
 
 
-@kernel("i8[:], i8[:], i8[:], i8[:], i8[:], i8, i8, i8")
-def _link(following, head, tail, target, owner, begun, finished, still_open):  # type: ignore[no-untyped-def]
+@kernel("i8[:], (i8[:], i8[:]), i8[:], i8[:], i8, (i8, i8)")
+def _link(following, lists, target, owner, begun, regions):  # type: ignore[no-untyped-def]
     """(head, tail) of the lists of finished regions, then of open ones."""
+    head, tail = lists
+    finished, still_open = regions
     heads, tails = np.full(finished + still_open, -1, np.int64), np.full(finished + still_open, -1, np.int64)
     for node in range(head.shape[0]):
         if head[node] < 0:

@@ -70,7 +70,7 @@ def trace_chunk(
     """
     classes = np.ascontiguousarray(classes)
     points, offsets, owner, first, last = _trace(
-        classes, classes.ravel(), runs.row_start, runs.start, runs.label, is_open, row, col
+        classes, classes.ravel(), (runs.row_start, runs.start, runs.label), is_open, (row, col)
     )
     return Paths(points=points, offsets=offsets, owner=owner, first=first, last=last)
 
@@ -88,10 +88,10 @@ def select_paths(paths: Paths, rank: NDArray[np.int32]) -> Paths:
     )
 
 
-@kernel("u1[:,:], u1[:], i8[:], i4[:], i4[:], b1[:], i8, i8")
-def _trace(classes, flat, row_start, start, label, is_open, row, col):  # type: ignore[no-untyped-def]
+@kernel("u1[:,:], u1[:], (i8[:], i4[:], i4[:]), b1[:], (i8, i8)")
+def _trace(classes, flat, runs, is_open, origin):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
-    runs = (row_start, start, label)
+    row_start, start, label = runs
     seen = np.zeros(height * width, np.uint8)
     points = np.empty((1024, 2), np.int32)
     offsets, owner = np.zeros(256, np.int64), np.empty(256, np.int32)
@@ -121,7 +121,7 @@ def _trace(classes, flat, row_start, start, label, is_open, row, col):  # type: 
             pr, pc, d, own = r, c, np.int64(WEST), label[k]
             is_arc = False
         begin = (pr, pc, d, is_arc)
-        points, end, cut_at, heading = _walk(chunk, own, begin, seen, points, offsets[paths], (row, col))
+        points, end, cut_at, heading = _walk(chunk, own, begin, seen, points, offsets[paths], origin)
         if cut_at >= 0:
             # where the cut lies inside the chunk, two arcs start at it: around the pixel beyond, and here
             pr, pc = cut_at // width, cut_at % width

@@ -50,8 +50,8 @@ def encode(
         Turn every ring round, keeping its first point: for grids whose rows run north, so that exterior rings
         are counter-clockwise in map space as RFC 7946 asks.
     """
-    corners, shape = np.ascontiguousarray(points), (rings.ring_offsets, rings.polygon_offsets)
-    wkb, offsets, bounds = _encode(corners, *shape, *_scale_and_shift(transform), reverse)
+    corners, scale = np.ascontiguousarray(points), _scale_and_shift(transform)
+    wkb, offsets, bounds = _encode(corners, rings.ring_offsets, rings.polygon_offsets, scale, reverse)
     return EncodedPolygons(wkb=wkb, offsets=offsets, bounds=bounds)
 
 
@@ -59,8 +59,9 @@ def _scale_and_shift(t: Affine) -> tuple[float, float, float, float]:
     return float(t.a), float(t.c), float(t.e), float(t.f)
 
 
-@kernel("f8[:,:], i8[:], i8[:], f8, f8, f8, f8, b1", "i4[:,:], i8[:], i8[:], f8, f8, f8, f8, b1")
-def _encode(points, ring_offsets, polygon_offsets, a, c, e, f, reverse):  # type: ignore[no-untyped-def]
+@kernel("f8[:,:], i8[:], i8[:], (f8, f8, f8, f8), b1", "i4[:,:], i8[:], i8[:], (f8, f8, f8, f8), b1")
+def _encode(points, ring_offsets, polygon_offsets, scale, reverse):  # type: ignore[no-untyped-def]
+    a, c, e, f = scale
     polygons = polygon_offsets.shape[0] - 1
     offsets = np.empty(polygons + 1, np.int64)
     offsets[0] = 0

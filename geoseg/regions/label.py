@@ -100,7 +100,8 @@ def label_chunk(
     row_start, start, value = _runs(classes)
     label, count = _label(row_start, start, value, width)
     regions = np.zeros(count, REGION)
-    _measure(classes, row_start, start, value, label, areas, confidence, row, col, scene_width, regions)
+    runs = row_start, start, value, label
+    _measure(classes, runs, areas, confidence, (row, col), scene_width, regions)
     return Runs(row_start=row_start, start=start, label=label), regions
 
 
@@ -175,10 +176,10 @@ def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
     return label, labels
 
 
-@kernel("u1[:,:], i8[:], i4[:], u1[:], i4[:], i8[:,:], u1[:,:], i8, i8, i8, REGION[:]")
-def _measure(  # type: ignore[no-untyped-def]
-    classes, row_start, start, value, label, areas, confidence, row, col, scene_width, regions
-):
+@kernel("u1[:,:], (i8[:], i4[:], u1[:], i4[:]), i8[:,:], u1[:,:], (i8, i8), i8, REGION[:]")
+def _measure(classes, runs, areas, confidence, origin, scene_width, regions):  # type: ignore[no-untyped-def]
+    row_start, start, value, label = runs
+    row, col = origin
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     by_row = areas.shape[1] == 1
     with_confidence = confidence.shape[0] > 0

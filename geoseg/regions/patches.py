@@ -124,7 +124,7 @@ def _numbered(line: NDArray[np.int64], base: int) -> NDArray[np.int64]:
     return np.stack([line[0], line[1] + base])
 
 
-@kernel()
+@kernel("u1[:,:], b1")
 def _labelled(labels, corners):  # type: ignore[no-untyped-def]
     height, width = labels.shape
     parent = np.empty(height * width, np.int32)

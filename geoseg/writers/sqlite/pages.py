@@ -116,15 +116,9 @@ class TablePages:
         if not len(keys):
             return
         file = self._file
+        cells = keys, rows.data, rows.offsets
         pages, leaves, last = _lay(
-            self._page,
-            self._filled,
-            keys,
-            rows.data,
-            rows.offsets,
-            self._last,
-            file.next_page,
-            file.lock_page,
+            self._page, self._filled, cells, self._last, file.next_page, file.lock_page
         )
         self._last = int(keys[-1])
         file.append(pages)
@@ -167,12 +161,13 @@ class TablePages:
         return number
 
 
-@kernel("u1[:], i8[:], i8[:], u1[:], i8[:], i8, i8, i8")
-def _lay(page, filled, keys, data, offsets, last, next_page, lock_page):  # type: ignore[no-untyped-def]
+@kernel("u1[:], i8[:], (i8[:], u1[:], i8[:]), i8, i8, i8")
+def _lay(page, filled, cells, last, next_page, lock_page):  # type: ignore[no-untyped-def]
     """(pages, numbers of leaves among them, their last keys); the leaf that is being filled stays in `page`.
 
     `filled` holds its number of cells and where their content begins, and is changed with it.
     """
+    keys, data, offsets = cells
     size = page.shape[0]
     count = _count_pages(size, filled, keys, offsets)
     out = np.zeros((count + 1) * size, np.uint8)  # one more for the lock page
