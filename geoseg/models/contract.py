@@ -51,6 +51,38 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SceneProfile:
+    """What a contract looks at of a scene.
+
+    Attributes
+    ----------
+    count
+        Number of bands that would be fed to the model.
+    dtype
+        Data type of the scene.
+    band_names
+        Names in the scene's order, where the file has them.
+    pixel_size_m
+        Pixel size in metres, or (width, height); None where it is not known.
+    value_sample
+        Raw values of valid pixels, any shape: what the scaling is judged by. Without it only the data type is
+        looked at.
+    scaling
+        Scale and offset that the file states for its values; (1, 0) for none, None where bands differ.
+    level
+        What its reflectance is, where the scene says so.
+    """
+
+    count: int
+    dtype: str | np.dtype[Any]
+    band_names: Sequence[str | None] = ()
+    pixel_size_m: float | tuple[float, float] | None = None
+    value_sample: ArrayLike | None = None
+    scaling: tuple[float, float] | None = (1.0, 0.0)
+    level: Level = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputContract:
     """What a model takes: ordered bands, data type and scale, normalisation constants, pixel size.
 
@@ -178,38 +210,11 @@ class InputContract:
             level=raw.get("level", ""),
         )
 
-    def check(
-        self,
-        *,
-        count: int,
-        dtype: str | np.dtype[Any],
-        band_names: Sequence[str | None] = (),
-        pixel_size_m: float | tuple[float, float] | None = None,
-        value_sample: ArrayLike | None = None,
-        scaling: tuple[float, float] | None = (1.0, 0.0),
-        level: Level = "",
-        override: bool = False,
-        where: object = None,
-    ) -> tuple[str, ...]:
+    def check(self, scene: SceneProfile, *, override: bool = False, where: object = None) -> tuple[str, ...]:
         """Notes worth showing about a scene that fits; a scene that does not fit is refused.
 
         Parameters
         ----------
-        count
-            Number of bands that would be fed to the model.
-        dtype
-            Data type of the scene.
-        band_names
-            Names in the scene's order, where the file has them.
-        pixel_size_m
-            Pixel size in metres, or (width, height); None where it is not known.
-        value_sample
-            Raw values of valid pixels, any shape: what the scaling is judged by. Without it only the data
-            type is looked at.
-        scaling
-            Scale and offset that the file states for its values; (1, 0) for none, None where bands differ.
-        level
-            What its reflectance is, where the scene says so.
         override
             Turn refusals into notes. A wrong number of bands is refused all the same: the network cannot
             take it.
@@ -222,16 +227,16 @@ class InputContract:
             Wrong number or order of bands, another scaling of values, a pixel size outside the range, or
             another level.
         """
-        wrong_count = self._judge_count(count, band_names)
+        wrong_count = self._judge_count(scene.count, scene.band_names)
         if wrong_count is not None:
             raise InputError(wrong_count[0], where=where, why=wrong_count[1], hint=wrong_count[2])
         notes: list[str] = []
         judges: tuple[Callable[[], _Verdict | str | None], ...] = (
-            lambda: self._judge_order(band_names),
-            lambda: self._judge_values(np.dtype(dtype), value_sample),
-            lambda: self._judge_scaling(scaling),
-            lambda: self._judge_pixel_size(pixel_size_m),
-            lambda: self._judge_level(level),
+            lambda: self._judge_order(scene.band_names),
+            lambda: self._judge_values(np.dtype(scene.dtype), scene.value_sample),
+            lambda: self._judge_scaling(scene.scaling),
+            lambda: self._judge_pixel_size(scene.pixel_size_m),
+            lambda: self._judge_level(scene.level),
         )
         for judge in judges:
             verdict = judge()

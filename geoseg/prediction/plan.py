@@ -22,7 +22,7 @@ from geoseg.errors import InputError, ResourceError
 from geoseg.execution.where import Where
 from geoseg.files import nearest_existing
 from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
-from geoseg.models.contract import InputContract
+from geoseg.models.contract import InputContract, SceneProfile
 from geoseg.models.experience import Experience, look
 from geoseg.prediction.clouds import Clouds
 from geoseg.prediction.engine import asked_engine, sample_tiles
@@ -249,21 +249,20 @@ def settle_engine(opened: OpenedJob, where: Where) -> Decision:
 
 def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tuple[str, ...]:
     """Notes of every bundle's input contract; where there are several, each says whose it is."""
-    sample, several = sample_values(scene), len(ensemble.bundles) > 1
+    several = len(ensemble.bundles) > 1
+    profile = SceneProfile(
+        count=scene.count,
+        dtype=scene.dtype,
+        band_names=scene.band_names,
+        pixel_size_m=scene.grid.ground_size,
+        value_sample=sample_values(scene),
+        scaling=scene.scaling,
+        level=scene.level,
+    )
     notes: list[str] = []
     for bundle in ensemble.bundles:
         try:
-            found = bundle.contract.check(
-                count=scene.count,
-                dtype=scene.dtype,
-                band_names=scene.band_names,
-                pixel_size_m=scene.grid.ground_size,
-                value_sample=sample,
-                scaling=scene.scaling,
-                level=scene.level,
-                override=override,
-                where=scene.paths[0],
-            )
+            found = bundle.contract.check(profile, override=override, where=scene.paths[0])
         except InputError as error:
             if not several:
                 raise

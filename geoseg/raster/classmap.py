@@ -169,22 +169,20 @@ class ClassMap:
 
     def to_xarray(self, chunks: Any = None) -> xr.DataArray:
         """Lazy DataArray (y, x) of the class numbers, 255 where there is no data, with its CRS."""
-        from geoseg.raster.view import windowed_view
+        from geoseg.raster.view import placed, windowed_view
 
         attrs: dict[str, Any] = {"_FillValue": np.uint8(NODATA)}
         if self.declared is not None:
             attrs["flag_values"] = list(self.declared.ids)
             attrs["flag_meanings"] = " ".join(n.replace(" ", "_") for n in self.declared.names)
-        return windowed_view(
+        view = windowed_view(
             lambda window, _: self.read(window),
             shape=self.grid.shape,
             dtype=np.dtype(np.uint8),
             name=self.path.stem,
-            grid=self.grid,
-            crs_wkt=self.crs_wkt,
             attrs=attrs,
-            chunks=chunks,
         )
+        return placed(view, self.grid, self.crs_wkt, chunks)
 
     def _not_nodata(self, window: Window) -> InputError:
         return InputError(

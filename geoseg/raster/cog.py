@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,10 @@ def write_cog(
     with writing(target, RasterioError):
         try:
             with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, layer.dtype)):
-                written = _write_tiled(tiled, target, profile, part, read, windows, layer, digests)
+                blocks = _checked(read, windows, layer.dtype, target, digests)
+                written = _write_tiled(
+                    tiled, {**profile, **_intermediate(windows, part)}, part, blocks, layer
+                )
                 if part == grid.window:
                     _copy_as_cog(
                         tiled, partial, overviews="IGNORE_EXISTING", overview_resampling=resampling.upper()
@@ -170,19 +173,39 @@ def write_cog(
                 forget(path)
 
 
-def _write_tiled(
-    path: Path,
-    target: Path,
-    profile: Mapping[str, Any],
-    part: Window,
+def _checked(
     read: Callable[[Window], NDArray[Any]],
     windows: Sequence[Window],
-    layer: RasterLayer,
+    dtype: str,
+    target: Path,
     digests: Mapping[Window, str] | None,
+) -> Iterator[tuple[Window, NDArray[Any], str]]:
+    """(window, pixels, their digest) of every window, if they are what was computed."""
+    for window in windows:
+        array = np.asarray(read(window))
+        if array.shape != window.shape or array.dtype != np.dtype(dtype):
+            raise ValueError(f"{window}: read gave {array.dtype} {array.shape}")
+        found = digest(array)
+        if digests is not None and found != digests[window]:
+            raise GeosegError(
+                f"chunk at row {window.row} column {window.col} is not what was computed",
+                where=target,
+                why=f"digest {found}, expected {digests[window]}",
+                hint="resume the run; the chunk is computed again",
+            )
+        yield window, array, found
+
+
+def _write_tiled(
+    path: Path,
+    profile: Mapping[str, Any],
+    part: Window,
+    blocks: Iterable[tuple[Window, NDArray[Any], str]],
+    layer: RasterLayer,
 ) -> dict[Window, str]:
     """Digest of every window, written into a tiled GeoTIFF of a part, whose blocks no two windows share."""
     written: dict[Window, str] = {}
-    with rasterio.open(path, "w", **profile, **_intermediate(windows, part)) as sink:
+    with rasterio.open(path, "w", **profile) as sink:
         names = {} if layer.legend is None else tags_of(layer.legend)
         own = {"AREA_OR_POINT": "Area", "TIFFTAG_SOFTWARE": f"geoseg {__version__}"}
         sink.update_tags(**{**layer.tags, **names, **own})
@@ -190,20 +213,9 @@ def _write_tiled(
             sink.set_band_description(1, layer.description)
         if layer.legend is not None and layer.dtype == "uint8":
             sink.write_colormap(1, color_table_of(layer.legend))
-        for window in windows:
-            array = np.asarray(read(window))
-            if array.shape != window.shape or array.dtype != np.dtype(layer.dtype):
-                raise ValueError(f"{window}: read gave {array.dtype} {array.shape}")
+        for window, array, found in blocks:
             if not part.contains(window):
                 raise ValueError(f"{window} is not inside {part}")
-            found = digest(array)
-            if digests is not None and found != digests[window]:
-                raise GeosegError(
-                    f"chunk at row {window.row} column {window.col} is not what was computed",
-                    where=target,
-                    why=f"digest {found}, expected {digests[window]}",
-                    hint="resume the run; the chunk is computed again",
-                )
             row, col = window.row - part.row, window.col - part.col
             sink.write(array, 1, window=RasterioWindow(col, row, window.width, window.height))
             written[window] = found

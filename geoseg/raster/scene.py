@@ -221,19 +221,17 @@ class Scene:
 
         The nodata value stands in ``attrs["_FillValue"]``. `chunks` as in ``DataArray.chunk``, for Dask.
         """
-        from geoseg.raster.view import windowed_view
+        from geoseg.raster.view import placed, windowed_view
 
-        return windowed_view(
+        view = windowed_view(
             lambda window, bands: self.read(window, [b + 1 for b in bands])[0],
             shape=self.shape,
             dtype=self.dtype,
             name=self.paths[0].stem,
-            grid=self.grid,
-            crs_wkt=self.crs_wkt,
             band_names=self.band_names,
             attrs={} if self.nodata is None else {"_FillValue": self.dtype.type(self.nodata)},
-            chunks=chunks,
         )
+        return placed(view, self.grid, self.crs_wkt, chunks)
 
     def _read(self, path: Path, numbers: list[int], window: Window, *, mask: bool = False) -> NDArray[Any]:
         dataset = open_raster(path, allow_vrt=self.allow_vrt)

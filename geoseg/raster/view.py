@@ -52,16 +52,10 @@ def windowed_view(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     name: str,
-    grid: Grid | None = None,
-    crs_wkt: str = "",
     band_names: Sequence[str] = (),
     attrs: Mapping[str, Any] | None = None,
-    chunks: Any = None,
 ) -> DataArray:
     """Lazy DataArray (y, x) or (band, y, x); pixels are read when they are used.
-
-    ``x`` and ``y`` are pixel *centres* in the grid's CRS; the CRS stands in the coordinate ``spatial_ref`` as
-    in the CF conventions, so that rioxarray finds it.
 
     Parameters
     ----------
@@ -69,20 +63,23 @@ def windowed_view(
         Gives a window's pixels, and of several bands those at these positions.
     shape
         (height, width) or (bands, height, width).
-    grid, crs_wkt
-        Where the pixels lie, and the CRS as the file words it; no coordinates without a grid.
-    chunks
-        Passed to ``DataArray.chunk`` for a Dask-backed view (needs dask); None for none.
     """
     dims = ("band", "y", "x") if len(shape) == 3 else ("y", "x")
-    coords = {} if grid is None else _coordinates(grid, crs_wkt)
-    if band_names:
-        coords["band"] = ("band", list(band_names))
+    coords = {"band": ("band", list(band_names))} if band_names else {}
     lazy: Any = indexing.LazilyIndexedArray(_Windowed(shape, dtype, read))
-    array = DataArray(Variable(dims, lazy, dict(attrs or {})), coords, name=name)
-    if grid is not None:
-        array.encoding["grid_mapping"] = "spatial_ref"
-    return array if chunks is None else array.chunk(chunks)
+    return DataArray(Variable(dims, lazy, dict(attrs or {})), coords, name=name)
+
+
+def placed(array: DataArray, grid: Grid, crs_wkt: str, chunks: Any = None) -> DataArray:
+    """The same array with coordinates; `crs_wkt` is the CRS as the file words it.
+
+    ``x`` and ``y`` are pixel *centres* in the grid's CRS; the CRS stands in the coordinate ``spatial_ref`` as
+    in the CF conventions, so that rioxarray finds it. `chunks` is passed to ``DataArray.chunk`` for a
+    Dask-backed array (needs dask); None for none.
+    """
+    made = array.assign_coords(_coordinates(grid, crs_wkt))
+    made.encoding["grid_mapping"] = "spatial_ref"
+    return made if chunks is None else made.chunk(chunks)
 
 
 def _coordinates(grid: Grid, crs_wkt: str) -> dict[str, Any]:

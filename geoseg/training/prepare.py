@@ -19,7 +19,7 @@ from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.models.architectures import Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
-from geoseg.models.contract import Band, InputContract
+from geoseg.models.contract import Band, InputContract, SceneProfile
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
 from geoseg.training.collection import expand
@@ -309,15 +309,15 @@ def _check_start(start: Bundle, sources: Sequence[Source], index: CellIndex) -> 
         scene = sources[number].scene
         row, col = index.home[int(np.flatnonzero(index.source == number)[0])].tolist()
         pixels, valid = scene.read(crop_window(row, col, index.crop, scene.grid.shape))
+        profile = SceneProfile(
+            count=scene.count,
+            dtype=scene.dtype,
+            band_names=scene.band_names,
+            pixel_size_m=scene.grid.ground_size,
+            value_sample=pixels[:, valid],
+        )
         try:
-            start.contract.check(
-                count=scene.count,
-                dtype=scene.dtype,
-                band_names=scene.band_names,
-                pixel_size_m=scene.grid.ground_size,
-                value_sample=pixels[:, valid],
-                where=scene.name,
-            )
+            start.contract.check(profile, where=scene.name)
         except InputError as error:
             raise InputError(
                 f"does not fit the bundle to start from: {error.what}",

@@ -23,6 +23,7 @@ from geoseg.execution.manifest import MANIFEST, verify_files, write_manifest
 from geoseg.geometry import Window
 from geoseg.job import read_yaml
 from geoseg.models.bundle import load_bundle
+from geoseg.models.contract import SceneProfile
 from geoseg.prediction.job import PredictJob
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.opening import open_scene
@@ -137,7 +138,9 @@ def bundle(folder: Path) -> tuple[Path, Callable[[Path], object]]:
     def read(path: Path) -> None:
         made = load_bundle(path.parent)
         made.contract.check(
-            count=3, dtype=np.dtype("uint8"), band_names=("b1", "b2", "b3"), pixel_size_m=(10, 10)
+            SceneProfile(
+                count=3, dtype=np.dtype("uint8"), band_names=("b1", "b2", "b3"), pixel_size_m=(10, 10)
+            )
         )
 
     return path, read

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoseg.errors import InputError
-from geoseg.models.contract import Band, InputContract
+from geoseg.models.contract import Band, InputContract, SceneProfile
 
 RGB = InputContract(
     bands=(Band(name="red", wavelength_nm=665), Band(name="green"), Band(name="blue")),
@@ -29,9 +29,11 @@ REFLECTANCE = InputContract(
 )
 
 
-def fits(contract: InputContract = RGB, **changes: object) -> tuple[str, ...]:
+def fits(
+    contract: InputContract = RGB, *, override: bool = False, where: object = None, **changes: object
+) -> tuple[str, ...]:
     given_scene = {"count": len(contract.bands), "dtype": contract.dtype, "pixel_size_m": 10.0} | changes
-    return contract.check(**given_scene)
+    return contract.check(SceneProfile(**given_scene), override=override, where=where)
 
 
 def test_a_scene_as_described_gives_no_notes():
