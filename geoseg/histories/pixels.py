@@ -141,7 +141,7 @@ def walk(
 
 @kernel("u1[:,:], i8[:], i8[:,:,:], i8[:,:,:,:]")
 def _count(classes, areas, by_class, transitions):  # type: ignore[no-untyped-def]
-    """Add to the sums by class of each date, and by classes of each date and the next; then first and last."""
+    """Add to the sums by class, and to those by the classes of two dates; see `Tally`."""
     dates, n = classes.shape
     for i in range(n):
         area = areas[i]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 
 import numpy as np
@@ -30,12 +33,14 @@ def sankey(account: Account, title: str) -> str:
     shown = [k for k in range(len(colors)) if areas[:, k].any()]
     key = "".join(f'<span style="background:{colors[k]}"></span>{escape(account.classes[k])}' for k in shown)
     words = "Heights are geodesic hectares. Point at a flow to read it."
-    return _PAGE.format(
-        title=escape(title),
-        key=key,
-        drawing=_drawing(account, areas[:, shown], flows[:, shown][:, :, shown], colors, shown),
-        words=words,
+    drawing = _Drawing(
+        account=account,
+        names=tuple(account.classes[k] for k in shown),
+        colors=tuple(colors[k] for k in shown),
+        areas=areas[:, shown],
+        moved=flows[:, shown][:, :, shown],
     )
+    return _PAGE.format(title=escape(title), key=key, drawing=drawing.svg(), words=words)
 
 
 def _within(account: Account) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -47,72 +52,87 @@ def _within(account: Account) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return areas, flows
 
 
-def _drawing(
-    account: Account,
-    areas: NDArray[np.int64],
-    moved: NDArray[np.int64],
-    colors: list[str],
-    shown: list[int],
-) -> str:
-    units, flows = areas.astype(np.float64), moved.astype(np.float64)
-    dates = len(account.names)
-    scale = (_HEIGHT - _GAP * len(shown)) / max(units.sum(axis=1).max(), 1.0)
-    starts = np.cumsum(np.hstack([np.zeros((dates, 1)), units * scale + _GAP]), axis=1)[:, :-1] + _TOP
-    width = (dates - 1) * _COLUMN + _BAR + 2 * _MARGIN
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{_HEIGHT + _TOP + 8}" role="img">'
-    ]
-    for t in range(dates - 1):
-        parts += _flows(account, t, moved[t], flows[t] * scale, starts[t], starts[t + 1], colors, shown)
-    for t, name in enumerate(account.names):
-        x = _MARGIN + t * _COLUMN
-        parts.append(f'<text x="{x + _BAR / 2:g}" y="{_TOP - 14}" text-anchor="middle">{escape(name)}</text>')
-        for place, k in enumerate(shown):
-            if (height := units[t, place] * scale) > 0:
-                said = escape(
-                    f"{name} {account.classes[k]}: {account.hectares(int(units[t, place])):,.0f} ha"
-                )
-                parts.append(
-                    f'<rect x="{x}" y="{starts[t, place]:.2f}" width="{_BAR}" '
-                    f'height="{max(height, _LEAST):.2f}" '
-                    f'fill="{colors[k]}"><title>{said}</title></rect>'
-                )
-    return "".join([*parts, "</svg>"])
+@dataclass(frozen=True, kw_only=True)
+class _Drawing:
+    """Columns of bars and the flows between them, in pixels of the screen.
 
+    Attributes
+    ----------
+    names, colors
+        Of the classes shown.
+    areas
+        (T, classes) int64: units of area.
+    moved
+        (T - 1, classes, classes) int64: units from each date's class to the next one's.
+    """
 
-def _flows(
-    account: Account,
-    t: int,
-    moved: NDArray[np.int64],
-    heights: NDArray[np.float64],
-    left: NDArray[np.float64],
-    right: NDArray[np.float64],
-    colors: list[str],
-    shown: list[int],
-) -> list[str]:
-    """Bands from the classes of date t to those of the next one."""
-    x0, x1 = _MARGIN + t * _COLUMN + _BAR, _MARGIN + (t + 1) * _COLUMN
-    middle = (x0 + x1) / 2
-    out_at, in_at = left.copy(), right.copy()
-    parts = []
-    for i in range(len(shown)):
-        for j in range(len(shown)):
-            height = heights[i, j]
-            if height <= 0:
-                continue
+    account: Account
+    names: tuple[str, ...]
+    colors: tuple[str, ...]
+    areas: NDArray[np.int64]
+    moved: NDArray[np.int64]
+
+    @cached_property
+    def scale(self) -> float:
+        """Pixels of a unit of area."""
+        room = _HEIGHT - _GAP * len(self.names)
+        return float(room / max(self.areas.astype(np.float64).sum(axis=1).max(), 1.0))
+
+    @cached_property
+    def tops(self) -> NDArray[np.float64]:
+        """(T, classes): where bars begin."""
+        heights = np.hstack([np.zeros((len(self.areas), 1)), self.areas * self.scale + _GAP])
+        made: NDArray[np.float64] = np.cumsum(heights, axis=1)[:, :-1] + _TOP
+        return made
+
+    def svg(self) -> str:
+        """The drawing."""
+        dates = self.account.names
+        width, height = (len(dates) - 1) * _COLUMN + _BAR + 2 * _MARGIN, _HEIGHT + _TOP + 8
+        parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img">']
+        for t in range(len(dates) - 1):
+            parts += self._flows(t)
+        for t in range(len(dates)):
+            parts += self._bars(t)
+        return "".join([*parts, "</svg>"])
+
+    def _bars(self, t: int) -> Iterator[str]:
+        """Name of a date, and a bar for each class."""
+        x, date = _left(t), self.account.names[t]
+        yield f'<text x="{x + _BAR / 2:g}" y="{_TOP - 14}" text-anchor="middle">{escape(date)}</text>'
+        for name, color, top, units in zip(
+            self.names, self.colors, self.tops[t], self.areas[t].tolist(), strict=True
+        ):
+            if (height := units * self.scale) > 0:
+                said = escape(f"{date} {name}: {self.account.hectares(units):,.0f} ha")
+                yield (
+                    f'<rect x="{x}" y="{top:.2f}" width="{_BAR}" height="{max(height, _LEAST):.2f}" '
+                    f'fill="{color}"><title>{said}</title></rect>'
+                )
+
+    def _flows(self, t: int) -> Iterator[str]:
+        """Bands from the classes of a date to those of the next one."""
+        x0, x1 = _left(t) + _BAR, _left(t + 1)
+        middle = (x0 + x1) / 2
+        out_at, in_at = self.tops[t].copy(), self.tops[t + 1].copy()
+        before, after = self.account.names[t : t + 2]
+        for i, j in np.argwhere(self.moved[t] > 0).tolist():
+            units = int(self.moved[t, i, j])
+            height = units * self.scale
             a, b = out_at[i], in_at[j]
             out_at[i], in_at[j] = a + height, b + height
             if height < _LEAST:
                 continue
-            hectares = account.hectares(moved[i, j])
-            said = escape(
-                f"{account.names[t]} {account.classes[shown[i]]} → {account.names[t + 1]} "
-                f"{account.classes[shown[j]]}: {hectares:,.0f} ha"
-            )
-            parts.append(
-                f'<path class="flow" fill="{colors[shown[i]]}" '
+            hectares = self.account.hectares(units)
+            said = escape(f"{before} {self.names[i]} → {after} {self.names[j]}: {hectares:,.0f} ha")
+            yield (
+                f'<path class="flow" fill="{self.colors[i]}" '
                 f'd="M{x0} {a:.2f}C{middle:g} {a:.2f} {middle:g} '
                 f"{b:.2f} {x1} {b:.2f}V{b + height:.2f}C{middle:g} {b + height:.2f} {middle:g} "
                 f'{a + height:.2f} {x0} {a + height:.2f}Z"><title>{said}</title></path>'
             )
-    return parts
+
+
+def _left(t: int) -> int:
+    """Left edge of a date's bars."""
+    return _MARGIN + t * _COLUMN

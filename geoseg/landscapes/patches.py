@@ -154,7 +154,8 @@ def _core(labels: NDArray[np.uint8], depth: tuple[float, tuple[float, float]] | 
 
 
 @kernel(
-    "i4[:,:], u1[:,:], b1[:,:], i8[:,:], (i8[:,:], i8[:,:]), (i8[:], i8[:], i8[:], i8[:], i8[:]), (i8[:], i8[:])"
+    "i4[:,:], u1[:,:], b1[:,:], i8[:,:], (i8[:,:], i8[:,:]), "
+    "(i8[:], i8[:], i8[:], i8[:], i8[:]), (i8[:], i8[:])"
 )
 def _measure(numbers, around, core, areas, of_sides, patches, lengths):  # type: ignore[no-untyped-def]
     """Add pixels to their patches and sides to their classes.

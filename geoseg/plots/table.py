@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,57 @@ def rule_of(job: ZonesJob) -> dict[str, str]:
         CANNOT_TELL: "more of it unknown or outside; or smaller than a pixel; or less loss than that, at an "
         "edge; or loss that may have been before or after the cut-off; or a geometry that says too little",
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a map says of loss in one plot.
+
+    Attributes
+    ----------
+    counted, unsure
+        Hectares of loss that counts, and of loss that may have been before or after the cut-off.
+    pixel
+        Hectares of one pixel of the map.
+    pixels
+        Size of the plot in such pixels.
+    inside, blind
+        Shares of the plot inside the map, and of it outside or unknown.
+    is_point
+        Whether it is a point, which counts as the pixel that it lies in.
+    problems
+        What is wrong with its geometry.
+    """
+
+    counted: float
+    unsure: float
+    pixel: float
+    pixels: float
+    inside: float
+    blind: float
+    is_point: bool
+    problems: Sequence[str]
+
+    def verdict(self, job: ZonesJob) -> tuple[str, str]:
+        """(verdict, reason); see `rule_of`."""
+        least = _HALF * self.pixel if job.min_loss is None else job.min_loss
+        nothing = _NOTHING * self.pixel
+        since = "" if job.cutoff is None else f" after {job.cutoff}"
+        if self.counted >= least and self.counted > nothing:
+            return LOSS, f"{'a pixel' if self.is_point else f'{self.counted:.4g} ha'} of loss{since}"
+        if self.inside <= 0:
+            return CANNOT_TELL, next(iter(self.problems), "outside the map")
+        if too_little := next((p for p in self.problems if p.startswith("a point for")), None):
+            return CANNOT_TELL, too_little
+        if self.unsure >= least and self.unsure > nothing:
+            return CANNOT_TELL, f"{self.unsure:.4g} ha of loss may have been before or after {job.cutoff}"
+        if not self.is_point and self.pixels < 1:
+            return CANNOT_TELL, f"smaller than a pixel ({self.pixels:.2g})"
+        if self.blind > job.max_unknown:
+            return CANNOT_TELL, f"{self.blind:.0%} unknown or outside the map"
+        if (some := self.counted + self.unsure) > nothing:
+            return CANNOT_TELL, f"{some:.2g} ha of loss at an edge, less than {least:.2g} ha"
+        return NONE_FOUND, f"no loss{since}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +203,7 @@ class PlotTable:
             pixel = np.nan_to_num(sums.square_metres / sums.pixels) * scale
         is_point = plots.is_point.tolist()
         told = [
-            self._verdict(
+            Evidence(
                 counted=counted[i],
                 unsure=may[i],
                 pixel=pixel[i],
@@ -161,43 +212,10 @@ class PlotTable:
                 blind=1 - sums.inside[i] + values["unknown"][i],
                 is_point=is_point[i],
                 problems=problems[i],
-            )
+            ).verdict(self.job)
             for i in range(len(plots.shapes))
         ]
         values["verdict"], values["reason"] = [v for v, _ in told], [r for _, r in told]
-
-    def _verdict(
-        self,
-        *,
-        counted: float,
-        unsure: float,
-        pixel: float,
-        pixels: float,
-        inside: float,
-        blind: float,
-        is_point: bool,
-        problems: list[str],
-    ) -> tuple[str, str]:
-        """(verdict, reason) of one plot; see `rule_of`."""
-        job = self.job
-        least = _HALF * pixel if job.min_loss is None else job.min_loss
-        since = "" if job.cutoff is None else f" after {job.cutoff}"
-        amount = "a pixel" if is_point else f"{counted:.4g} ha"
-        if counted >= least and counted > _NOTHING * pixel:
-            return LOSS, f"{amount} of loss{since}"
-        if inside <= 0:
-            return CANNOT_TELL, next(iter(problems), "outside the map")
-        if too_little := next((p for p in problems if p.startswith("a point for")), None):
-            return CANNOT_TELL, too_little
-        if unsure >= least and unsure > _NOTHING * pixel:
-            return CANNOT_TELL, f"{unsure:.4g} ha of loss may have been before or after {job.cutoff}"
-        if not is_point and pixels < 1:
-            return CANNOT_TELL, f"smaller than a pixel ({pixels:.2g})"
-        if blind > job.max_unknown:
-            return CANNOT_TELL, f"{blind:.0%} unknown or outside the map"
-        if counted + unsure > _NOTHING * pixel:
-            return CANNOT_TELL, f"{counted + unsure:.2g} ha of loss at an edge, less than {least:.2g} ha"
-        return NONE_FOUND, f"no loss{since}"
 
     def _problems(self, plots: Plots, sums: Sums) -> list[list[str]]:
         found = [list(p) for p in plots.problems]

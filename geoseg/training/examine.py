@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoseg.accuracy.calibration import CalibrationSample
-from geoseg.accuracy.matrix import confusion
 from geoseg.engines.choice import Tta
 from geoseg.engines.views import VIEWS, View
 from geoseg.geometry import Window
@@ -20,7 +19,7 @@ from geoseg.models.experience import Experience, look_of
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
 from geoseg.training.light import LIGHTS, Light
-from geoseg.training.loop import measure, spread
+from geoseg.training.loop import answers, counted, spread
 from geoseg.training.pictures import Shown
 from geoseg.training.prepare import Preparation
 from geoseg.training.statistics import experience_of
@@ -74,35 +73,34 @@ def examine(
     chosen = set(pictures.pick([(c.number, pictures.classes_in(batches.core(c)[1])) for c in looked_at]))
     shown: list[Shown] = []
     scenes: dict[str, NDArray[np.int64]] = {}
-
-    def watch(number: int, x: Tensor, truth: NDArray[np.uint8], guess: NDArray[np.uint8]) -> None:
-        name = preparation.sources[cores[number].source].scene.paths[0].stem
-        scenes[name] = scenes.get(name, 0) + confusion(truth, guess, len(preparation.legend))
-        if number in chosen:
-            shown.append((x.numpy(), truth, guess))
-
-    total = measure(batches, network, cores, device, autocast=autocast, sample=sample, watch=watch)
+    for answer in answers(batches, network, cores, device, autocast=autocast):
+        name = preparation.sources[answer.core.source].scene.paths[0].stem
+        scenes[name] = scenes.get(name, 0) + counted([answer], preparation)
+        sample.add(answer.logits, answer.truth, window=answer.core.number)
+        if answer.core.number in chosen:
+            shown.append((answer.x, answer.truth, answer.guess))
     few = spread(cores, _LIT_WINDOWS)
     lit = CalibrationSample.for_pixels(len(LIGHTS) * sum(c.window.area for c in few))
     experience = experience_of(preparation.sources, preparation.index, preparation.contract)
     trust: list[tuple[float, float]] = []
-
-    def judge(_number: int, x: Tensor, truth: NDArray[np.uint8], guess: NDArray[np.uint8]) -> None:
-        known = truth != NODATA
-        trust.append((float((truth == guess)[known].mean()), _strangeness(x.numpy(), experience)))
-
-    lights = {Light(): measure(batches, network, few, device, autocast=autocast, watch=judge)}
-    for light in LIGHTS:
-        lights[light] = measure(
-            batches, network, few, device, autocast=autocast, light=light, sample=lit, watch=judge
-        )
+    lights: dict[Light, NDArray[np.int64]] = {}
+    for light in (None, *LIGHTS):
+        found = []
+        for answer in answers(batches, network, few, device, autocast=autocast, light=light):
+            found.append(counted([answer], preparation))
+            known = answer.truth != NODATA
+            right = float((answer.truth == answer.guess)[known].mean())
+            trust.append((right, _strangeness(answer.x, experience)))
+            if light is not None:
+                lit.add(answer.logits, answer.truth, window=answer.core.number)
+        lights[light or Light()] = np.sum(found, axis=0)
     views: dict[Tta, NDArray[np.int64]] = {}
     if preparation.job.tta:
-        views = {"none": total}
+        views = {"none": np.sum(list(scenes.values()), axis=0)}
         names: tuple[Tta, ...] = ("flips", "d4")
         for name in names:
             averaged = _Averaged(network, VIEWS[name])
-            views[name] = measure(batches, averaged, cores, device, autocast=autocast)
+            views[name] = counted(answers(batches, averaged, cores, device, autocast=autocast), preparation)
     return Examination(
         scenes=scenes,
         views=views,
