@@ -195,7 +195,7 @@ def test_bands_of_two_dates_are_told_apart_by_name():
         std=(40.0,) * 4,
         pixel_size=(5, 20),
     )
-    seen = {"count": 4, "dtype": "uint8", "pixel_size_m": 10, "value_sample": np.arange(256)}
-    assert two.check(**seen, band_names=("B04@1", "B08@1", "B04@2", "B08@2")) == ()
+    seen = np.arange(256)
+    assert fits(two, value_sample=seen, band_names=("B04@1", "B08@1", "B04@2", "B08@2")) == ()
     with pytest.raises(InputError, match=r"another order.*`bands=3,4,1,2`"):
-        two.check(**seen, band_names=("B04@2", "B08@2", "B04@1", "B08@1"))
+        fits(two, value_sample=seen, band_names=("B04@2", "B08@2", "B04@1", "B08@1"))
