@@ -261,12 +261,16 @@ def answers(
     network.train(False)
     for core in cores:
         x, truth = batches.core(core, light)
-        inner = (0, slice(None), *(slice(margin, margin + side) for side in core.window.shape))
+        rows, cols = (slice(margin, margin + side) for side in core.window.shape)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            logits = network(x.to(device).contiguous(memory_format=torch.channels_last))[inner].float().cpu()
+            logits = (
+                network(x.to(device).contiguous(memory_format=torch.channels_last))[0, :, rows, cols]
+                .float()
+                .cpu()
+            )
         yield Answer(
             core=core,
-            x=x[inner].numpy(),
+            x=x[0, :, rows, cols].numpy(),
             logits=logits.numpy(),
             truth=truth,
             guess=logits.argmax(dim=0).numpy().astype(np.uint8),
