@@ -119,7 +119,13 @@ def _confidence(job: EvaluateJob, class_map: ClassMap) -> Scene | None:
 def _regions(job: EvaluateJob, grid: Grid) -> Truth | None:
     if job.regions is None:
         return None
-    file = TruthFile(path=job.regions, field=job.regions_field, role="regions", names=_REGION_NAMES)
+    file = TruthFile(
+        path=job.regions,
+        field=job.regions_field,
+        repair=job.repair,
+        role="regions",
+        names=_REGION_NAMES,
+    )
     regions = open_truth(file, grid, None)
     if regions.kind != "polygons":
         raise UsageError("`regions` needs polygons", where=job.regions, why=f"it holds {regions.kind}")

@@ -181,13 +181,15 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
         stitch=job.stitch,
         multiple=ensemble.size_multiple,
     )
+    of_aoi: list[str] = []
+    aoi = _aoi(job.aoi, scene.grid, of_aoi)
     return OpenedJob(
         job=job,
         scene=scene,
         ensemble=ensemble,
         tiling=tiling,
-        notes=(*scene.notes, *notes),
-        aoi=_aoi(job.aoi, scene.grid),
+        notes=(*scene.notes, *notes, *of_aoi),
+        aoi=aoi,
     )
 
 
@@ -196,7 +198,7 @@ def _touched(first: float, last: float, size: int, count: int) -> range:
     return range(int(max(first, 0) // size), math.ceil(min(last / size, count)))
 
 
-def _aoi(path: Path | None, grid: Grid) -> tuple[Any, ...] | None:
+def _aoi(path: Path | None, grid: Grid, notes: list[str]) -> tuple[Any, ...] | None:
     """Polygons of the area of interest in global pixel coordinates."""
     if path is None:
         return None
@@ -207,8 +209,8 @@ def _aoi(path: Path | None, grid: Grid) -> tuple[Any, ...] | None:
             why=f"found {', '.join(layers)}",
             hint="a file of one layer: ogr2ogr OUTPUT.gpkg INPUT LAYER",
         )
-    layer = read_vector(path, columns=[])
-    valid_polygons(np.asarray(layer.geometry.array, object), path, repair=False, notes=[])
+    layer = read_vector(path, columns=[], notes=notes)
+    valid_polygons(np.asarray(layer.geometry.array, object), path, repair=None, notes=notes)
     try:
         shapes = to_pixel_coordinates(layer, grid).geometry
     except InputError as error:

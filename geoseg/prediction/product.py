@@ -32,6 +32,8 @@ from geoseg.raster.style import percent_qml, raster_qml
 
 R = TypeVar("R", bound=Record)
 
+_NOTHING = "nothing is mapped: every pixel is no data, or its centre lies outside the area of interest"
+
 
 class Product(ChunkWork[R], Protocol[R]):
     """Work on chunks whose result is published."""
@@ -198,5 +200,9 @@ class Classification:
                 **{c.name: total[c.id] for c in ensemble.legend.classes},
                 "nodata": self.tiling.height * self.tiling.width - total.total(),
             },
-            "notes": [*self.opened.notes, *([str(decision)] if decision.trials else [])],
+            "notes": [
+                *self.opened.notes,
+                *([str(decision)] if decision.trials else []),
+                *([] if total.total() else [_NOTHING]),
+            ],
         }

@@ -526,9 +526,9 @@ def _with_polygons_of_collections(frame: GeoDataFrame, notes: list[str] | None) 
 
 
 def valid_polygons(
-    shapes: NDArray[np.object_], where: object, *, repair: bool, notes: list[str]
+    shapes: NDArray[np.object_], where: object, *, repair: bool | None, notes: list[str]
 ) -> NDArray[np.object_]:
-    """Polygons that are valid; InputError for others, unless they are to be repaired."""
+    """Polygons that are valid; InputError for others, unless they are to be repaired (None: cannot be)."""
     import shapely
 
     wrong = np.flatnonzero(~shapely.is_valid(shapes))
@@ -540,7 +540,7 @@ def valid_polygons(
             f"{len(wrong)} of {len(shapes)} polygons are invalid",
             where=where,
             why=f"first by feature number: {first}",
-            hint="`repair`, or mend them in a GIS",
+            hint="mend them in a GIS" if repair is None else "`repair`, or mend them in a GIS",
         )
     repaired = shapes.copy()
     for i in wrong:

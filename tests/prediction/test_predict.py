@@ -128,8 +128,12 @@ def test_area_of_interest_blanks_the_rest_and_changes_nothing_inside(
     assert not (tmp_path / "far").exists()
     bow_tie = Polygon([(500500, 8998000), (501500, 8999400), (501500, 8998000), (500500, 8999400)])
     gpd.GeoDataFrame({"geometry": [bow_tie]}, crs="EPSG:32720").to_file(tmp_path / "tie.gpkg")
-    with pytest.raises(InputError, match="1 of 1 polygons are invalid"):
+    with pytest.raises(InputError, match=r"1 of 1 polygons are invalid.*Try: mend them in a GIS"):
         geoseg.predict(scene, out=tmp_path / "tie", aoi=tmp_path / "tie.gpkg", **options)
+    between = box(500_502, 8_999_002, 500_503, 8_999_003)  # holds no centre of a pixel
+    gpd.GeoDataFrame({"geometry": [between]}, crs="EPSG:32720").to_file(tmp_path / "between.gpkg")
+    nothing = geoseg.predict(scene, out=tmp_path / "none", aoi=tmp_path / "between.gpkg", **options)
+    assert nothing.mapped == 0 and nothing.notes[-1].startswith("nothing is mapped")
 
 
 @pytest.mark.parametrize("stitch", ["crop", "blend"])
