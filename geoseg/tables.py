@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_UNSEEN = {"Zs", "Zl", "Zp", "Cf", "Cc", "Mn"}
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
@@ -25,9 +27,7 @@ def cell(value: Any) -> Any:
     """Value as a spreadsheet's cell: empty for None and NaN; before text that would run, an apostrophe."""
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 (NaN)
         return ""
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
-        return "'" + value
-    return value
+    return "'" + value if isinstance(value, str) and _would_run(value) else value
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -38,6 +38,12 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def plain_cell(value: Any) -> Any:
     """What `cell` was given, of what a spreadsheet holds."""
-    if isinstance(value, str) and value.startswith("'") and value[1:].lstrip(" ").startswith(_FORMULA):
-        return value[1:]
-    return value
+    return value[1:] if isinstance(value, str) and value.startswith("'") and _would_run(value[1:]) else value
+
+
+def _would_run(text: str) -> bool:
+    """Whether a spreadsheet may take text for a formula, though it begins with what nobody sees."""
+    for character in text:
+        if unicodedata.category(character) not in _UNSEEN or character in _FORMULA:
+            return unicodedata.normalize("NFKC", character).startswith(_FORMULA)
+    return False

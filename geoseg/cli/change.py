@@ -9,7 +9,7 @@ import click
 
 from geoseg.changes.job import ChangeJob
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import say, screen, show_notes, show_table
+from geoseg.cli.say import say, screen, show_notes, show_table, shown
 
 _WIDEST_MATRIX = 8
 _MOST_TRANSITIONS = 12
@@ -43,7 +43,7 @@ def command(before: Path, after: Path, overwrite: bool, **options: Any) -> None:
     further = (result.strata,) if result.strata else ()
     files = (result.raster, result.table, result.class_table, result.report, *result.polygons, *further)
     for path in files:
-        say(f"  {path}")
+        say(f"  {shown(path)}")
 
 
 def _show(result: Any) -> None:

@@ -9,7 +9,7 @@ import click
 
 from geoseg.cleaning.job import CleanJob
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import screen, show_notes
+from geoseg.cli.say import screen, show_notes, shown
 
 if TYPE_CHECKING:
     from geoseg.cleaning.verb import Cleaned
@@ -51,4 +51,4 @@ def _show(result: Cleaned) -> None:
     console = screen()
     console.print(table)
     console.print(f"{result.changed:,} pixels changed in {result.seconds:.1f} s")
-    console.print(f"  {result.path}")
+    console.print(f"  {shown(result.path)}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from geoseg.cli.say import in_flags, say
+from geoseg.cli.say import in_flags, say, shown
 from geoseg.errors import ChunksFailedError, GeosegError, UsageError
 from geoseg.files import write_durably, writing
 from geoseg.tables import csv_text
@@ -74,7 +74,7 @@ def run_each(files: Mapping[str, Path], run: Callable[[str, Path], Mapping[str, 
             say(f"{number}/{len(files)} {name}: {said}", err=row["state"] == "failed")
     finally:
         write_durably(out / SUMMARY, _table(rows))
-        say(f"  {out / SUMMARY}")
+        say(f"  {shown(out / SUMMARY)}")
     failed = [Path(row["file"]).name for row in rows if row["state"] == "failed"]
     if failed:
         more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import say, screen, show_notes, show_table
+from geoseg.cli.say import say, screen, show_notes, show_table, shown
 from geoseg.evaluation.job import EvaluateJob
 
 
@@ -49,9 +49,9 @@ def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> 
     show_notes(scores.notes)
     _show(scores)
     for path in (job.out, *beside(job.out), *tables_beside(scores, job.out)) if job.out else ():
-        say(f"  {path}")
+        say(f"  {shown(path)}")
     if job.errors is not None:
-        say(f"  {job.errors}")
+        say(f"  {shown(job.errors)}")
 
 
 def _show(scores: Any) -> None:

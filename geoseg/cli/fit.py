@@ -9,7 +9,7 @@ import click
 
 from geoseg.baselines.job import FitJob, Method
 from geoseg.cli.fields import given, job_options, one_or_more
-from geoseg.cli.say import say, show_notes
+from geoseg.cli.say import say, show_notes, shown
 from geoseg.errors import UsageError
 
 
@@ -79,7 +79,7 @@ def _show(bundle: Any, job: Any) -> None:
     if bundle.scores:
         scores = bundle.scores
         say(f"accuracy {scores['overall_accuracy']:.3f}, on {scores['data']}")
-    say(f"  {bundle.path}")
+    say(f"  {shown(bundle.path)}")
     scene = job.scene if isinstance(job.scene, str) else " ".join(job.scene)
     said = {"bands": ",".join(map(str, job.band_choice or [])) or None, **job.reading}
     options = [f"`{key}`" if value is True else f"`{key}={value}`" for key, value in given(said).items()]

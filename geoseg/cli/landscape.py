@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import say, show_notes, show_table
+from geoseg.cli.say import say, show_notes, show_table, shown
 from geoseg.landscapes.job import LandscapeJob
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def command(classes: Path, overwrite: bool, **options: Any) -> None:
     result = run_landscape(job_of(LandscapeJob, options, classes=classes), where=where, overwrite=overwrite)
     show_notes(result.notes)
     _show(result)
-    say(f"  {result.path}")
+    say(f"  {shown(result.path)}")
 
 
 def _show(result: Landscape) -> None:

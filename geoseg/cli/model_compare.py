@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import say, screen, show_notes
+from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.comparison.job import CompareJob
 
 
@@ -41,7 +41,7 @@ def command(scene: str, reference: Path, model: tuple[str, ...], overwrite: bool
         table.add_row(name, *map(_text, numbers))
     screen().print(table)
     for path in comparison.files:
-        say(f"  {path}")
+        say(f"  {shown(path)}")
 
 
 def _text(value: float | None) -> str:

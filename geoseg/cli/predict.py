@@ -9,7 +9,7 @@ import click
 
 from geoseg.cli.fields import job_of, job_options, one_or_more, take_where, where_options
 from geoseg.cli.progress import pixel_progress
-from geoseg.cli.say import screen, show_notes
+from geoseg.cli.say import screen, show_notes, shown
 from geoseg.prediction.job import PredictJob
 
 
@@ -104,4 +104,4 @@ def _show(result: Any) -> None:
     else:
         console.print("This run was already complete; its files were checked again.")
     for path in (result.classes, result.confidence, result.manifest):
-        console.print(f"  {path}")
+        console.print(f"  {shown(path)}")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from geoseg.cli.fields import job_of, job_options
-from geoseg.cli.say import say, show_notes
+from geoseg.cli.say import say, show_notes, shown
 from geoseg.report.job import ReportJob
 
 
@@ -33,4 +33,4 @@ def command(results: tuple[Path, ...], overwrite: bool, **options: Any) -> None:
     made = run_report(job_of(ReportJob, options, results=list(results)), overwrite=overwrite)
     show_notes(made.notes)
     for path in made.files:
-        say(f"  {path}")
+        say(f"  {shown(path)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import say, screen, show_notes
+from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.sampling.job import SampleDesignJob
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(classes: Path, overwrite: bool, **options: Any) -> None:
     _show_design(result)
     if result.path is not None:
         kept = f", {result.kept:,} of them kept" if result.kept else ""
-        say(f"  {result.path}: {result.n:,} units{kept}")
+        say(f"  {shown(result.path)}: {result.n:,} units{kept}")
     else:
         say("nothing drawn: `out` names the file")
 

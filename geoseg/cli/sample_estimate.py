@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from geoseg.cli.fields import job_of, job_options
-from geoseg.cli.say import say, screen, show_notes
+from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.estimation.job import EstimateJob
 
 
@@ -46,7 +46,7 @@ def command(sample: Path, overwrite: bool, **options: Any) -> None:
     show_notes(found.notes)
     _show(found)
     for path in (job.out, *beside(job.out)) if job.out else ():
-        say(f"  {path}")
+        say(f"  {shown(path)}")
 
 
 def _show(found: Any) -> None:

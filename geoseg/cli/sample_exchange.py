@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from geoseg.cli.fields import job_of, job_options
-from geoseg.cli.say import say, show_notes
+from geoseg.cli.say import say, show_notes, shown
 from geoseg.sampling.job import SampleExportJob, SampleImportJob
 
 
@@ -27,7 +27,7 @@ def export_command(sample: Path, overwrite: bool, **options: Any) -> None:
     from geoseg.sampling.exchange import run_sample_export
 
     result = run_sample_export(job_of(SampleExportJob, options, sample=sample), overwrite=overwrite)
-    say(f"  {result.path}: {result.units:,} units")
+    say(f"  {shown(result.path)}: {result.units:,} units")
 
 
 @click.command("import")
@@ -46,6 +46,6 @@ def import_command(sample: Path, answers: Path, **options: Any) -> None:
 
     result = run_sample_import(job_of(SampleImportJob, options, sample=sample, answers=answers))
     show_notes(result.notes)
-    say(f"  {result.path}: {result.answers:,} answers, {result.replaced:,} of them in place of others")
+    say(f"  {shown(result.path)}: {result.answers:,} answers, {result.replaced:,} of them in place of others")
     if result.empty:
         say(f"  {result.empty:,} rows without an answer")

@@ -61,6 +61,11 @@ def _below() -> re.Pattern[str]:
     )
 
 
+def shown(path: Path) -> str:
+    """A file that was written, as every command shows it: from the working folder if it lies there."""
+    return safe(os.path.abspath(path))  # noqa: PTH100 (a symbolic link keeps the name that was given)
+
+
 def screen(*, err: bool = False) -> Console:
     """Console for tables and lines; a name in them is never read as markup or obeyed."""
     from rich.console import Console

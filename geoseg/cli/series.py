@@ -9,7 +9,7 @@ import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
 from geoseg.cli.progress import pixel_progress
-from geoseg.cli.say import screen, show_notes
+from geoseg.cli.say import screen, show_notes, shown
 from geoseg.histories.job import SeriesJob
 
 
@@ -76,4 +76,4 @@ def _show(result: Any) -> None:
     if not result.fresh:
         console.print("This series was already complete; its files were checked again.")
     for name in result.files:
-        console.print(f"  {result.out / name}")
+        console.print(f"  {shown(result.out / name)}")

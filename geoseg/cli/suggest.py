@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.fields import job_of, job_options
-from geoseg.cli.say import screen, show_notes
+from geoseg.cli.say import screen, show_notes, shown
 from geoseg.suggestions.job import SuggestJob
 from geoseg.writers.formats import suffixes
 
@@ -55,4 +55,4 @@ def _show(result: Suggestions) -> None:
     console = screen()
     console.print(table)
     console.print(f"{len(result.squares)} squares; the whole map is unsure by {result.unsure:.1f} %")
-    console.print(f"  {result.path}")
+    console.print(f"  {shown(result.path)}")

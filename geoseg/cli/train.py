@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from geoseg.cli.fields import given, job_options, where_options
-from geoseg.cli.say import say, screen, show_notes
+from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.training.job import TrainJob
 
 
@@ -82,4 +82,4 @@ def _show(result: Any) -> None:
         )
     if not result.fresh:
         console.print("This training was already complete.")
-    console.print(f"  {result.bundle.path}")
+    console.print(f"  {shown(result.bundle.path)}")

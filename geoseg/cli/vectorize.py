@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import screen, show_notes
+from geoseg.cli.say import screen, show_notes, shown
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.writers.formats import suffixes
 
@@ -128,4 +128,4 @@ def _show(result: Vectorization) -> None:
         s = result.squared
         console.print(f"{s.outlines:,} outlines squared, IoU {s.mean_iou:.3f} (least {s.least_iou:.3f})")
     for path in result.paths:
-        console.print(f"  {path}")
+        console.print(f"  {shown(path)}")

@@ -9,7 +9,7 @@ import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
 from geoseg.cli.progress import counted_progress
-from geoseg.cli.say import screen, show_notes
+from geoseg.cli.say import screen, show_notes, shown
 from geoseg.plots.job import ZonesJob
 from geoseg.writers.formats import suffixes
 
@@ -61,4 +61,4 @@ def _show(result: Zones) -> None:
         console.print(f"{verdict}: {count:,} plots ({result.rule[verdict]})")
     console.print(f"{result.plots:,} plots, {result.problems:,} with problems, in {result.seconds:.1f} s")
     for path in result.paths:
-        console.print(f"  {path}")
+        console.print(f"  {shown(path)}")

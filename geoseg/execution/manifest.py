@@ -56,7 +56,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "no manifest.json",
             where=folder,
             why="a run that finished has one, so it was removed, or this is no folder of a run",
-            hint="the folder of a run; or the manifest from where it is, or the run computed anew",
+            hint="the folder of a predict or series, or one above; else the manifest from where it is",
         )
     again = "a copy of it, or the run computed anew with `overwrite`"
     try:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import geoseg
 from geoseg.cli import main as cli_main
-from geoseg.cli.say import safe
+from geoseg.cli.say import safe, shown
 from geoseg.errors import GeosegError, InputError, ResourceError
 
 COMMANDS = list(cli_main.cli.list_commands(click.Context(cli_main.cli)))
@@ -123,6 +123,8 @@ def test_paths_below_the_working_folder_are_shown_from_there(
     assert safe(f"{tmp_path}/a.tif: not found. Try: '{tmp_path}/b.tif'") == "a.tif: not found. Try: 'b.tif'"
     for other in (f"{tmp_path}2/a.tif", f"/mnt{tmp_path}/a.tif", f"{tmp_path.parent}/a.tif", str(tmp_path)):
         assert safe(other) == other
+    assert shown(Path("out/a.tif")) == shown(tmp_path / "out" / "a.tif") == "out/a.tif"
+    assert shown(Path("../a.tif")) == str(tmp_path.parent / "a.tif")
     monkeypatch.chdir("/")
     assert safe("/a/b.tif") == "/a/b.tif"
 
