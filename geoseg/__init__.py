@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from geoseg.version import __version__
 
 if TYPE_CHECKING:
+    from geoseg.adaptation.verb import adapt
     from geoseg.baselines.verb import fit
     from geoseg.changes.verb import change
     from geoseg.cleaning.verb import clean
@@ -44,6 +45,7 @@ _EXPORTS = {
     "GeosegError": "geoseg.errors",
     "LandClass": "geoseg.legend",
     "Legend": "geoseg.legend",
+    "adapt": "geoseg.adaptation.verb",
     "change": "geoseg.changes.verb",
     "clean": "geoseg.cleaning.verb",
     "evaluate": "geoseg.evaluation.verb",
@@ -74,6 +76,7 @@ __all__ = [
     "LandClass",
     "Legend",
     "__version__",
+    "adapt",
     "change",
     "clean",
     "evaluate",

@@ -12,6 +12,33 @@ from typing import Any, Literal, TypedDict
 FilePath = str | PathLike[str]
 
 
+class AdaptOptions(TypedDict, total=False):
+    """Options of `AdaptJob`."""
+
+    nodata: float | None
+    assume_crs: str | None
+    assume_transform: str | None
+    pixel_size: float | None
+    allow_vrt: bool
+    mask: str | None
+    mask_values: int | str | Sequence[int] | None
+    field: str | None
+    layer: str | None
+    labels_band: int | str | None
+    single_class: str | int | None
+    background: str | int | None
+    overlap: Literal["refuse", "first", "last", "file"]
+    repair: bool
+    encoding: str | None
+    all_touched: bool
+    crosswalk: FilePath | Mapping[Any, Any] | None
+    bands: int | str | Sequence[int | str] | None
+    held_out: float
+    steps: int
+    learning_rate: float
+    seed: int
+
+
 class ChangeOptions(TypedDict, total=False):
     """Options of `ChangeJob`."""
 
@@ -357,6 +384,7 @@ class TrainOptions(TypedDict, total=False):
     precision: Literal["auto", "fp32", "bf16"]
     validate_every: int
     validation_windows: int
+    light_windows: int
     patience: int | None
     keep: Literal["best", "last"]
     tta: bool

@@ -31,6 +31,7 @@ _COMMANDS = {
     "series": "What became of each pixel over class maps of many dates.",
     "fit": "A baseline without weights: an index, clusters, a random forest.",
     "train": "A model of your own from labelled scenes.",
+    "adapt": "A model brought to one scene by a few labels on it.",
     "suggest": "Squares to label next: where the model is unsure.",
     "report": "Workbook, pictures and methods paragraph of a study's results.",
     "run": "Everything in a job file, in one go.",
@@ -69,7 +70,7 @@ class _LazyGroup(click.Group):
             raise
 
 
-_RESUMING = ("predict", "series", "train", "run")
+_RESUMING = ("predict", "series", "train", "adapt", "run")
 _COMPLETION = """\b
 Completion of commands and options by the shell:
   bash  eval "$(_GEOSEG_COMPLETE=bash_source geoseg)"

@@ -100,7 +100,7 @@ class Batches:
         return x
 
     def _read(self, source: int, window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
-        return self.preparation.sources[source].read(window, self._fill, self._positions)
+        return self.preparation.sources[source].read(window, self._fill, self._positions, taught=True)
 
 
 def _mirrored(start: int, side: int, first: int, size: int) -> NDArray[np.int64]:

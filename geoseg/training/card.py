@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from geoseg.engines.views import VIEWS
 from geoseg.tables import markdown
 from geoseg.training.checkpoint import TrainingState
 from geoseg.training.examine import Examination
-from geoseg.training.job import TrainJob
 from geoseg.training.prepare import Preparation
 
 _MOST_SCENES = 40
@@ -30,9 +28,15 @@ def score_table(preparation: Preparation, found: Examination, calibration: Calib
     evidence = {"counts": found.counts, "calibration": calibration}
     return {
         **bundle_scores(evidence, preparation.legend, data),
+        **({} if found.before is None else {"before": _overall(found.before)}),
         "changed_light": {**_light_scores(found), "calibration_error": rounded(calibration.other)},
         "novelty_auroc": rounded(_trust(found)),
     }
+
+
+def _overall(counts: metrics.Counts) -> dict[str, float | None]:
+    """Mean IoU and accuracy, rounded."""
+    return {m.__name__: rounded(m(counts)) for m in (metrics.mean_iou, metrics.overall_accuracy)}
 
 
 def _light_scores(found: Examination) -> dict[str, Any]:
@@ -64,6 +68,8 @@ def split_in_words(preparation: Preparation) -> str:
     if split.by == "file":
         used = [s for s in preparation.job.scenes if s.use == "validation"]
         return f"{', '.join(_names(s.image) for s in used)}; whole scenes"
+    if split.by == "feature":
+        return f"{split.share:.0%} of the polygons or points of each class, drawn at random"
     if split.by == "block":
         return f"squares of {split.block} px drawn at random, {split.share:.0%} of those with labels"
     if split.polygons is not None:
@@ -117,10 +123,11 @@ def write_card(
         data=_wrapped(job.data or "Not described."),
         credit=_wrapped(f"\n\nCredit: {job.credit}") if job.credit else "",
         scenes=scenes,
-        held_out=(_FOLDED if folds else _HELD_OUT).format(
+        held_out=(_FOLDED if folds else _UNLABELLED if job.split.by == "feature" else _HELD_OUT).format(
             split=split_in_words(preparation), margin=job.split.margin, folds=folds
         ),
         scored=_SCORED_FOLDS if folds else _SCORED_LAST if job.keeps_last else _SCORED_BEST,
+        before=_before_table(preparation, found),
         scene_table=_scene_table(found, legend.names),
         views=_view_table(found, legend.names),
         lights=_light_table(found, legend.names),
@@ -133,7 +140,7 @@ def write_card(
         overall=overall_line(evidence),
         matrix=confusion_table(found.counts, legend, "reference \\ map"),
         temperature=calibration.temperature,
-        before=calibration.before,
+        uncalibrated=calibration.before,
         after=calibration.after,
         other=calibration.other,
         minutes=progress.seconds / 60,
@@ -145,7 +152,7 @@ def write_card(
         kept=f"at step {progress.best_step}",
         seed=job.seed,
         identity=preparation.identity[:16],
-        yaml="\n".join(f"    {line}" for line in _yaml(job).splitlines()),
+        yaml="\n".join(f"    {line}" for line in job.placeless.dump().splitlines()),
     )
 
 
@@ -155,10 +162,6 @@ def _wrapped(text: str, *, indent: str = "") -> str:
         textwrap.fill(part, 110, subsequent_indent=indent, break_on_hyphens=False)
         for part in text.split("\n\n")
     )
-
-
-def _yaml(job: TrainJob) -> str:
-    return job.model_copy(update={"out": Path(job.out.name)}).dump()
 
 
 def _scene_table(found: Examination, names: tuple[str, ...]) -> str:
@@ -177,6 +180,17 @@ def _scene_table(found: Examination, names: tuple[str, ...]) -> str:
     if len(rows) <= _MOST_SCENES:
         lines.append(markdown(head, rows))
     return "\n".join(lines) + "\n"
+
+
+def _before_table(preparation: Preparation, found: Examination) -> str:
+    """Table of the scores before and after a training that started from a bundle of the same classes."""
+    if found.before is None or preparation.start is None:
+        return ""
+    start = preparation.start
+    rows = [[f"before: {start.name} {start.version}", *_few(found.before)], ["after", *_few(found.counts)]]
+    head = ["", *(f"IoU {n}" for n in preparation.legend.names), "mean IoU", "accuracy"]
+    said = "**Before and after**, on the same held-out pixels."
+    return "\n".join(["", said, "", markdown(head, rows)]) + "\n"
 
 
 def _view_table(found: Examination, names: tuple[str, ...]) -> str:
@@ -253,12 +267,12 @@ _CARD = """# {name}
 {overall}.
 
 {matrix}
-{scene_table}{views}{lights}
+{before}{scene_table}{views}{lights}
 ![Confusion](confusion.png) ![Learning curve](curve.png)
 
 **Calibration.** Temperature {temperature} (smallest log-loss over pixels as they are and in other light, half
-the weight each). Expected calibration error (15 bins) {before:.4f} without it; {after:.4f}, and {other:.4f}
-in other light, where each half of the windows has its temperature from the other half.
+the weight each). Expected calibration error (15 bins) {uncalibrated:.4f} without it; {after:.4f}, and
+{other:.4f} in other light, where each half of the windows has its temperature from the other half.
 
 **Novelty.** How unlike the training a window looks (level and contrast of each band) ranks the {fails:.0%}
 of windows and lights that are mapped worst above the others with an AUROC of {trust:.3f} (0.5 is chance).
@@ -276,6 +290,8 @@ the running average of the weights {kept}; {minutes:.1f} minutes, seed {seed}, i
 """
 
 _HELD_OUT = """Held out for validation: {split}. No training crop comes nearer to it than {margin} px."""
+
+_UNLABELLED = """Held out for validation: {split}. Training saw their ground, without their labels."""
 
 _FOLDED = """Cross-validated: {split}. {folds} models were trained, each on all folds but one, with no
 crop nearer to that one than {margin} px; the weights of this bundle learnt from everything, in the same

@@ -16,6 +16,7 @@ from geoseg.engines.views import VIEWS, View
 from geoseg.geometry import Window
 from geoseg.legend import NODATA
 from geoseg.models.experience import Experience, look_of
+from geoseg.models.network import load_network
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
 from geoseg.training.light import LIGHTS, Light
@@ -23,8 +24,6 @@ from geoseg.training.loop import answers, counted, spread
 from geoseg.training.pictures import Shown
 from geoseg.training.prepare import Preparation
 from geoseg.training.statistics import experience_of
-
-_LIT_WINDOWS = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,9 @@ class Examination:
     views
         The same counts over all scenes by test-time augmentation; empty where none was asked for.
     lights
-        The same counts by light, the first as it is, over at most 24 windows of each fold.
+        The same counts by light, the first as it is, over at most `light_windows` windows of each fold.
+    before
+        The same counts over all scenes by the bundle that it started from; None where it has other classes.
     trust
         (N, 2) of every window in every light: its accuracy, and how unlike the training windows it looks.
     sample, lit
@@ -50,6 +51,7 @@ class Examination:
     scenes: Mapping[str, NDArray[np.int64]]
     views: Mapping[Tta, NDArray[np.int64]]
     lights: Mapping[Light, NDArray[np.int64]]
+    before: NDArray[np.int64] | None
     trust: NDArray[np.float64]
     sample: CalibrationSample
     lit: CalibrationSample
@@ -79,7 +81,7 @@ def examine(
         sample.add(answer.logits, answer.truth, window=answer.core.number)
         if answer.core.number in chosen:
             shown.append((answer.x, answer.truth, answer.guess))
-    few = spread(cores, _LIT_WINDOWS)
+    few = spread(cores, preparation.job.light_windows)
     lit = CalibrationSample.for_pixels(len(LIGHTS) * sum(c.window.area for c in few))
     experience = experience_of(preparation.sources, preparation.index, preparation.contract)
     trust: list[tuple[float, float]] = []
@@ -105,6 +107,7 @@ def examine(
         scenes=scenes,
         views=views,
         lights=lights,
+        before=_before(batches, device, autocast=autocast),
         trust=np.array(trust),
         sample=sample,
         lit=lit,
@@ -123,10 +126,27 @@ def join(parts: Sequence[Examination]) -> Examination:
     sample = CalibrationSample.join([p.sample for p in parts])
     lit = CalibrationSample.join([p.lit for p in parts])
     shown = [p.shown[i] for i in range(4) for p in parts if i < len(p.shown)][:4]
-    trust = np.concatenate([p.trust for p in parts])
+    earlier = [p.before for p in parts if p.before is not None]
     return Examination(
-        scenes=scenes, views=views, lights=lights, trust=trust, sample=sample, lit=lit, shown=tuple(shown)
+        scenes=scenes,
+        views=views,
+        lights=lights,
+        before=np.sum(earlier, axis=0) if earlier else None,
+        trust=np.concatenate([p.trust for p in parts]),
+        sample=sample,
+        lit=lit,
+        shown=tuple(shown),
     )
+
+
+def _before(batches: Batches, device: torch.device, *, autocast: bool) -> NDArray[np.int64] | None:
+    """Confusion counts of the bundle that the job starts from, on the same pixels."""
+    preparation = batches.preparation
+    start = preparation.start
+    if start is None or start.legend.names != preparation.legend.names:
+        return None
+    network = load_network(start).to(device)
+    return counted(answers(batches, network, preparation.cores, device, autocast=autocast), preparation)
 
 
 def _strangeness(x: NDArray[np.float32], experience: Experience) -> float:

@@ -29,14 +29,11 @@ def _default_loss() -> dict[LossName, float]:
     return {"cross_entropy": 1.0, "dice": 1.0}
 
 
-class LabelledScene(Reading):
-    """One scene and its labels, or many with names alike; `assume_crs` and `allow_vrt` serve both.
+class Labelled(Reading):
+    """Labels of a scene; `assume_crs` and `allow_vrt` serve both.
 
     Attributes
     ----------
-    image
-        Path, list of paths, folder or pattern, as `predict` takes them. A name in braces stands for the part
-        in which many scenes differ: ``images/{id}.tif`` with labels ``masks/{id}.png``.
     labels
         Raster of class numbers or of colours, on the scene's grid or another, or polygons or points. A raster
         without georeference lies on the image pixel by pixel.
@@ -54,11 +51,8 @@ class LabelledScene(Reading):
         As in `evaluate`; where polygons of different classes overlap, the later feature in the file wins.
     all_touched
         Pixels that a polygon touches are its own, not only those whose centre it covers.
-    use
-        For a split by file: what this scene is for.
     """
 
-    image: str | list[str]
     labels: Path
     field: str | None = None
     layer: str | None = None
@@ -69,6 +63,21 @@ class LabelledScene(Reading):
     repair: bool = False
     encoding: str | None = None
     all_touched: bool = False
+
+
+class LabelledScene(Labelled):
+    """One scene and its labels, or many with names alike.
+
+    Attributes
+    ----------
+    image
+        Path, list of paths, folder or pattern, as `predict` takes them. A name in braces stands for the part
+        in which many scenes differ: ``images/{id}.tif`` with labels ``masks/{id}.png``.
+    use
+        For a split by file: what this scene is for.
+    """
+
+    image: str | list[str]
     use: Literal["training", "validation"] | None = None
 
 
@@ -79,19 +88,20 @@ class Split(Job):
     ----------
     by
         ``block``: squares drawn at random. ``region``: given rows, columns or polygons. ``file``: whole
-        scenes, by their `use`.
+        scenes, by their `use`. ``feature``: polygons or points of the labels drawn at random, of each class
+        so many; training sees their ground, but not their labels.
     folds
         Cross-validation: blocks or files are dealt into so many parts, and as many models are trained, each
         scored on the part that it has not seen. The bundle then learns from everything.
     share, block
-        For blocks: share of the labelled squares, and their side in pixels.
+        For blocks: share of the labelled squares, and their side in pixels. The share holds for features too.
     rows, columns, polygons
         For regions: first and end (excluded) in pixels or as ``"50%"``; or a polygon layer.
     margin
         Pixels between a training crop and the nearest validation pixel.
     """
 
-    by: Literal["block", "region", "file"] = "block"
+    by: Literal["block", "region", "file", "feature"] = "block"
     folds: Annotated[int, Field(ge=2, le=50)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     block: Annotated[int, Field(ge=32)] = 512
@@ -117,8 +127,10 @@ class Split(Job):
             raise ValueError("polygons stand alone")
         if self.by != "region" and given:
             raise ValueError(f"{', '.join(given)} belong to a split by region, found by: {self.by}")
-        if self.by == "region" and self.folds is not None:
-            raise ValueError("folds are made of blocks or files, not of regions")
+        if self.by in ("region", "feature") and self.folds is not None:
+            raise ValueError(f"folds are made of blocks or files, not of {self.by}s")
+        if self.by == "feature" and self.margin:
+            raise ValueError("a split by feature keeps no margin: training sees the ground around them")
         return self
 
 
@@ -210,6 +222,8 @@ class TrainJob(Job):
         ``bf16``: mixed precision; ``auto`` takes it on a GPU that computes in it.
     validate_every, validation_windows
         Steps between validations, and most windows in each; the last one looks at everything.
+    light_windows
+        Most windows that the finished model is judged on in sixteen other lights.
     patience
         Validations without a better mean IoU after which training ends; None for never.
     keep
@@ -256,6 +270,7 @@ class TrainJob(Job):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     validate_every: Annotated[int, Field(ge=1)] = 100
     validation_windows: Annotated[int, Field(ge=1)] = 64
+    light_windows: Annotated[int, Field(ge=1)] = 24
     patience: Annotated[int, Field(ge=1)] | None = None
     keep: Literal["best", "last"] = "best"
     tta: bool = False
@@ -304,6 +319,12 @@ class TrainJob(Job):
         from geoseg.legend import Legend
 
         return Legend.of(self.classes, self.colors)
+
+    @property
+    def placeless(self) -> TrainJob:
+        """The same job, without where its bundles lie: what a card and a bundle say of it."""
+        start = None if self.start is None else Path(self.start).name
+        return self.model_copy(update={"out": Path(self.out.name), "start": start})
 
     @property
     def keeps_last(self) -> bool:

@@ -25,7 +25,7 @@ from geoseg.raster.scene import Scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LABEL_NAMES, LabelledScene, TrainJob
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
-from geoseg.training.split import deal, region_of, share_ground
+from geoseg.training.split import deal, held_out, region_of, share_ground
 from geoseg.training.statistics import BandStatistics, band_statistics, scene_levels
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
@@ -244,6 +244,9 @@ def _split(
         squares = np.zeros((0, 0), np.bool_)
         if job.split.by == "block":
             squares = occupied(labels, *scene.grid.shape, job.split.block)
+        if job.split.by == "feature":
+            regions.append(held_out(labels, job.split.share, job.seed))
+            continue
         seed = job.seed + number
         regions.append(region_of(job.split, scene.grid, use=use, labelled=squares, seed=seed, fold=fold))
     regions = share_ground(regions, [scene.grid for scene, _ in opened])

@@ -37,16 +37,25 @@ class Source:
     labels: Truth
     region: Region
 
-    def read(self, window: Window, fill: NDArray[np.float64], positions: Classes) -> tuple[Pixels, Classes]:
+    def taught(self, window: Window) -> Classes:
+        """Class ids (h, w) that a training may learn from; 255 where there is none."""
+        classes = self.labels.read(window)
+        classes[self.region.hidden(window)] = NODATA
+        return classes
+
+    def read(
+        self, window: Window, fill: NDArray[np.float64], positions: Classes, *, taught: bool = False
+    ) -> tuple[Pixels, Classes]:
         """Raw pixels (B, h, w) float32 and class positions (h, w); 255 where either has no value.
 
-        Invalid pixels hold `fill`, each band's mean, as they will when the model is used.
+        Invalid pixels hold `fill`, each band's mean, as they will when the model is used. `taught`: only
+        labels that a training may learn from.
         """
         raw, valid = self.scene.read(window)
         pixels = raw.astype(np.float32)
         for band, value in zip(pixels, fill, strict=True):
             band[~valid] = value
-        classes = positions[self.labels.read(window)]
+        classes = positions[self.taught(window) if taught else self.labels.read(window)]
         classes[~valid] = NODATA
         return pixels, classes
 
@@ -133,7 +142,7 @@ def _index(
     rows, counts = [], []
     step = max(_READ // cell, 1) * cell
     for block in source.scene.grid.window.blocks(step, step):
-        found = positions[source.labels.read(block)]
+        found = positions[source.taught(block)]
         for part in block.blocks(cell, cell):
             here = np.bincount(found[part.slices_in(block)].ravel(), minlength=256)[:classes]
             if here.any():

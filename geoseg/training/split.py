@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
+from geoseg.legend import NODATA
 from geoseg.raster.burn import burn_mask, read_vector, to_pixel_coordinates
 from geoseg.training.job import Span, Split
+from geoseg.truth.layer import Truth
+from geoseg.truth.shapes import PointTruth, PolygonTruth
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,18 +31,21 @@ class Region:
         Validation regions of other scenes that show the same ground; kept away from as well.
     margin
         Pixels that a training crop keeps away from them.
+    seen
+        Whether training crops may hold them after all, without their labels.
     """
 
     shapes: NDArray[np.object_]
     elsewhere: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     margin: int = 0
+    seen: bool = False
 
     def touches(self, windows: Sequence[Window]) -> NDArray[np.bool_]:
         """For each window, whether it or its surroundings within the margin share area with the region."""
         import shapely
 
         hit = np.zeros(len(windows), np.bool_)
-        if not windows or not len(self.shapes) + len(self.elsewhere):
+        if self.seen or not windows or not len(self.shapes) + len(self.elsewhere):
             return hit
         edges = np.array([(w.col, w.row, w.col_end, w.row_end) for w in windows], np.float64)
         # a thousandth of a pixel inwards: two rectangles that only share an edge do not overlap
@@ -51,6 +57,15 @@ class Region:
     def mask(self, window: Window) -> NDArray[np.bool_]:
         """Pixels (h, w) of a window that are for validation: those whose centre the region covers."""
         return burn_mask([self.shapes[i] for i in self._near(window)], window)
+
+    def hidden(self, window: Window) -> NDArray[np.bool_]:
+        """Pixels (h, w) of a training window whose labels are not told: none where crops keep away."""
+        if not self.seen:
+            return np.zeros(window.shape, np.bool_)
+        import shapely
+
+        box = shapely.box(window.col, window.row, window.col_end, window.row_end)
+        return burn_mask(list(self._forbidden.geometries[self._forbidden.query(box)]), window)
 
     def windows(self, grid: Grid, side: int) -> list[Window]:
         """Squares of the scene's own lattice that hold a part of the region."""
@@ -119,6 +134,35 @@ def deal(items: int, folds: int, seed: int) -> NDArray[np.intp]:
     rng = np.random.default_rng([seed, 5])
     rows = [rng.permutation(folds) for _ in range(-(-items // folds))]
     return np.concatenate([np.empty(0, np.intp), *rows])[:items].astype(np.intp)
+
+
+def held_out(labels: Truth, share: float, seed: int) -> Region:
+    """Validation region of features drawn at random: of each class so many, one at least and never all.
+
+    Raises
+    ------
+    UsageError
+        The labels are a raster.
+    """
+    import shapely
+
+    if isinstance(labels, PointTruth):
+        shapes = shapely.box(labels.cols, labels.rows, labels.cols + 1, labels.rows + 1)
+    elif isinstance(labels, PolygonTruth):
+        shapes = labels.shapes
+    else:
+        raise UsageError(
+            "a split by feature needs polygons or points",
+            where=labels.files[0],
+            why="the labels are a raster",
+            hint="a split by block",
+        )
+    chosen: list[int] = []
+    for own in np.unique(labels.classes[labels.classes != NODATA]).tolist():
+        features = np.unique(labels.features[labels.classes == own])
+        count = min(max(round(len(features) * share), 1), len(features) - 1)
+        chosen += np.random.default_rng([seed, own, 6]).permutation(features)[:count].tolist()
+    return Region(shapes=np.asarray(shapes, object)[np.isin(labels.features, chosen)], seen=True)
 
 
 def region_of(

@@ -231,7 +231,6 @@ def _publish(
     calibration = calibrate(found.sample, found.lit)
     parameters = sum(p.numel() for p in network.parameters())
     card = write_card(preparation, progress, found, calibration, parameters=parameters)
-    named = job.model_copy(update={"out": Path(job.out.name)})  # where it lay is nobody's business
     model = ModelDescription(
         name=job.name or job.out.name,
         version=job.version,
@@ -245,7 +244,7 @@ def _publish(
             "data": job.data,
             "credit": job.credit,
             "command": job.command,
-            "job": named.model_dump(mode="json", exclude_none=True),
+            "job": job.placeless.model_dump(mode="json", exclude_none=True),
             "identity": preparation.identity,
         },
         experience=experience_of(preparation.sources, preparation.index, preparation.contract),
@@ -263,6 +262,6 @@ def _publish(
             "reliability.png": pictures.reliability_diagram(calibration),
             "confusion.png": pictures.confusion_picture(found.counts, legend),
             "samples.png": pictures.sample_picture(found.shown, legend),
-            "train.yaml": named.dump().encode(),
+            "train.yaml": job.placeless.dump().encode(),
         },
     )

@@ -35,6 +35,7 @@ IN_JOB_FILE: dict[str, tuple[type[BaseModel], ...]] = {
 CALLED = {
     "evaluate": [MAP_NAMES, REFERENCE_NAMES],
     "train": [LABEL_NAMES],
+    "adapt": [LABEL_NAMES],
     "change": [BEFORE_NAMES, AFTER_NAMES],
     "run": [REFERENCE_NAMES, BEFORE_NAMES, AFTER_NAMES],
 }
