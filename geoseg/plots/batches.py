@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -18,7 +18,10 @@ from geoseg.kernels import kernel
 from geoseg.raster.vectors import VectorInfo, vector_batches
 
 ROWS = 4096
-"""Plots that are in memory at once."""
+"""Plots that are read at once."""
+TOGETHER = 8
+"""Batches that are added up at once where plots are small: for each time, the map is read where they lie."""
+_BYTES = 32 * 2**20
 
 _POLYGONS = (3, 6)
 _POINTS = (0, 4)
@@ -70,7 +73,7 @@ class Plots:
 def plots_of(info: VectorInfo, crs: CRS, notes: list[str] | None = None) -> Iterator[Plots]:
     """Plots of a file in their order."""
     first = 0
-    for own, wkb in vector_batches(info, ROWS, notes):
+    for own, wkb in _together(vector_batches(info, ROWS, notes)):
         shapes, problems = _checked(wkb)
         yield Plots(
             first=first,
@@ -81,6 +84,24 @@ def plots_of(info: VectorInfo, crs: CRS, notes: list[str] | None = None) -> Iter
             square_metres=_geodesic_areas(shapes, crs),
         )
         first += len(wkb)
+
+
+def _together(
+    batches: Iterable[tuple[pa.RecordBatch, NDArray[np.object_]]],
+) -> Iterator[tuple[pa.RecordBatch, NDArray[np.object_]]]:
+    """Batches, small ones following each other as one."""
+    owns: list[pa.RecordBatch] = []
+    shapes: list[NDArray[np.object_]] = []
+    size = 0
+    for own, wkb in batches:
+        owns.append(own)
+        shapes.append(wkb)
+        size += own.nbytes + sum(len(w) for w in wkb if w is not None)
+        if len(owns) == TOGETHER or size > _BYTES:
+            yield pa.concat_batches(owns), np.concatenate(shapes)
+            owns, shapes, size = [], [], 0
+    if owns:
+        yield pa.concat_batches(owns), np.concatenate(shapes)
 
 
 def _checked(wkb: NDArray[np.object_]) -> tuple[NDArray[np.object_], list[list[str]]]:

@@ -267,6 +267,7 @@ def test_every_format_holds_the_same_rows(maps, plots, tmp_path, suffix: str) ->
 def test_rows_do_not_depend_on_batches_or_blocks(maps, plots, tmp_path, monkeypatch) -> None:
     whole = zones(maps["2022"], plots, out=tmp_path / "a.csv", before=maps["2019"]).path.read_text()
     monkeypatch.setattr(batches, "ROWS", 3)
+    monkeypatch.setattr(batches, "TOGETHER", 1)
     monkeypatch.setattr("geoseg.plots.sums._BLOCK", 16)
     monkeypatch.setattr("geoseg.plots.sums._BLOCKS_KEPT", 2)
     assert zones(maps["2022"], plots, out=tmp_path / "b.csv", before=maps["2019"]).path.read_text() == whole
@@ -277,6 +278,7 @@ def test_workers_and_progress_change_no_row(maps, plots, tmp_path, monkeypatch) 
     history = series(list(maps.values()), out=tmp_path / "series")
     here = rows_of(zones(history.out, plots, out=tmp_path / "here.geojson").path)
     monkeypatch.setattr(batches, "ROWS", 3)
+    monkeypatch.setattr(batches, "TOGETHER", 1)
     seen: list[tuple[int, int]] = []
     made = zones(
         history.out,

@@ -94,13 +94,14 @@ def test_the_area_of_loss_needs_points_in_forest() -> None:
 
 
 def test_size_with_a_buffer_stratum() -> None:
-    """The tutorial's 502 comes of products W S rounded to four digits."""
+    """501.85 units by shares that add to 1; the tutorial's 501.96 comes of products W S that it rounds."""
     weights, share = np.array([0.551, 0.407, 0.0137, 0.0287]), np.array([0.0005, 0.002, 0.8, 0.0075])
     pixels = np.round(weights * 1e13).astype(np.int64)
     deviations = np.sqrt(share * (1 - share))
     exact = ((pixels / pixels.sum()) @ deviations / 0.001716) ** 2
     shares = pixels * deviations / (pixels * deviations).sum()
-    assert required_units(0.001716, shares, deviations, pixels, 0) == int(np.ceil(exact))
+    assert exact == pytest.approx(501.849, abs=1e-3)
+    assert required_units(0.001716, shares, deviations, pixels, 0) == 502
 
 
 def test_a_stratum_taken_whole_has_no_error() -> None:
