@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from geoseg.pipeline.verb import run
     from geoseg.plots.verb import zones
     from geoseg.prediction.verb import plan, predict
+    from geoseg.prompts.verb import prompt
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.opening import open_scene
     from geoseg.report.study import write_report
@@ -56,6 +57,7 @@ _EXPORTS = {
     "open_scene": "geoseg.raster.opening",
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
+    "prompt": "geoseg.prompts.verb",
     "run": "geoseg.pipeline.verb",
     "sample_design": "geoseg.sampling.design",
     "sample_estimate": "geoseg.estimation.verb",
@@ -87,6 +89,7 @@ __all__ = [
     "open_scene",
     "plan",
     "predict",
+    "prompt",
     "run",
     "sample_design",
     "sample_estimate",

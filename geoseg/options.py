@@ -215,6 +215,29 @@ class PredictOptions(TypedDict, total=False):
     allow_missing: bool
 
 
+class PromptOptions(TypedDict, total=False):
+    """Options of `PromptJob`."""
+
+    nodata: float | None
+    assume_crs: str | None
+    assume_transform: str | None
+    pixel_size: float | None
+    allow_vrt: bool
+    mask: str | None
+    mask_values: int | str | Sequence[int] | None
+    model: str
+    group: str | None
+    label: str | None
+    coarser: int | None
+    bands: int | str | Sequence[int | str] | None
+    layer: str | None
+    assume_crs_prompts: str | None
+    encoding: str | None
+    device: str
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    force: bool
+
+
 class SampleDesignOptions(TypedDict, total=False):
     """Options of `SampleDesignJob`."""
 

@@ -21,6 +21,7 @@ _UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h
 _COMMANDS = {
     "plan": "Tiles, memory and cost of a prediction, without running it.",
     "predict": "Class map and confidence of a scene.",
+    "prompt": "Objects at points and in boxes of a layer.",
     "clean": "A class map made calmer: small areas, narrow parts and holes removed.",
     "vectorize": "Polygons of a class map.",
     "evaluate": "Scores of a class map against a reference.",

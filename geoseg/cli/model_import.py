@@ -53,7 +53,7 @@ def command(
         --bands red,green,blue --classes forest,other --scale 0.00392157 --mean 0 --std 1 --pixel-size 8,12
     """
     from geoseg.job import read_yaml
-    from geoseg.models.architectures import Architecture
+    from geoseg.models.architectures import PROMPTED, Architecture
     from geoseg.models.description import ModelDescription
     from geoseg.models.importing import import_checkpoint, is_pickle
     from geoseg.models.input_form import InputForm
@@ -77,6 +77,7 @@ def command(
         licence=options["licence"],
         margin=options["margin"],
         size_multiple=options["size_multiple"],
+        task="promptable" if architecture in PROMPTED else "semantic",
         provenance={"credit": options["credit"]},
     )
     done = import_checkpoint(

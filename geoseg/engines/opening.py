@@ -10,6 +10,7 @@ from typing import Any
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Engine
 from geoseg.engines.network_engine import Network, NetworkEngine
+from geoseg.engines.prompting import PromptEngine, require_promptable
 from geoseg.engines.region_engine import RegionEngine
 from geoseg.engines.segment_engine import NetworkSegmentEngine, SegmentNetwork
 from geoseg.engines.segments import SegmentEngine
@@ -53,6 +54,8 @@ ENGINES: dict[str, EngineEntry] = {
 }
 """Known engines; the first is meant by ``auto`` where nothing is measured."""
 
+_PROMPTER = "geoseg.engines.torch_prompter:TorchPrompter"
+
 
 def open_engine(bundle: Bundle, choice: EngineChoice | None = None) -> Engine:
     """Engine that runs a bundle's network, and averages over regions where the bundle asks for it.
@@ -79,7 +82,7 @@ def open_engine(bundle: Bundle, choice: EngineChoice | None = None) -> Engine:
         raise UsageError(
             f"model {bundle.name} does not give every pixel a class",
             why=f"it is {bundle.task}",
-            hint="a semantic model",
+            hint="geoseg prompt" if bundle.task == "promptable" else "a semantic model",
         )
     choice = choice or EngineChoice()
     factory: Callable[[Bundle, EngineChoice], Network] = _imported(find_engine(choice).network)
@@ -102,6 +105,13 @@ def open_segment_engine(bundle: Bundle, choice: EngineChoice | None = None) -> S
         raise UsageError(f"engine {choice.name} runs no networks of objects", hint=f"auto, {able}")
     factory: Callable[[Bundle, EngineChoice], SegmentNetwork] = _imported(entry.detector)
     return NetworkSegmentEngine(bundle, factory(bundle, choice))
+
+
+def open_prompt_engine(bundle: Bundle, choice: EngineChoice | None = None) -> PromptEngine:
+    """Engine that answers prompts by a promptable bundle, on PyTorch; the rest is as in `open_engine`."""
+    require_promptable(bundle)
+    factory: Callable[[Bundle, EngineChoice], PromptEngine] = _imported(_PROMPTER)
+    return factory(bundle, choice or EngineChoice())
 
 
 def _imported(path: str) -> Any:

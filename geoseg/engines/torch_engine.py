@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -93,15 +95,21 @@ class Torch:
         """The module on the device, its weights in channels-last layout."""
         return network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def run(self, network: nn.Module, x: Tensor) -> Any:
+    def run(self, network: Callable[[Tensor], Any], x: Tensor) -> Any:
         """What a module on the device gives for tiles (n, C, T, T)."""
+        with self.inference():
+            return network(x.contiguous(memory_format=torch.channels_last))
+
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        """Its threads and its precision, and no gradients."""
         if self._device.type == "cpu":
             # OpenMP keeps the number per thread, and workers call from threads of their own
             torch.set_num_threads(self._threads)
         exact = self._precision == "fp32"
         autocast = torch.autocast(self._device.type, dtype=_DTYPES[self._precision], enabled=not exact)
         with torch.inference_mode(), autocast:
-            return network(x.contiguous(memory_format=torch.channels_last))
+            yield
 
     def _send(self, array: NDArray[Any]) -> Tensor:
         """The array on the device, in its own data type: raw integers are a quarter of their floats."""

@@ -48,9 +48,13 @@ ARCHITECTURES: dict[str, str] = {
     "linear": "geoseg.models.linear:linear",
     "spectral_index": "geoseg.models.spectral_index:spectral_index",
     "nearest_centre": "geoseg.models.nearest_centre:nearest_centre",
+    "clicks": "geoseg.models.clicks:clicks",
     "random_forest": "geoseg.models.random_forest:random_forest",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
+
+PROMPTED = ("clicks",)
+"""Those that answer prompts, each a `geoseg.engines.torch_prompter.PromptNetwork`."""
 
 TRUSTED = "GEOSEG_ARCHITECTURES"
 """Environment variable: packages, separated by commas, whose functions a bundle may name."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from geoseg.geometry import geod_of, to_geographic
 from geoseg.kernels import kernel
@@ -271,16 +271,6 @@ def _meeting(boxes, begin, most):  # type: ignore[no-untyped-def]
             j += 1
         i += 1
     return one[:count], other[:count], i
-
-
-def to_lonlat(shapes: NDArray[np.object_], crs: CRS) -> NDArray[np.object_]:
-    """Geometries in longitude and latitude on WGS 84."""
-    transformer = Transformer.from_crs(crs, 4326, always_xy=True)
-
-    def lonlat(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1], errcheck=False))
-
-    return np.asarray(shapely.transform(shapes, lonlat), object)
 
 
 def declared_point_areas(own: pa.RecordBatch, name: str) -> NDArray[np.float64]:

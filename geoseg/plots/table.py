@@ -16,6 +16,7 @@ from geoseg.plots.batches import POINT_LIMIT, Plots, Survey, declared_point_area
 from geoseg.plots.job import ZonesJob
 from geoseg.plots.measure import UNKNOWN, Measure
 from geoseg.plots.sums import Adder, Sums
+from geoseg.writers.columns import as_type, free_names, plain_type
 from geoseg.writers.layer import GEOMETRY
 
 LOSS, NONE_FOUND, CANNOT_TELL = "loss", "none found", "cannot tell"
@@ -25,7 +26,6 @@ _DIGITS = 6
 _HALF = 0.5
 _NOTHING = 0.001
 """Pixels below which an area counts as none: outlines brought from another CRS are off by as much."""
-_TAKEN = ("fid", "geom", GEOMETRY, "ogc_fid")
 
 
 def rule_of(job: ZonesJob) -> dict[str, str]:
@@ -117,29 +117,20 @@ class PlotTable:
     @classmethod
     def of(cls, job: ZonesJob, measure: Measure, survey: Survey, adder: Adder) -> PlotTable:
         """Table whose columns have names of their own, whatever the plots' are called."""
-        taken = {name.casefold() for name in _TAKEN}
-        own: dict[str, str] = {}
-        names: dict[str, str] = {}
-        for which, wanted in ((own, survey.fields.names), (names, _columns(job, measure))):
-            for name in wanted:
-                free = name
-                while free.casefold() in taken:
-                    free += "_"
-                taken.add(free.casefold())
-                which[name] = free
+        own, names = free_names(survey.fields.names, _columns(job, measure))
         return cls(job=job, measure=measure, survey=survey, adder=adder, own=own, names=names)
 
     @property
     def schema(self) -> pa.Schema:
         """Columns of the rows."""
-        own = [pa.field(self.own[f.name], _kind(f.type)) for f in self.survey.fields]
+        own = [pa.field(self.own[f.name], plain_type(f.type)) for f in self.survey.fields]
         ours = [pa.field(self.names[name], kind) for name, kind in _columns(self.job, self.measure).items()]
         return pa.schema([*own, *ours, pa.field(GEOMETRY, pa.large_binary())])
 
     def batch(self, plots: Plots) -> pa.RecordBatch:
         """Rows of a batch."""
         values = self._values(plots, self.adder.add(plots))
-        columns = [_as_kind(plots.own[f.name], _kind(f.type)) for f in self.survey.fields]
+        columns = [as_type(plots.own[f.name], plain_type(f.type)) for f in self.survey.fields]
         columns += [
             pa.array(_plain(values[name]), kind) for name, kind in _columns(self.job, self.measure).items()
         ]
@@ -270,24 +261,6 @@ def _columns(job: ZonesJob, measure: Measure) -> dict[str, pa.DataType]:
     if measure.losses is not None:
         columns |= {"verdict": text, "reason": text}
     return {**columns, "problems": text}
-
-
-def _kind(kind: pa.DataType) -> pa.DataType:
-    """Type in which an own column is written: numbers and texts, which every format has."""
-    if pa.types.is_boolean(kind):
-        return pa.int32()
-    if pa.types.is_integer(kind):
-        return pa.int64()
-    if pa.types.is_floating(kind):
-        return pa.float64()
-    return pa.string()
-
-
-def _as_kind(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    try:
-        return column.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
 
 
 def _plain(values: Any) -> Any:

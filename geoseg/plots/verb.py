@@ -21,7 +21,7 @@ from geoseg.execution.opened import Opened
 from geoseg.files import require_folder, require_free
 from geoseg.job import takes
 from geoseg.options import ZonesOptions
-from geoseg.plots.batches import Plots, Survey, plots_of, survey, to_lonlat
+from geoseg.plots.batches import Plots, Survey, plots_of, survey
 from geoseg.plots.job import ZonesJob
 from geoseg.plots.measure import Measure, open_measure
 from geoseg.plots.sheets import SUFFIXES, write_sheet
@@ -32,6 +32,7 @@ from geoseg.results import as_json
 from geoseg.version import __version__
 from geoseg.writers.formats import format_of, suffixes
 from geoseg.writers.layer import GEOMETRY, GeometryType, Layer
+from geoseg.writers.lonlat import to_lonlat
 from geoseg.writers.write import require_names, write_layer
 
 

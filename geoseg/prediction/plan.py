@@ -6,7 +6,7 @@ import itertools
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,29 +14,24 @@ from typing import Any
 
 import numpy as np
 import psutil
-from numpy.typing import NDArray
 
+from geoseg.engines.admission import admit, open_for
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.probing import Decision, settle
 from geoseg.errors import InputError, ResourceError
 from geoseg.execution.where import Where
 from geoseg.files import nearest_existing
-from geoseg.geometry import Grid, TilePlan, Window, plan_tiles
-from geoseg.models.contract import InputContract, SceneProfile
-from geoseg.models.experience import Experience, look
+from geoseg.geometry import Grid, TilePlan, plan_tiles
 from geoseg.prediction.clouds import Clouds
 from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.novelty import check_experience
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.burn import to_pixel_coordinates
-from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
 from geoseg.raster.vectors import layers_of, read_vector, valid_polygons
 from geoseg.results import as_json
-
-_SAMPLE_SIDE, _SAMPLES = 64, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +162,9 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
     ensemble = Ensemble.load(job.models, tta=job.tta)
     if job.novelty:
         check_experience(ensemble.bundles)
-    scene = _open_scene(job, ensemble, clouds)
-    notes = _check_contracts(ensemble, scene, override=job.force)
+    reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
+    scene = open_for(ensemble.bundles[0].contract, job.scene, job.bands, reading)
+    notes = admit(ensemble.bundles, scene, override=job.force)
     if job.clouds is not None:
         first = "clouds are mapped first, by a model and at a cost of their own"
         notes = (*notes, first if clouds is None else clouds.remark)
@@ -227,16 +223,6 @@ def _aoi(path: Path | None, grid: Grid, notes: list[str]) -> tuple[Any, ...] | N
     return tuple(shape for shape in shapes if not shape.is_empty)
 
 
-def _open_scene(job: PredictJob, ensemble: Ensemble, clouds: Clouds | None) -> Scene:
-    """Scene of a job; of a product whose bands nobody chose, the bands that the model names."""
-    reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
-    scene = open_scene(job.scene, bands=job.bands, **reading)
-    order = ensemble.bundles[0].contract.order_among(scene.band_names)
-    if job.bands is not None or not scene.product or order is None:
-        return scene
-    return open_scene(job.scene, bands=order, **reading)
-
-
 def settle_engine(opened: OpenedJob, where: Where) -> Decision:
     """The engine of a run, measured on the scene's own tiles where that pays; see `settle`.
 
@@ -247,59 +233,6 @@ def settle_engine(opened: OpenedJob, where: Where) -> Decision:
     forwards = 0 if where.scheduler else opened.tiles * ensemble.forwards
     asked = asked_engine(opened.job, where)
     return settle(asked, ensemble, tiling.tile, forwards, partial(sample_tiles, opened.scene, tiling))
-
-
-def _check_contracts(ensemble: Ensemble, scene: Scene, *, override: bool) -> tuple[str, ...]:
-    """Notes of every bundle's input contract; where there are several, each says whose it is."""
-    several = len(ensemble.bundles) > 1
-    profile = SceneProfile(
-        count=scene.count,
-        dtype=scene.dtype,
-        band_names=scene.band_names,
-        pixel_size_m=scene.grid.ground_size,
-        value_sample=sample_values(scene),
-        scaling=scene.scaling,
-        level=scene.level,
-    )
-    notes: list[str] = []
-    for bundle in ensemble.bundles:
-        try:
-            found = bundle.contract.check(profile, override=override, where=scene.paths[0])
-        except InputError as error:
-            if not several:
-                raise
-            what = f"{error.what} for the model {bundle.name}"
-            raise InputError(what, where=error.where, why=error.why, hint=error.hint) from None
-        if bundle.experience is not None and (remark := _remark(bundle.experience, bundle.contract, scene)):
-            found = (*found, remark)
-        notes += [f"{bundle.name}: {note}" if several else note for note in found]
-    return tuple(dict.fromkeys(notes))
-
-
-def _remark(experience: Experience, contract: InputContract, scene: Scene) -> str | None:
-    """How far the scene is from what a model has seen."""
-    looks = [look(pixels, valid, contract) for pixels, valid in _lattice(scene, experience.side)]
-    return experience.remark(np.stack(looks)) if looks else None
-
-
-def sample_values(scene: Scene) -> NDArray[Any] | None:
-    """Raw valid values from a lattice of small windows over the scene; None where none is valid."""
-    found = [pixels[:, valid].ravel() for pixels, valid in _lattice(scene, _SAMPLE_SIDE)]
-    return np.concatenate(found) if any(part.size for part in found) else None
-
-
-def _lattice(scene: Scene, side: int) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
-    """Raw pixels (B, h, w) and their validity (h, w) in at most 25 windows evenly spread over the scene."""
-    height, width = scene.grid.shape
-    rows, cols = (
-        np.unique(np.linspace(0, max(size - side, 0), _SAMPLES).astype(int)).tolist()
-        for size in (height, width)
-    )
-    for row, col in itertools.product(rows, cols):
-        try:
-            yield scene.read(Window(row, col, side, side).clip(height, width))
-        except InputError:
-            continue  # a corrupt block is reported by the chunk that needs it
 
 
 def forecast(opened: OpenedJob, where: Where, *, probe: bool = True) -> Forecast:

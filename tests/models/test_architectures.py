@@ -7,12 +7,13 @@ import torch
 
 from geoseg.errors import UsageError
 from geoseg.models import architectures
-from geoseg.models.architectures import ARCHITECTURES, Architecture, build, describe, resolve
+from geoseg.models.architectures import ARCHITECTURES, PROMPTED, Architecture, build, describe, resolve
 from geoseg.models.bundle import load_bundle
 from geoseg.models.network import load_network
 
 from . import bundles as made
 
+_PIXELS = [name for name in ARCHITECTURES if name not in PROMPTED]  # test_prompter.py has the others
 _SIDE = {"pan": 128}  # its attention pools the deepest features, 1/32 of the input, twice more
 _SPECIAL = {
     "linear": Architecture(name="linear"),
@@ -49,7 +50,7 @@ def seeded():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", _PIXELS)
 def test_logits_of_every_class_for_any_number_of_bands(name):
     side = _SIDE.get(name, 64)
     for bands in (total(name, n) for n in (1, 3, 7)):
@@ -80,7 +81,7 @@ def test_what_is_padded_and_cut_shows_at_that_edge_only(name):
     assert float(expected.std()) > 0
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", _PIXELS)
 def test_the_gradient_reaches_every_parameter(name):
     bands, side = total(name, 3), _SIDE.get(name, 64)
     network = build(small(name), bands=bands, classes=3).train()
@@ -89,7 +90,7 @@ def test_the_gradient_reaches_every_parameter(name):
     assert [key for key in unreached if not key.startswith(_UNUSED.get(name, ()))] == []
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", _PIXELS)
 def test_a_tile_does_not_see_its_neighbours_in_the_batch(name):
     bands, side = total(name, 3), _SIDE.get(name, 64)
     network = build(small(name), bands=bands, classes=3).eval()
@@ -99,7 +100,7 @@ def test_a_tile_does_not_see_its_neighbours_in_the_batch(name):
     assert torch.equal(*pairs)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", _PIXELS)
 def test_a_bundle_in_half_precision_gives_the_same_network_each_time(name, tmp_path):
     bands, side = total(name, 3), _SIDE.get(name, 64)
     network = build(small(name), bands=bands, classes=3).eval()
@@ -117,7 +118,7 @@ def test_a_bundle_in_half_precision_gives_the_same_network_each_time(name, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", _PIXELS)
 def test_the_exported_network_gives_the_same_logits(name, tmp_path):
     pytest.importorskip("onnxruntime")
     from geoseg.engines.onnx_export import export_onnx
