@@ -123,11 +123,12 @@ def zones(folder: Path) -> str:
 
 def zones_memory(folder: Path) -> str:
     """Share of every transition in every plot by exactextract, from change.tif."""
+    import geopandas as gpd
     from exactextract import exact_extract
 
     found = exact_extract(
-        folder / "change" / "change.tif",
-        folder / "plots.gpkg",
+        str(folder / "change" / "change.tif"),
+        gpd.read_file(folder / "plots.gpkg", layer="plots"),
         ["count", "unique", "frac"],
         output="pandas",
         include_cols=["farm"],

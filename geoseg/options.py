@@ -255,7 +255,7 @@ class SampleDesignOptions(TypedDict, total=False):
     buffer: int | None
     buffer_around: str | None
     buffer_in: str | None
-    method: Literal["stratified", "simple", "two-stage"]
+    method: Literal["stratified", "simple", "systematic", "two-stage"]
     n: int | None
     target_se: float | None
     target_half_width: float | None

@@ -18,7 +18,7 @@ import numpy as np
 
 from geoseg.errors import InputError, UsageError
 from geoseg.estimation.job import EstimateJob
-from geoseg.estimation.observed import Drawing, Observed, Row, StratumSize
+from geoseg.estimation.observed import SYSTEMATIC, Drawing, Observed, Row, StratumSize
 from geoseg.estimation.own import refuse_trained
 from geoseg.estimation.places import class_areas, classes_at
 from geoseg.estimation.sheets import Sheet, read_sheet
@@ -341,9 +341,7 @@ def _with_design(
             tiles=math.inf if clusters else None,
             legend=legend,
             mapped=mapped,
-            notes=(
-                "a systematic sample is estimated as a simple random one: its intervals are rather too wide",
-            ),
+            notes=(SYSTEMATIC,),
             origin=origin,
         )
     by_class = all(u.stratum is None for u in units)

@@ -17,6 +17,9 @@ from geoseg.sampling.layout import State, state_of
 
 Drawing = Literal["simple", "stratified", "post-stratified", "two-stage", "clusters", "clusters in strata"]
 
+SYSTEMATIC = "a systematic sample is estimated as a simple random one: its intervals are rather too wide"
+"""No variance can be told of one lattice; that of a simple random sample is larger where near is alike."""
+
 _EQUAL = 1e-9
 _MOST_NAMED = 5
 

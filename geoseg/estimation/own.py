@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from geoseg.errors import InputError, UsageError
 from geoseg.estimation.job import EstimateJob
-from geoseg.estimation.observed import Drawing, Observed, Row, StratumSize
+from geoseg.estimation.observed import SYSTEMATIC, Drawing, Observed, Row, StratumSize
 from geoseg.estimation.places import class_areas, classes_at
 from geoseg.legend import NODATA, Legend, as_compared
 from geoseg.raster.classmap import ClassMap, open_class_map
@@ -53,7 +53,7 @@ def observe_sample(job: EstimateJob) -> Observed:
         legend=sample.legend,
         tiles=_tiles(sample) if drawing == "two-stage" else None,
         mapped={c.id: c.hectares for c in sample.info.classes},
-        notes=sample.info.notes,
+        notes=(*sample.info.notes, *([SYSTEMATIC] if sample.info.method == "systematic" else [])),
         origin={
             "method": sample.info.method,
             "unit": sample.info.unit,
@@ -74,7 +74,7 @@ def observe_sample(job: EstimateJob) -> Observed:
 
 
 def _drawing(sample: Sample, job: EstimateJob) -> Drawing:
-    own = sample.info.method
+    own: Drawing = "simple" if sample.info.method == "systematic" else sample.info.method
     said = {"srs": "simple", "post-stratified": "simple"}.get(job.design or "", job.design)
     if said not in (None, own):
         raise UsageError(f"`design={job.design}` contradicts the file", where=job.sample, why=f"it is {own}")

@@ -38,6 +38,7 @@ _CITED: Mapping[str, str] = {
 _DRAWN = {
     "stratified": "a stratified random sample",
     "simple": "a simple random sample",
+    "systematic": "a systematic sample with a random start, taken for a simple random one,",
     "post-stratified": "a simple random sample, post-stratified by known areas (Cochran 1977)",
     "clusters": "a simple random sample of clusters (Cochran 1977)",
     "clusters in strata": "a stratified random sample of clusters (Cochran 1977)",
@@ -64,8 +65,10 @@ def _estimates(content: Mapping[str, Any]) -> Iterator[str]:
     scored = overall["estimate"] is not None
     of_map = f" of the map {design['map']}" if design.get("map") else ""
     what = f"The accuracy{of_map} and the areas of its classes" if scored else "The areas of the classes"
+    lattice = design.get("method") == "systematic" and design["drawing"] == "simple"
+    drawn = _DRAWN["systematic" if lattice else design["drawing"]]
     yield (
-        f"{what} were estimated from {_DRAWN[design['drawing']]} of {design['labelled']:,} units "
+        f"{what} were estimated from {drawn} of {design['labelled']:,} units "
         f"({design.get('unit') or 'pixel'})."
     )
     if design.get("seed") is not None:

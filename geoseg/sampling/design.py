@@ -34,7 +34,7 @@ from geoseg.sampling.allocation import (
     relative_shares,
     required_units,
 )
-from geoseg.sampling.draw import Place, permutation_prefix, places, random_key, unit_id
+from geoseg.sampling.draw import Place, on_lattice, permutation_prefix, places, random_key, unit_id
 from geoseg.sampling.file import is_sample, read_sample, require_sample_name, write_sample
 from geoseg.sampling.job import SampleDesignJob
 from geoseg.sampling.layout import Answer, DesignInfo, Drawn, Label, MapClass, Sample, Stratum, Unit
@@ -135,7 +135,7 @@ def run_sample_design(
     )
     if job.out is not None:
         draw = _Draw(job=job, population=population, census=census, where=where)
-        drawn = draw.tiles() if job.method == "two-stage" else draw.strata(strata, units)
+        drawn = draw.all(strata, units)
         described = tuple(replace(s, n=sum(d.stratum == s.stratum for d in drawn)) for s in described)
         info = _info(job, population, census, parts, expected, notes, drawn)
         sample = _sample(drawn, described, info, population, job, earlier)
@@ -196,7 +196,7 @@ def _options(
     if job.method == "two-stage":
         return {job.method: Option(n=(job.n or 0,), errors=None)}, job.method
     target = _target(job, expected, goal)
-    if job.method == "simple":
+    if job.method != "stratified":
         n = job.n or _simple_size(target, expected, goal)
         if n > expected.pixels.sum():
             raise UsageError(f"{n:,} units of {expected.pixels.sum():,} pixels", hint="a smaller `n`")
@@ -320,6 +320,24 @@ class _Draw:
     population: Population
     census: Census
     where: Where | None
+
+    def all(self, strata: Sequence[Part], units: Sequence[int]) -> list[_Pixel]:
+        """Pixels by the method that was asked for."""
+        if self.job.method == "two-stage":
+            return self.tiles()
+        if self.job.method == "systematic":
+            return self.lattice(strata[0].pixels, units[0])
+        return self.strata(strata, units)
+
+    def lattice(self, pixels: int, n: int) -> list[_Pixel]:
+        """Pixels of a lattice with a random first one, as wide as gives `n` of them or a few more."""
+        step = max(int(np.sqrt(pixels / n)), 1)
+        (start,) = permutation_prefix(self.job.seed, "lattice", step * step, 1)
+        found = on_lattice(self.population, self.census, step, divmod(start, step), where=self.where)
+        return [
+            _Pixel(stratum=1, stream="lattice", rank=rank, place=place, p=1 / step**2)
+            for rank, place in enumerate(found)
+        ]
 
     def strata(self, strata: Sequence[Part], units: Sequence[int]) -> list[_Pixel]:
         """Pixels of every stratum."""

@@ -117,6 +117,48 @@ def places(
     return [found[i] for i in range(len(wanted))]
 
 
+def on_lattice(
+    population: Population, census: Census, step: int, first: tuple[int, int], *, where: Where | None = None
+) -> list[Place]:
+    """Known pixels in every `step`-th row and column, counted from pixel `first`, in rows from above."""
+    where = where or Where()
+    task = _OnLattice(population=population, block=census.block, unit=census.unit, step=step, first=first)
+    blocks = np.unique(census.blocks).tolist()
+    found: list[Place] = []
+    for outcome in run_chunks(task, blocks, where, concurrency=where.threads_here):
+        found += outcome.result()
+    return sorted(found, key=lambda place: (place.row, place.col))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnLattice:
+    """What one worker does to one block of a systematic sample."""
+
+    population: Population
+    block: int
+    unit: float
+    step: int
+    first: tuple[int, int]
+
+    def __call__(self, block: int) -> list[Place]:
+        """Known pixels of the block that lie on the lattice."""
+        window = block_window(self.population.grid, block, self.block)
+        top, left = (self.first[0] - window.row) % self.step, (self.first[1] - window.col) % self.step
+        cells = self.population.read(window)[top :: self.step, left :: self.step]
+        areas = integer_areas(self.population.grid, window, self.unit)
+        areas = np.broadcast_to(areas, window.shape)[top :: self.step, left :: self.step]
+        rows, cols = np.nonzero(cells < self.population.count)
+        return [
+            Place(
+                row=window.row + top + r * self.step,
+                col=window.col + left + c * self.step,
+                cell=int(cells[r, c]),
+                area=float(areas[r, c]) * self.unit,
+            )
+            for r, c in zip(rows.tolist(), cols.tolist(), strict=True)
+        ]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Request:
     """Pixels wanted of a block: the cell of each, and its number among the block's pixels of that cell."""

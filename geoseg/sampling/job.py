@@ -41,7 +41,8 @@ class SampleDesignJob(Reading):
     buffer_in
         Class that the buffer is cut from, by default the one that is called (stable) forest.
     method
-        Draw in every stratum, or from the whole population at random, or from tiles drawn first.
+        Draw in every stratum, or from the whole population at random or on a lattice with a random start, or
+        from tiles drawn first.
     n
         Units in all.
     target_se
@@ -97,7 +98,7 @@ class SampleDesignJob(Reading):
     buffer: Count | None = None
     buffer_around: str | None = None
     buffer_in: str | None = None
-    method: Literal["stratified", "simple", "two-stage"] = "stratified"
+    method: Literal["stratified", "simple", "systematic", "two-stage"] = "stratified"
     n: Count | None = None
     target_se: Positive | None = None
     target_half_width: Positive | None = None
@@ -156,7 +157,7 @@ class SampleDesignJob(Reading):
         elif self.tile is not None or self.tiles is not None:
             raise ValueError("tile and tiles are for method two-stage")
         if self.method != "stratified":
-            only = ("n_per_stratum", "buffer", "extend" if self.method == "two-stage" else "n_per_stratum")
+            only = ("n_per_stratum", "buffer", "n_per_stratum" if self.method == "simple" else "extend")
             wrong = next((name for name in only if getattr(self, name) is not None), None)
             if wrong is not None:
                 raise ValueError(f"{wrong} is not for method {self.method}")

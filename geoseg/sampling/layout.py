@@ -30,7 +30,7 @@ SAMPLE, LABELS, DESIGN, STRATA, INFO = "sample", "labels", "design", "strata", "
 UNKNOWN = ("no image", "cloud", "mixed", "cannot tell")
 """Reasons for which a unit has no label, as the form offers them; any other text will do as well."""
 
-Method = Literal["stratified", "simple", "two-stage"]
+Method = Literal["stratified", "simple", "systematic", "two-stage"]
 State = Literal["labelled", "unknown", "left"]
 
 

@@ -38,9 +38,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, n
         {"n": 500, "allocation": "equal"},
         {"n": 500, "buffer": 4},
         {"n": 500, "method": "simple"},
+        {"n": 500, "method": "systematic"},
         {"n": 500, "method": "two-stage", "tile": 20, "tiles": 50},
     ],
-    ids=["stratified", "buffer", "simple", "two-stage"],
+    ids=["stratified", "buffer", "simple", "systematic", "two-stage"],
 )
 def test_designs_estimate_the_truth(
     world: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path, options: dict[str, Any]
