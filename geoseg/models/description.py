@@ -156,9 +156,9 @@ def _check_task(model: ModelDescription) -> None:
             f"a {task} model needs at least {'two classes' if task != 'instance' else 'a class'}"
         )
     if task in ("instance", "panoptic") and model.objects is None:
-        raise InputError(f"a {task} model needs to say what an object is", why="`objects` is missing")
+        raise InputError(f"a {task} model needs to say what an object is", why="'objects' is missing")
     if task == "semantic" and model.objects is not None:
-        raise InputError("a semantic model has no objects", why="`objects` is given")
+        raise InputError("a semantic model has no objects", why="'objects' is given")
     if task == "instance" and things < len(model.legend):
         stuff = ", ".join(c.name for c in model.legend.classes if c.kind == "stuff")
         raise InputError("all classes of an instance model are things", why=f"{stuff}: stuff")

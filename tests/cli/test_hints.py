@@ -15,11 +15,16 @@ from pydantic import BaseModel
 import geoseg
 from geoseg.baselines.job import FitJob
 from geoseg.changes.job import AFTER_NAMES, BEFORE_NAMES, ChangeJob
+from geoseg.cleaning.job import CleanJob
 from geoseg.cli import main as cli_main
 from geoseg.cli.say import in_flags
 from geoseg.errors import say_options
+from geoseg.estimation.job import EstimateJob
 from geoseg.evaluation.job import MAP_NAMES, REFERENCE_NAMES, EvaluateJob
+from geoseg.histories.job import SeriesJob
+from geoseg.plots.job import ZonesJob
 from geoseg.prediction.job import PredictJob
+from geoseg.sampling.job import SampleDesignJob
 from geoseg.training.job import LABEL_NAMES, LabelledScene, Split, TrainJob
 from geoseg.vectorization.job import VectorizeJob
 
@@ -28,7 +33,10 @@ PACKAGE = Path(geoseg.__file__).parent
 IN_JOB_FILE: dict[str, tuple[type[BaseModel], ...]] = {
     "fit": (FitJob,),
     "train": (TrainJob, LabelledScene, Split),
-    "run": (PredictJob, VectorizeJob, EvaluateJob, ChangeJob),
+    "run": (
+        *(PredictJob, CleanJob, VectorizeJob, EvaluateJob, ChangeJob, SeriesJob),
+        *(ZonesJob, SampleDesignJob, EstimateJob),
+    ),
 }
 """Jobs whose fields a command takes from a file as well."""
 
@@ -64,7 +72,7 @@ SPEAKERS = {
 
 ONE_FILE = {"bands"}  # of several files
 NEVER = {
-    "plan": {"overwrite"},  # it writes nothing
+    "plan": {"overwrite", "allow_missing"},  # it writes nothing
     "verify": {"overwrite"},
     "fit": {"single_class", "background", "band"},  # a field is required, and rasters are refused
     "clean": ONE_FILE,
