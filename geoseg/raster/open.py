@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from rasterio._err import CPLE_BaseError
+from rasterio._err import CPLE_BaseError, stack_errors
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoseg.errors import InputError
@@ -268,8 +268,11 @@ def _open(path: Path, *, allow_vrt: bool) -> Any:
 def in_words(path: Path, driver: str = "GTiff") -> Iterator[None]:
     """Context in which what GDAL finds wrong with a file is an InputError.
 
-    A damaged directory is noticed by whatever needs it first: the opening, a colour, a tag.
+    A damaged directory is noticed by whatever needs it first: the opening, a colour, a tag. What GDAL still
+    holds of another file, such as one that it could not write, is not held against this one.
     """
+    with stack_errors():
+        pass  # forgets
     try:
         yield
     except (RasterioError, CPLE_BaseError) as error:

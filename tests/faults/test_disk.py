@@ -90,6 +90,31 @@ def test_a_full_disk_while_maps_are_compared(tmp_path: Path, verb: str) -> None:
     fill(out, verb, *maps, "--out", str(out))
 
 
+_TWICE = """
+import resource, sys
+import geoseg
+source, out = sys.argv[1:]
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+try:
+    geoseg.clean(source, out=out, majority=3)
+except geoseg.GeosegError as error:
+    assert error.exit_code == 5, error
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+geoseg.clean(source, out=out, majority=3)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes by setrlimit")
+@pytest.mark.slow
+def test_what_could_not_be_written_is_not_held_against_the_next_file(tmp_path: Path) -> None:
+    arguments = [str(class_map(tmp_path / "a.tif", 1)), str(tmp_path / "out.tif")]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", _TWICE, *arguments], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes by setrlimit")
 @pytest.mark.slow
 @pytest.mark.parametrize(
