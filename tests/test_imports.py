@@ -42,10 +42,14 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded_by(code) & HEAVY == set()
 
 
-@pytest.mark.parametrize("room", sorted(p.parent.name for p in PACKAGE.glob("*/job.py")))
-def test_jobs_are_light(room: str) -> None:
-    """A command makes its options from its job, also when it is only asked for help."""
-    assert loaded_by(f"import geoseg.{room}.job") & (HEAVY - {"pydantic"}) == set()
+def test_jobs_are_light() -> None:
+    """A command makes its options from its job, also when it is only asked for help.
+
+    ``email`` comes with the entry points that pydantic looks for when it builds a validation.
+    """
+    rooms = sorted(p.parent.name for p in PACKAGE.glob("*/job.py"))
+    code = "\n".join(f"import geoseg.{room}.job" for room in rooms)
+    assert loaded_by(code) & (HEAVY - {"pydantic"} | {"yaml", "email"}) == set()
 
 
 def test_every_exported_name_exists() -> None:

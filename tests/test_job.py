@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import geoseg
 from geoseg.errors import InputError, UsageError
-from geoseg.job import Job, read_yaml
+from geoseg.job import Job
+from geoseg.strict_yaml import read_yaml
 
 
 class Mapping(Job):

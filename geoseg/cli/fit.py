@@ -39,7 +39,7 @@ def command(
       geoseg fit --job configs/fit_kmeans.yaml
     """  # noqa: D301 (click reads \b)
     from geoseg.baselines.verb import run_fit
-    from geoseg.job import read_yaml
+    from geoseg.strict_yaml import read_yaml
 
     fields = {**options, "method": method, "scene": one_or_more(scene) if scene else None, **_parsed(options)}
     job = FitJob.parse({**(read_yaml(job_file) if job_file else {}), **given(fields)}, where=job_file)

@@ -52,11 +52,11 @@ def command(
       geoseg model import best.ckpt --architecture unet --encoder resnet34 --out my-model \
         --bands red,green,blue --classes forest,other --scale 0.00392157 --mean 0 --std 1 --pixel-size 8,12
     """
-    from geoseg.job import read_yaml
     from geoseg.models.architectures import PROMPTED, Architecture
     from geoseg.models.description import ModelDescription
     from geoseg.models.importing import import_checkpoint, is_pickle
     from geoseg.models.input_form import InputForm
+    from geoseg.strict_yaml import read_yaml
 
     written = {key: parse(options.pop(key)) for key, parse in _FORM.items()}
     given = {key: value for key, value in written.items() if value is not None}

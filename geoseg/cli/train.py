@@ -38,7 +38,7 @@ def command(
     Beside the bundle, OUT.training gets metrics.csv, curve.png and the checkpoint. Interrupted in any way,
     the same command resumes.
     """  # noqa: D301 (click reads \b)
-    from geoseg.job import read_yaml
+    from geoseg.strict_yaml import read_yaml
     from geoseg.training.verb import run_train
 
     parsed = TrainJob.parse({**read_yaml(job), **given(fields)}, where=job)

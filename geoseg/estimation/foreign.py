@@ -23,11 +23,11 @@ from geoseg.estimation.own import refuse_trained
 from geoseg.estimation.places import class_areas, classes_at
 from geoseg.estimation.sheets import Sheet, read_sheet
 from geoseg.estimation.strata_areas import read_strata_areas
-from geoseg.job import read_yaml
 from geoseg.legend import NODATA, Legend, as_compared
 from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.rules import Rules, is_null
 from geoseg.raster.vectors import read_vector
+from geoseg.strict_yaml import read_yaml
 
 _ROLES: Mapping[str, tuple[str, ...]] = {
     "label": ("label", "ref_code", "ref_class", "grndtruth", "reference", "ref_label", "truth"),

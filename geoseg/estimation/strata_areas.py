@@ -10,8 +10,8 @@ from typing import Any
 from geoseg.errors import InputError
 from geoseg.estimation.observed import StratumSize
 from geoseg.estimation.sheets import read_table
-from geoseg.job import read_yaml
 from geoseg.raster.rules import is_null
+from geoseg.strict_yaml import read_yaml
 
 _PIXELS = ("pixels", "units", "n", "count")
 _AREAS = {

@@ -17,7 +17,6 @@ from geoseg.geometry import Grid, TilePlan
 from geoseg.geometry.integer_areas import area_unit
 from geoseg.histories.job import SeriesJob
 from geoseg.histories.rules import Rules
-from geoseg.job import read_yaml
 from geoseg.legend import Legend
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.dates import MapDate, date_of
@@ -27,6 +26,7 @@ from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.rules import read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.united import UnitedMaps
+from geoseg.strict_yaml import read_yaml
 
 _MOST_DATES = 250
 _PIXELS = 64_000_000

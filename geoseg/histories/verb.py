@@ -29,8 +29,9 @@ from geoseg.histories.rasters import write_rasters
 from geoseg.histories.result import REPORT, RULES, Series
 from geoseg.histories.sankey import sankey
 from geoseg.histories.trajectories import most_common
-from geoseg.job import read_yaml, takes
+from geoseg.job import takes
 from geoseg.options import SeriesOptions
+from geoseg.strict_yaml import read_yaml
 from geoseg.version import __version__
 
 _LOG, _FOUND = "log.jsonl", "found"

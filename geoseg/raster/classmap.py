@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid, Window
-from geoseg.job import read_yaml
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
@@ -23,6 +22,7 @@ from geoseg.raster.recoding import Recoding
 from geoseg.raster.rules import Rules, legend_of_targets, read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.sidecars import Side, read_side
+from geoseg.strict_yaml import read_yaml
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import InputError, UsageError
-from geoseg.job import read_yaml
 from geoseg.legend import NODATA, Crosswalk, Legend, as_compared, is_ignored
+from geoseg.strict_yaml import read_yaml
 
 REST = "*"
 """Crosswalk key for every value that has no key of its own."""

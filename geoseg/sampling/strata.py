@@ -12,13 +12,13 @@ import numpy as np
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import HECTARE
-from geoseg.job import read_yaml
 from geoseg.legend import LandClass, Legend, as_compared
 from geoseg.raster.classmap import open_class_map
 from geoseg.sampling.allocation import Expectation
 from geoseg.sampling.classes import Merged, merge, unmerged
 from geoseg.sampling.job import SampleDesignJob
 from geoseg.sampling.population import Buffer, Census, Population
+from geoseg.strict_yaml import read_yaml
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
 

@@ -244,7 +244,7 @@ class TrainJob(Job):
     crosswalk: Path | dict[Any, Any] | None = None
     bands: list[int | str] | None = None
     band_names: list[str] | None = None
-    split: Split = Split()
+    split: Split = Field(default_factory=Split)
     model: str | None = None
     encoder: str | None = None
     arguments: dict[str, Any] | None = None
@@ -254,7 +254,7 @@ class TrainJob(Job):
     batch: Annotated[int, Field(ge=1, le=4096)] = 8
     crop: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = 256
     sampling: Literal["natural", "balanced", "rare"] = "balanced"
-    augment: Augmentation = Augmentation()
+    augment: Augmentation = Field(default_factory=Augmentation)
     loss: dict[LossName, _Weight] = Field(default_factory=_default_loss, min_length=1)
     class_weights: Literal["balanced"] | dict[str, _Weight] | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0

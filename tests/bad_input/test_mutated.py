@@ -21,13 +21,13 @@ from geoseg.evaluation.job import EvaluateJob
 from geoseg.execution.ledger import Ledger
 from geoseg.execution.manifest import MANIFEST, verify_files, write_manifest
 from geoseg.geometry import Window
-from geoseg.job import read_yaml
 from geoseg.models.bundle import load_bundle
 from geoseg.models.contract import SceneProfile
 from geoseg.prediction.job import PredictJob
 from geoseg.raster.classmap import open_class_map
 from geoseg.raster.opening import open_scene
 from geoseg.raster.rules import read_crosswalk
+from geoseg.strict_yaml import read_yaml
 from geoseg.training.job import TrainJob
 from geoseg.truth.layer import TruthFile
 from geoseg.truth.open import open_truth

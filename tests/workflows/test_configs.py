@@ -9,10 +9,11 @@ import pytest
 from geoseg.baselines.job import FitJob
 from geoseg.changes.job import ChangeJob
 from geoseg.evaluation.job import EvaluateJob
-from geoseg.job import Job, read_yaml
+from geoseg.job import Job
 from geoseg.pipeline.job import PipelineJob
 from geoseg.pipeline.steps import check_steps
 from geoseg.prediction.job import PredictJob
+from geoseg.strict_yaml import read_yaml
 from geoseg.training.job import TrainJob
 from geoseg.vectorization.job import VectorizeJob
 from tests.workflows.scripts import load_script
