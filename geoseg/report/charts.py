@@ -38,6 +38,16 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DateArea:
+    """Hectares of a class at a date on the map, and by a sample with its interval where there was one."""
+
+    date: str
+    mapped: float
+    area: float | None = None
+    interval: Ends = (None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """Hectares of one class that are another afterwards."""
 
@@ -75,23 +85,19 @@ def draw_areas(bars: Sequence[Bar], out: Path, *, confidence: float) -> Path:
     return _save(figure, out, "png")
 
 
-def draw_dates(
-    areas: Mapping[str, Sequence[tuple[str, float]]], out: Path, *, colors: Mapping[str, str]
-) -> Path:
-    """PNG of hectares by date, a line a class: (date, hectares) of each, dates in one order."""
+def draw_dates(areas: Mapping[str, Sequence[DateArea]], out: Path, *, colors: Mapping[str, str]) -> Path:
+    """PNG of hectares by date, a line a class, dates in order; samples as diamonds with intervals."""
     figure = _figure(7.5, 4.2)
     axes = figure.add_subplot()
-    dates = list(dict.fromkeys(date for line in areas.values() for date, _ in line))
+    dates = list(dict.fromkeys(one.date for line in areas.values() for one in line))
     for name, line in areas.items():
-        places = [dates.index(date) for date, _ in line]
-        axes.plot(
-            places,
-            [ha for _, ha in line],
-            marker="o",
-            markersize=3,
-            color=colors.get(name, _OTHER),
-            label=name,
-        )
+        places, color = [dates.index(one.date) for one in line], colors.get(name, _OTHER)
+        axes.plot(places, [one.mapped for one in line], marker="o", markersize=3, color=color, label=name)
+        for place, one in zip(places, line, strict=True):
+            low, high = one.interval
+            if one.area is not None and low is not None and high is not None:
+                axes.plot([place, place], [low, high], color=color, linewidth=1.4)
+                axes.plot([place], [one.area], marker="D", markersize=6, color=color, markeredgecolor="black")
     axes.set_xticks(range(len(dates)), dates, rotation=45 if len(dates) > 8 else 0, fontsize=8)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("hectares by the maps", fontsize=9)

@@ -13,7 +13,7 @@ from typing import Any
 from geoseg.errors import OutputConflictError
 from geoseg.files import commit, partial_folder, require_place, writing
 from geoseg.legend import Legend
-from geoseg.report.charts import Bar, Flow, draw_areas, draw_dates, draw_flows
+from geoseg.report.charts import Bar, DateArea, Flow, draw_areas, draw_dates, draw_flows
 from geoseg.report.figures import draw_years
 from geoseg.report.job import ReportJob
 from geoseg.report.methods import methods
@@ -147,10 +147,12 @@ def _pictures(source: Source, out: Path, suffix: str) -> Iterator[Path]:
 
 def _of_series(source: Source, out: Path, suffix: str) -> Iterator[Path]:
     """Areas by date, and the map of the years of loss where it lies beside."""
-    lines: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for date, _, name, _, hectares, *_ in source.tables.get("areas", [])[1:]:
+    lines: dict[str, list[DateArea]] = defaultdict(list)
+    for date, _, name, _, hectares, *sampled in source.tables.get("areas", [])[1:]:
         if name != "unknown":
-            lines[name].append((str(date), hectares))
+            area, *ends = sampled or (None, None, None)
+            one = DateArea(date=str(date), mapped=hectares, area=area, interval=(ends[0], ends[1]))
+            lines[name].append(one)
     if lines:
         yield draw_dates(lines, out / f"areas_by_date{suffix}.png", colors=_colors(source.content))
     raster = source.path.with_name("first_loss.tif")
