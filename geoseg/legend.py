@@ -297,9 +297,9 @@ class Crosswalk:
         """
         mapping: dict[str | int, int | None] = {}
         for source, target in raw.items():
-            key: str | int = (
-                source if isinstance(source, int) and not isinstance(source, bool) else str(source)
-            )
+            key: str | int = str(source)
+            if isinstance(source, int | float) and not isinstance(source, bool) and source == source // 1:
+                key = int(source)
             if is_ignored(target):
                 mapping[key] = None
             else:

@@ -51,12 +51,14 @@ def yaml_text(values: Mapping[str, Any]) -> str:
 
 
 _LEADING_ZERO = "tag:geoseg,2024:leading-zero"
+_TWO_WAYS = "tag:geoseg,2024:two-ways"
 _PLAIN = {
     "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    "tag:yaml.org,2002:int": (r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)", "-+0123456789"),
-    _LEADING_ZERO: (r"[-+]?0[0-9_]+", "-+0"),
+    "tag:yaml.org,2002:int": (r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    _LEADING_ZERO: (r"[-+]?0[0-9]+", "-+0"),
+    _TWO_WAYS: (r"[-+]?(?:[0-9]+_[0-9_]*|0[xob][0-9a-fA-F_]+)", "-+0123456789"),
 }
-"""What bare words mean: in YAML 1.1 no is false, 010 is 8, 1:30 is 90, and 2001-99-99 an exception."""
+"""What bare words mean: in YAML 1.1 no is false, 010 is 8, 1_1 is 11, 1:30 is 90, 2001-99-99 an exception."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -82,12 +84,24 @@ class _StrictLoader(yaml.SafeLoader):
                     None, None, f"key {key!r} stands twice", key_node.start_mark
                 )
             seen.add(key)
-        return dict(super().construct_mapping(node, deep))
+        mapping = dict(super().construct_mapping(node, deep))
+        if len(mapping) < len(seen):  # 1 and 1.0 are one key, and so are 1 and true
+            raise yaml.constructor.ConstructorError(None, None, "two keys are equal", node.start_mark)
+        return mapping
 
 
 def _refuse_leading_zero(loader: yaml.SafeLoader, node: Any) -> Any:
     raise yaml.constructor.ConstructorError(
         None, None, f"{node.value} has a leading zero; quote it: '{node.value}'", node.start_mark
+    )
+
+
+def _refuse_two_ways(loader: yaml.SafeLoader, node: Any) -> Any:
+    raise yaml.constructor.ConstructorError(
+        None,
+        None,
+        f"{node.value} is a number or a text; write the number plainly, or quote the text: '{node.value}'",
+        node.start_mark,
     )
 
 
@@ -98,4 +112,6 @@ class _Dumper(yaml.SafeDumper):
 for _tag, (_word, _first) in _PLAIN.items():
     _StrictLoader.add_implicit_resolver(_tag, re.compile(f"^(?:{_word})$"), list(_first))
 _StrictLoader.add_constructor(_LEADING_ZERO, _refuse_leading_zero)
-_Dumper.add_implicit_resolver(_LEADING_ZERO, re.compile(f"^(?:{_PLAIN[_LEADING_ZERO][0]})$"), list("-+0"))
+_StrictLoader.add_constructor(_TWO_WAYS, _refuse_two_ways)
+for _tag in (_LEADING_ZERO, _TWO_WAYS):
+    _Dumper.add_implicit_resolver(_tag, re.compile(f"^(?:{_PLAIN[_tag][0]})$"), list(_PLAIN[_tag][1]))

@@ -111,6 +111,11 @@ def test_a_missing_file_is_named_with_its_whole_path(tmp_path: Path, monkeypatch
     [
         ("010: a", "010 has a leading zero; quote it: '010'"),
         ("a: -08", "quote it: '-08'"),
+        ("1_1: a", "1_1 is a number or a text; write the number plainly, or quote the text: '1_1'"),
+        ("a: 0x1F", "0x1F is a number or a text"),
+        ("0b11: a", "0b11 is a number or a text"),
+        ("1: a\n1.0: b", "two keys are equal"),
+        ("1: a\ntrue: b", "two keys are equal"),
         ("a: !!int abc", "a value cannot be read"),
         ("a: !!timestamp 2001-99-99", "a value cannot be read"),
         ("a: " + "9" * 5000, "a value cannot be read"),
@@ -140,7 +145,7 @@ def test_what_is_dumped_is_loaded_again(tmp_path: Path) -> None:
     class Words(Job):
         words: list[str]
 
-    job = Words(words=["08", "010", "no", "2001-01-01", "1:30", "~", "null", "1e3", "0x1F", ""])
+    job = Words(words=["08", "010", "no", "2001-01-01", "1:30", "~", "null", "1e3", "0x1F", "1_1", "0b1", ""])
     (tmp_path / "job.yaml").write_text(job.dump(), encoding="utf-8")
     assert Words.load(tmp_path / "job.yaml") == job
 

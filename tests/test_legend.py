@@ -137,3 +137,9 @@ def test_a_text_names_classes_with_commas_of_their_own_first() -> None:
         assert [c.id for c in legend.find_all(text)] == ids, text
     with pytest.raises(InputError, match="no class 'wet'"):
         legend.find_all("wet, Low")
+
+
+def test_whole_numbers_of_a_crosswalk_are_one_code_however_they_are_written() -> None:
+    legend = Legend.of({1: "forest", 2: "water"})
+    crosswalk = Crosswalk.parse({7.0: "forest", 8: "water", 8.5: "ignore"}, legend)
+    assert [crosswalk.target(value) for value in (7, 7.0, "7", 8.0, "8.5")] == [1, 1, 1, 2, None]

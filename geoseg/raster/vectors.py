@@ -44,10 +44,29 @@ _POINTS = (0, 4)
 _MOST_NAMED = 5
 _FARTHEST = 1e12  # metres, feet or millimetres: nothing on earth is further from any origin
 _CONVERT = "convert it: ogr2ogr OUTPUT.gpkg INPUT"
+_CONVERT_RASTER = "convert it: gdal_translate -a_srs EPSG:... INPUT OUTPUT.tif"
+_OF_RASTERS = frozenset(
+    [
+        ".bil",
+        ".bip",
+        ".bmp",
+        ".bsq",
+        ".dat",
+        ".dem",
+        ".ers",
+        ".flt",
+        ".gif",
+        ".grd",
+        ".hgt",
+        ".img",
+        ".raw",
+        ".rst",
+    ]
+)
 _FOREIGN = (
     (rb"!table", "a MapInfo table", _CONVERT),
     (rb"version\s+\d", "a MapInfo interchange file", _CONVERT),
-    (rb"ncols\s+\d", "an ESRI ASCII grid", "convert it: gdal_translate -a_srs EPSG:... INPUT OUTPUT.tif"),
+    (rb"ncols\s+\d", "an ESRI ASCII grid", _CONVERT_RASTER),
     (rb"(?s)<\?xml.{0,2000}<kml|<kml", "KML", _CONVERT),
     (rb"(?s)<\?xml.{0,2000}<gpx|<gpx", "GPX", _CONVERT),
     (rb"(?s)<\?xml.{0,2000}gml", "GML", _CONVERT),
@@ -331,7 +350,8 @@ def _kind_of(file: Path) -> str:
             raise _foreign(file, name, hint)
     if file.suffix.lower() in _TABLES:
         return "CSV"
-    raise _foreign(file, f"a {file.suffix or 'nameless'} file", _CONVERT)
+    is_picture = file.suffix.casefold() in _OF_RASTERS
+    raise _foreign(file, f"a {file.suffix or 'nameless'} file", _CONVERT_RASTER if is_picture else _CONVERT)
 
 
 def _foreign(file: Path, name: str, hint: str) -> InputError:

@@ -86,6 +86,7 @@ def test_tables_of_points(tmp_path: Path) -> None:
         ("a.mif", "VERSION 300\n", "MapInfo interchange"),
         ("a.asc", "ncols 4\nnrows 4\n", r"ASCII grid.*gdal_translate"),
         ("a.json", '{"type": "Topology", "objects": {}}', r"TopoJSON.*ogr2ogr"),
+        ("a.bmp", "BM\x01\x02", r"a \.bmp file.*gdal_translate"),
         ("a.kml", '<?xml version="1.0"?><kml></kml>', r"KML.*ogr2ogr"),
     ],
 )
