@@ -371,6 +371,8 @@ class SuggestOptions(TypedDict, total=False):
     layer: str | None
     count: int
     side: int
+    crosswalk: FilePath | Mapping[Any, Any] | None
+    band: int | str | None
 
 
 class TrainOptions(TypedDict, total=False):

@@ -122,7 +122,9 @@ def run_change(job: ChangeJob, *, where: Where | None = None, overwrite: bool = 
             "job": job.model_dump(mode="json", exclude_none=True),
         },
     )
-    result = replace(result, notes=(*notes, *_remarks(result, max(pair.grid.ground_size))))
+    result = replace(
+        result, notes=tuple(dict.fromkeys((*notes, *_remarks(result, max(pair.grid.ground_size)))))
+    )
     return _written(result, job, _Published(task=task, codes=codes, digests=digests), chunks, where, chosen)
 
 
@@ -277,6 +279,8 @@ def _unshared(classes: Classes) -> list[str]:
     first, second = ({int(p) for p in table if p < k} for table in (classes.before, classes.after))
     if first & second:
         return []
+    if not first or not second:
+        return [f"the map {'after' if first else 'before'} has no class anywhere"]
     names = classes.legend.names
     return [
         f"no class is in both maps ({', '.join(names[p] for p in sorted(first))} before, "

@@ -80,7 +80,7 @@ class OpenedSeries:
         forests, said = _forests(job.loss_of, legend)
         where = sorted({s.found for s in sources} - {"given"})
         notes = [f"dates taken from each map's {' or '.join(where)}"] if where else []
-        notes += dict.fromkeys(note for one in maps for note in one.scene.notes)
+        notes += [*dict.fromkeys(note for one in maps for note in one.scene.notes), *united.notes]
         rules = _mapping(job.rules)
         chunk = job.chunk or min(max(math.isqrt(_PIXELS // len(maps)) // 256 * 256, 256), 2048)
         chunk = min(chunk, max(grid.shape))

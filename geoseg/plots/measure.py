@@ -115,7 +115,7 @@ def _maps(job: ZonesJob, cutoff: date | None) -> Measure:
     paths = [job.source] if job.before is None else [job.before, job.source]
     maps = [open_class_map(p, job.legend, band=job.band, **job.reading) for p in paths]
     united = UnitedMaps.of(maps, read_crosswalk(job.crosswalk))
-    notes = [note for one in maps for note in one.scene.notes]
+    notes = [*dict.fromkeys(note for one in maps for note in one.scene.notes), *united.notes]
     legend, k = united.legend, len(united.legend)
     confidence = _confidence(job, united.grid)
     if job.before is None:

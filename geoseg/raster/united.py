@@ -64,6 +64,15 @@ class UnitedMaps:
         """Where the pixels lie."""
         return self.maps[0].grid
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which maps count in the numbers of another, since they name no classes themselves."""
+        named = next((one.path.name for one in self.maps if one.declared is not None), None)
+        unnamed = [one.path.name for one in self.maps if one.declared is None]
+        if named is None or not unnamed:
+            return ()
+        return (f"no class names in {', '.join(unnamed)}: numbers mean what {named} calls them",)
+
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Positions (maps, h, w) in the legend; its length where there is no class.
 

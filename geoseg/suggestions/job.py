@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -30,6 +30,10 @@ class SuggestJob(Reading):
         How many squares.
     side
         Side of a square in pixels.
+    crosswalk
+        YAML of value or name in the map to class name, number or "ignore". Or a mapping.
+    band
+        Band of the map where it has several, by number from 1 or by name.
     """
 
     classes: Path
@@ -39,3 +43,5 @@ class SuggestJob(Reading):
     layer: str | None = None
     count: Annotated[int, Field(ge=1, le=10_000)] = 20
     side: Annotated[int, Field(ge=16, le=2048)] = 128
+    crosswalk: Path | dict[Any, Any] | None = None
+    band: int | str | None = None

@@ -141,7 +141,7 @@ def run_suggest(job: SuggestJob, *, overwrite: bool = False) -> Suggestions:
     started = time.monotonic()
     out = job.out.absolute()
     notes = list(require_names(out, overwrite=overwrite))
-    classes = open_class_map(job.classes, **job.reading)
+    classes = open_class_map(job.classes, band=job.band, crosswalk=job.crosswalk, **job.reading)
     squares = _count(classes, _confidence(job, classes), job.side)
     valid = squares.valid
     windows = list(classes.grid.window.blocks(job.side, job.side))

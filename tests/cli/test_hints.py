@@ -57,8 +57,8 @@ SPEAKERS = {
     "geoseg.models.contract": PREDICTING,  # others look at a contract, and check no scene against it
     "geoseg.models.bundle": PREDICTING - {"plan"} | {"fit", "train"},  # its `overwrite` is for saving
     "geoseg.engines.torch_engine": PREDICTING,  # training has an out-of-memory error of its own
-    "geoseg.raster.classmap": ANYWHERE - {"plan", "predict"},  # others read maps of their own
-    "geoseg.raster.recoding": ANYWHERE - {"plan", "predict"} | LABELS,
+    "geoseg.raster.classmap": ANYWHERE - {"plan", "predict"} | {"landscape", "suggest"},
+    "geoseg.raster.recoding": ANYWHERE - {"plan", "predict"} | LABELS | {"landscape", "suggest"},
     "geoseg.raster.rules": ANYWHERE - {"plan", "predict"} | LABELS,
     "geoseg.raster.vectors": LABELS,  # of an area of interest no field is read
     "geoseg.raster.points": LABELS,

@@ -12,6 +12,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+import rasterio
 import shapely
 from click.testing import CliRunner
 from pyproj import Geod, Transformer
@@ -165,6 +166,15 @@ def test_what_hides_pixels_of_a_series_is_heeded(maps, plots, tmp_path) -> None:
     for options in ({"nodata": 1}, {"assume_crs": "EPSG:32633"}, {"band": 1}):
         with pytest.raises(UsageError, match="is for class maps"):
             zones(history.out, plots, out=tmp_path / "no.geojson", **options)
+
+
+def test_numbers_of_a_map_without_names_are_said_to_be_those_of_the_other(maps, plots, tmp_path) -> None:
+    with rasterio.open(maps["2019"]) as file:
+        plain = write(tmp_path / "plain_2018.tif", file.read(1), nodata=NODATA)
+    found = zones(maps["2022"], plots, out=tmp_path / "o.geojson", before=plain)
+    assert "no class names in plain_2018.tif: numbers mean what map_2022.tif calls them" in found.notes
+    history = series([plain, maps["2020"], maps["2022"]], out=tmp_path / "series")
+    assert any("no class names in plain_2018.tif" in note for note in history.notes)
 
 
 def test_a_plot_not_seen_after_the_cut_off_cannot_be_told(tmp_path: Path) -> None:

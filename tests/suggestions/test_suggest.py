@@ -7,6 +7,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import shapely
 
 import geoseg
@@ -47,6 +48,19 @@ def test_squares_lie_where_the_model_is_unsure(classes: Path, tmp_path: Path) ->
         ]
         assert shapely.equals(shape, shapely.MultiPoint(corners).envelope)
     assert "class 2" in gpd.read_file(result.path, layer="layer_styles").styleQML[0]
+
+
+def test_codes_come_in_by_a_crosswalk(classes: Path, tmp_path: Path) -> None:
+    with rasterio.open(classes) as file:
+        ids = file.read(1).astype(np.uint16) * 300
+    codes = write(tmp_path / "codes.tif", np.where(ids > 60_000, 0, ids).astype(np.uint16), nodata=0)
+    options = {"confidence": tmp_path / "confidence.tif", "side": SIDE}
+    with pytest.raises(InputError, match=r"`crosswalk=MAP\.yaml`"):
+        geoseg.suggest(codes, out=tmp_path / "a.gpkg", **options)
+    found = geoseg.suggest(
+        codes, out=tmp_path / "a.gpkg", crosswalk={300: "left", 600: "right", 10964: "ignore"}, **options
+    )
+    assert [s.window.row for s in found.squares] == [32, 16]
 
 
 def test_labelled_squares_are_not_asked_for_again(classes: Path, tmp_path: Path) -> None:
