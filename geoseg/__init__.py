@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geoseg.cleaning.verb import clean
     from geoseg.errors import GeosegError
     from geoseg.estimation.verb import sample_estimate
+    from geoseg.evaluation.object_verb import evaluate_objects
     from geoseg.evaluation.verb import evaluate
     from geoseg.histories.verb import series
     from geoseg.landscapes.verb import landscape
@@ -50,6 +51,7 @@ _EXPORTS = {
     "change": "geoseg.changes.verb",
     "clean": "geoseg.cleaning.verb",
     "evaluate": "geoseg.evaluation.verb",
+    "evaluate_objects": "geoseg.evaluation.object_verb",
     "fit": "geoseg.baselines.verb",
     "landscape": "geoseg.landscapes.verb",
     "load_bundle": "geoseg.models.bundle",
@@ -82,6 +84,7 @@ __all__ = [
     "change",
     "clean",
     "evaluate",
+    "evaluate_objects",
     "fit",
     "landscape",
     "load_bundle",

@@ -126,12 +126,29 @@ class EvaluateOptions(TypedDict, total=False):
     boundary_edge: bool
     boundary_f1: float | None
     objects: bool
+    instances: FilePath | None
+    reference_instances: FilePath | None
     confidence: FilePath | None
     regions: FilePath | None
     regions_field: str | None
     blocks: float | None
     errors: FilePath | None
     unmapped: Literal["ignore", "error"]
+
+
+class EvaluateObjectsOptions(TypedDict, total=False):
+    """Options of `EvaluateObjectsJob`."""
+
+    objects_layer: str | None
+    field: str | None
+    layer: str | None
+    crosswalk: FilePath | Mapping[Any, Any] | None
+    single_class: str | int | None
+    aoi: FilePath | None
+    sizes: float | str | Sequence[float]
+    repair: bool
+    encoding: str | None
+    reference_crs: str | None
 
 
 class FitOptions(TypedDict, total=False):
@@ -210,6 +227,7 @@ class PredictOptions(TypedDict, total=False):
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     novelty: bool
     clouds: str | None
+    objects_format: str
     aoi: FilePath | None
     force: bool
     allow_missing: bool

@@ -75,7 +75,12 @@ class Panoptic:
 
 
 def panoptic(
-    reference: Regions, mapped: Regions, pairs: tuple[Whole, Whole], common: Whole, classes: int
+    reference: Regions,
+    mapped: Regions,
+    pairs: tuple[Whole, Whole],
+    common: Whole,
+    classes: int,
+    void: Whole | None = None,
 ) -> Panoptic:
     """Match of regions whose common pixels are given as a sparse table.
 
@@ -87,17 +92,23 @@ def panoptic(
         (n,) regions of the reference and of the map that share pixels, every pair once.
     common
         (n,) pixels that they share.
+    void
+        Pixels of each region of the map where the reference says nothing: they are no part of a union, and a
+        region of which they are more than half is not extra.
     """
     one, other = pairs
-    union = reference.size[one] + mapped.size[other] - common
+    void = np.zeros_like(mapped.size) if void is None else void
+    union = reference.size[one] + mapped.size[other] - common - void[other]
     match = (reference.position[one] == mapped.position[other]) & (2 * common > union)
     position = reference.position[one[match]]
     ratios = common[match] / union[match]
     matched = np.bincount(position, minlength=classes)
+    counts = 2 * void <= mapped.size
+    counts[other[match]] = True
     return Panoptic(
         matched=matched,
         missed=np.bincount(reference.position, minlength=classes) - matched,
-        extra=np.bincount(mapped.position, minlength=classes) - matched,
+        extra=np.bincount(mapped.position[counts], minlength=classes) - matched,
         iou=np.array([math.fsum(ratios[position == k]) for k in range(classes)]),
     )
 

@@ -8,9 +8,14 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import given, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, screen, show_notes, show_table, shown
 from geoseg.evaluation.job import EvaluateJob
+from geoseg.evaluation.object_job import EvaluateObjectsJob
+from geoseg.job import Job
+from geoseg.writers.formats import FORMATS
+
+_VECTORS = {*(known.suffix for known in FORMATS), ".json"}
 
 
 @click.command(name="evaluate")
@@ -25,6 +30,7 @@ from geoseg.evaluation.job import EvaluateJob
     boundary_f1={"metavar": "METRES"},
     blocks={"metavar": "METRES"},
 )
+@job_options(EvaluateObjectsJob, without=(*EvaluateJob.model_fields, "objects"), sizes={"metavar": "M2,M2"})
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds no scores.")
 def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> None:
@@ -39,11 +45,20 @@ def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> 
       geoseg evaluate out/classes.tif ref.tif --confidence out/confidence.tif --objects --boundary-f1 20
       geoseg evaluate out/classes.tif ref.tif --regions towns.gpkg --regions-field name --blocks 5000
 
+    \b
+      geoseg evaluate out/objects.gpkg houses.gpkg --aoi labelled.gpkg --out out/scores.json
+
+    Where CLASSES is a vector file its polygons are objects, scored against the polygons of REFERENCE.
     The reference may be in any CRS; a raster may have any pixel size.
     """  # noqa: D301 (click reads \b)
     from geoseg.evaluation.verb import beside, run_evaluate, tables_beside
+    from geoseg.raster.vectors import is_vector
 
     where = take_where(options)
+    if classes.suffix.lower() in _VECTORS and is_vector(classes):
+        _evaluate_objects(classes, reference, options, overwrite=overwrite)
+        return
+    _refuse(options, EvaluateJob, "objects, as polygons")
     job = job_of(EvaluateJob, options, classes=classes, reference=reference)
     scores = run_evaluate(job, where=where, overwrite=overwrite)
     show_notes(scores.notes)
@@ -52,6 +67,41 @@ def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> 
         say(f"  {shown(path)}")
     if job.errors is not None:
         say(f"  {shown(job.errors)}")
+
+
+def _evaluate_objects(objects: Path, reference: Path, options: dict[str, Any], *, overwrite: bool) -> None:
+    from rich.table import Table
+
+    from geoseg.evaluation.object_verb import run_evaluate_objects
+
+    _refuse(options, EvaluateObjectsJob, "class maps", "objects")
+    job = job_of(EvaluateObjectsJob, options, objects=objects, reference=reference)
+    result = run_evaluate_objects(job, overwrite=overwrite)
+    show_notes(result.notes)
+    table = Table("", box=None, pad_edge=False)
+    for heading in ("reference", "objects", "found", "precision", "recall", "F1", "SQ", "PQ", "AP", "AP50"):
+        table.add_column(heading, justify="right")
+    several = result.sizes if len(result.sizes) > 1 else {}
+    for name, s in {**result.classes, **several}.items():
+        shares = (s.precision, s.recall, s.f1, s.iou, s.pq, s.ap, s.ap50)
+        table.add_row(name, f"{s.reference:,}", f"{s.mapped:,}", f"{s.matched:,}", *map(_share, shares))
+    show_table(table)
+    if len(result.classes) > 1:
+        text = ", ".join(f"{name.upper()} {_share(value)}" for name, value in result.mean.items())
+        screen().print(f"mean over classes: {text}", highlight=False)
+    for path in (job.out, job.out.with_suffix(".csv")) if job.out else ():
+        say(f"  {shown(path)}")
+
+
+def _refuse(options: dict[str, Any], job: type[Job], what: str, *also: str) -> None:
+    """Usage error for an option that was given and is for something else."""
+    for name in given(options):
+        if name not in job.model_fields or name in also:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for {what}.")
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}"
 
 
 def _show(scores: Any) -> None:

@@ -1,4 +1,4 @@
-"""`geoseg predict`: class map and confidence of a scene."""
+"""`geoseg predict`: class map and confidence of a scene, or its objects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Class map and confidence of SCENE (a file, several files of one scene, a folder, or a pattern).
+    """Class map of SCENE, or its objects (a file, several files of one scene, a folder, or a pattern).
 
     \b
       geoseg predict scene.tif --model forest-s2-rgb --out out
@@ -38,9 +38,10 @@ def command(
       geoseg predict scene.tif --model forest-s2-rgb --out out --aoi park.gpkg --workers 4
       geoseg predict images/*.tif --each --model forest-s2-rgb --out maps
 
-    OUT gets classes.tif, confidence.tif, manifest.json, run.yaml and log.jsonl. Interrupted in any way,
-    the same command resumes. With --each one process takes scene after scene, OUT/summary.csv says how
-    each went, and the exit code is 4 when some failed.
+    OUT gets classes.tif and confidence.tif, of a model of objects objects.gpkg and panoptic.tif, and
+    manifest.json, run.yaml and log.jsonl. Interrupted in any way, the same command resumes. With --each one
+    process takes scene after scene, OUT/summary.csv says how each went, and the exit code is 4 when some
+    failed.
     """  # noqa: D301 (click reads \b)
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
@@ -80,7 +81,7 @@ def _predict_each(
             shares = {f"{name} px": count for name, count in result.pixels.items()}
             return {
                 "state": "done" if result.fresh else "was there",
-                "classes": str(result.classes),
+                **{name: str(path) for name, path in result.layers.items()},
                 **shares,
             }
 
@@ -91,17 +92,23 @@ def _show(result: Any) -> None:
     from rich.table import Table
 
     total = sum(result.pixels.values())
-    table = Table("class", "pixels", "share", box=None, pad_edge=False)
+    counted = ["objects"] if result.objects_found else []
+    table = Table("class", *counted, "pixels", "share", box=None, pad_edge=False)
     for name, pixels in result.pixels.items():
-        table.add_row(name, f"{pixels:,}", f"{pixels / total:.1%}")
+        objects = (
+            [f"{result.objects_found[name]:,}" if name in result.objects_found else ""] if counted else []
+        )
+        table.add_row(name, *objects, f"{pixels:,}", f"{pixels / total:.1%}")
     console = screen()
     console.print(table)
-    if never := [name for name, pixels in result.pixels.items() if not pixels and name != "nodata"]:
+    if never := [
+        name for name, pixels in result.pixels.items() if not pixels and name not in ("nodata", "no object")
+    ]:
         console.print(f"Nowhere on this map: {', '.join(never)}")
     if result.fresh:
         speed = result.mapped / max(result.seconds, 1e-9) / 1e6
         console.print(f"{result.mapped / 1e6:.1f} Mpx in {result.seconds:.1f} s ({speed:.2f} Mpx/s)")
     else:
         console.print("This run was already complete; its files were checked again.")
-    for path in (result.classes, result.confidence, result.manifest):
+    for path in (*result.layers.values(), result.manifest):
         console.print(f"  {shown(path)}")

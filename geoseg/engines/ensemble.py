@@ -18,6 +18,7 @@ from geoseg.errors import UsageError
 from geoseg.legend import Legend
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.contract import InputContract
+from geoseg.models.object_rule import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,13 @@ class Ensemble:
     def __post_init__(self) -> None:
         if not self.bundles:
             raise UsageError("no model is named")
+        of_objects = next((b for b in self.bundles if b.task != "semantic"), None)
+        if of_objects is not None and (len(self.bundles) > 1 or self.tta != "none"):
+            raise UsageError(
+                f"answers of the {of_objects.task} model {of_objects.name} cannot be averaged",
+                why=f"{len(self.bundles)} models, tta {self.tta}",
+                hint="one `model` and `tta=none`",
+            )
         for other in self.bundles[1:]:
             _require_alike(self.bundles[0], other)
 
@@ -61,6 +69,11 @@ class Ensemble:
     def legend(self) -> Legend:
         """Classes, in the colours of the first bundle."""
         return self.bundles[0].legend
+
+    @property
+    def task(self) -> Task:
+        """What the bundles answer."""
+        return self.bundles[0].task
 
     @property
     def forwards(self) -> int:

@@ -15,6 +15,7 @@ from geoseg.accuracy.outline import OutlineCounts, count_outlines, reach
 from geoseg.evaluation.inputs import Inputs
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.evaluation.reference import pairs, score_chunk
+from geoseg.evaluation.segments import Table, count_segments
 from geoseg.execution.opened import Opened
 from geoseg.geometry import Window
 from geoseg.legend import NODATA, Legend
@@ -66,6 +67,8 @@ class Counted:
     ----------
     matrix, boundary, outline, confidence, objects
         Counts of all its pixels.
+    segments
+        Pairs of segments, by their ids.
     regions
         Confusion matrix of each region, by its number.
     blocks
@@ -77,6 +80,7 @@ class Counted:
     outline: OutlineCounts | None = None
     confidence: ConfidenceCounts | None = None
     objects: Objects | None = None
+    segments: Table | None = None
     regions: Mapping[int, ConfusionMatrix]
     blocks: Mapping[tuple[int, int], ConfusionMatrix]
 
@@ -111,6 +115,7 @@ def count_window(opened: Opened[Inputs], job: EvaluateJob, window: Window) -> Co
         outline=outline,
         confidence=_confidence(inputs, window, truth, mapped),
         objects=_objects(truth, mapped, legend) if job.objects else None,
+        segments=count_segments(inputs, window, truth, mapped),
         regions=_by_region(inputs, window, truth, mapped),
         blocks=_by_block(inputs.block, window, truth, mapped, legend),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ class Inputs:
         Side of a spatial block in pixels.
     notes
         What the user should know of the classes.
+    instances
+        Rasters of ids of objects, of the reference and of the map.
     """
 
     class_map: ClassMap
@@ -51,6 +54,7 @@ class Inputs:
     regions: Truth | None
     block: int | None
     notes: tuple[str, ...]
+    instances: tuple[Scene, Scene] | None = None
 
     def mapped(self, window: Window) -> NDArray[np.uint8]:
         """Classes of the map."""
@@ -75,6 +79,7 @@ def open_inputs(job: EvaluateJob) -> Inputs:
         reference=reference,
         confidence=_confidence(job, class_map),
         regions=_regions(job, grid),
+        instances=_instances(job, class_map),
         block=None if job.blocks is None else max(round(job.blocks / max(grid.ground_size)), 1),
         notes=notes,
     )
@@ -113,6 +118,23 @@ def _confidence(job: EvaluateJob, class_map: ClassMap) -> Scene | None:
     if difference or scene.count != 1:
         why = difference or f"{scene.count} bands, expected one"
         raise InputError("not the confidence of this class map", where=job.confidence, why=why)
+    return scene
+
+
+def _instances(job: EvaluateJob, class_map: ClassMap) -> tuple[Scene, Scene] | None:
+    if job.instances is None or job.reference_instances is None:
+        return None
+    reference, mapped = (_on_grid(path, class_map, job) for path in (job.reference_instances, job.instances))
+    return reference, mapped
+
+
+def _on_grid(path: Path, class_map: ClassMap, job: EvaluateJob) -> Scene:
+    """Raster of ids on the map's grid."""
+    scene = open_scene(path, categorical=True, allow_vrt=job.allow_vrt)
+    difference = class_map.grid.difference(scene.grid)
+    if difference or scene.count != 1 or scene.dtype.kind not in "ui":
+        why = difference or f"{scene.count} bands of {scene.dtype}, expected one of whole numbers"
+        raise InputError("not ids of objects on the grid of the class map", where=path, why=why)
     return scene
 
 

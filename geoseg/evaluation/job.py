@@ -119,6 +119,9 @@ class EvaluateJob(ReferenceJob, Reading):
         Also score outlines: the share that lies within this many metres of the other's, both ways.
     objects
         Also score 4-connected areas as objects: panoptic quality, and how many are found.
+    instances, reference_instances
+        Raster of ids of objects, 0 for none, on the map's grid: that of the map and that of the reference.
+        Panoptic quality is then of these objects, and of stuff as one segment a class.
     confidence
         The map's confidence raster: how far it is from accuracy. Whole percent, or fractions 0 to 1.
     regions
@@ -145,6 +148,8 @@ class EvaluateJob(ReferenceJob, Reading):
     boundary_edge: bool = False
     boundary_f1: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     objects: bool = False
+    instances: Path | None = None
+    reference_instances: Path | None = None
     confidence: Path | None = None
     regions: Path | None = None
     regions_field: str | None = None
@@ -156,6 +161,12 @@ class EvaluateJob(ReferenceJob, Reading):
     def _of_whole_pixels(self) -> EvaluateJob:
         if self.boundary_edge and self.boundary is None:
             raise ValueError("boundary_edge needs boundary: the width of the bands")
+        if (self.instances is None) != (self.reference_instances is None):
+            raise ValueError(
+                "instances and reference_instances go together: ids of the map and the reference"
+            )
+        if self.objects and self.instances is not None:
+            raise ValueError("objects are 4-connected areas, or those of instances; one of them")
         if (self.regions is None) != (self.regions_field is None):
             raise ValueError("regions and regions_field go together: polygons, and the field of their names")
         if self.resample == "fraction" and (given := self.of_pixels):
@@ -165,5 +176,14 @@ class EvaluateJob(ReferenceJob, Reading):
     @property
     def of_pixels(self) -> str | None:
         """Name of the first option given that asks for more than a confusion matrix of points."""
-        names = ("boundary", "boundary_f1", "objects", "confidence", "regions", "blocks", "errors")
+        names = (
+            "boundary",
+            "boundary_f1",
+            "objects",
+            "instances",
+            "confidence",
+            "regions",
+            "blocks",
+            "errors",
+        )
         return next((name for name in names if getattr(self, name)), None)

@@ -19,6 +19,7 @@ from geoseg.accuracy.panoptic import Panoptic, Regions, panoptic
 from geoseg.evaluation.chunk import Areas, Counted, Objects
 from geoseg.evaluation.inputs import Inputs
 from geoseg.evaluation.job import EvaluateJob
+from geoseg.evaluation.segments import SegmentTable
 from geoseg.geometry import Window
 from geoseg.regions.patches import PatchJoin
 
@@ -36,6 +37,7 @@ class Together:
         self._outlines: list[OutlineCounts] = []
         self._confidence: ConfidenceCounts | None = None
         self._objects = _JoinedObjects(inputs.class_map.grid.width, len(inputs.legend))
+        self._segments = SegmentTable(len(inputs.legend))
         self._regions: dict[Any, ConfusionMatrix] = defaultdict(lambda: ConfusionMatrix.zero(inputs.legend))
         self._blocks: dict[Any, ConfusionMatrix] = defaultdict(lambda: ConfusionMatrix.zero(inputs.legend))
 
@@ -49,6 +51,8 @@ class Together:
         if part.confidence is not None:
             before = self._confidence
             self._confidence = part.confidence if before is None else before + part.confidence
+        if part.segments is not None:
+            self._segments.add(part.segments)
         if part.objects is not None:
             self._objects.add(window, part.objects)
         for total, found in ((self._regions, part.regions), (self._blocks, part.blocks)):
@@ -68,6 +72,8 @@ class Together:
             found["outline"] = OutlineCounts.sum(self._outlines, metres, len(self.matrix.legend))
         if self._job.objects:
             found["objects"] = self._objects.matched()
+        if self._job.instances is not None:
+            found["objects"] = self._segments.matched()
         if self._confidence is not None:
             found["confidence"] = self._confidence
         return found

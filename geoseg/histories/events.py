@@ -33,7 +33,7 @@ from geoseg.outlines.shapes import ChunkShapes, shapes_of
 from geoseg.outlines.stream import stream_shapes
 from geoseg.outlines.wkb import encode
 from geoseg.raster.style import vector_qml
-from geoseg.regions.join import OpenRegions, RegionJoin
+from geoseg.regions.join import OpenRegions, RegionJoin, roots_of
 from geoseg.regions.label import NO_LABEL, REGION, label_chunk
 from geoseg.version import __version__
 from geoseg.writers.layer import GEOMETRY, Layer
@@ -267,7 +267,7 @@ def _events(parts: _Parts, opened: OpenedSeries) -> NDArray[np.int64]:
         _unite(parent, one, other)
         if job.distance:
             _unite(parent, *_within(parts.shapes, years, near, opened.grid, job.distance))
-    roots = _roots(parent)
+    roots = roots_of(parent)
     _, event = np.unique(roots, return_inverse=True)
     if not len(event):
         return event
@@ -304,14 +304,6 @@ def _unite(parent, one, other):  # type: ignore[no-untyped-def]
         a, b = find_root(parent, one[k]), find_root(parent, other[k])
         if a != b:
             parent[max(a, b)] = min(a, b)
-
-
-@kernel("i8[:]")
-def _roots(parent):  # type: ignore[no-untyped-def]
-    out = np.empty_like(parent)
-    for k in range(parent.shape[0]):
-        out[k] = find_root(parent, k)
-    return out
 
 
 def _table(parts: _Parts, event: NDArray[np.int64], opened: OpenedSeries, lengths: EdgeLengths) -> pa.Table:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.legend import NODATA
 from geoseg.outlines.coverage import Generalization
 from geoseg.outlines.seams import Rings, assemble
 from geoseg.outlines.trace import Paths, select_paths, trace_chunk
@@ -36,7 +38,7 @@ class ChunkShapes:
 
 
 def shapes_of(
-    classes: NDArray[np.uint8],
+    classes: NDArray[Any],
     *,
     row: int,
     col: int,
@@ -44,10 +46,17 @@ def shapes_of(
     areas: NDArray[np.int64] | None = None,
     confidence: NDArray[np.uint8] | None = None,
     generalization: Generalization | None = None,
+    nodata: int = NODATA,
 ) -> ChunkShapes:
     """Regions of a chunk with their boundaries, simplified on request; the rest is as in `label_chunk`."""
     runs, regions = label_chunk(
-        classes, row=row, col=col, scene_width=scene_width, areas=areas, confidence=confidence
+        classes,
+        row=row,
+        col=col,
+        scene_width=scene_width,
+        areas=areas,
+        confidence=confidence,
+        nodata=nodata,
     )
     is_open = np.ascontiguousarray(regions["is_open"])
     paths = trace_chunk(classes, runs, is_open, row=row, col=col)

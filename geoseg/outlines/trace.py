@@ -10,6 +10,7 @@ does, the walk is cut at that corner and `seams` decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +56,19 @@ class Paths:
 
 
 def trace_chunk(
-    classes: NDArray[np.uint8], runs: Runs, is_open: NDArray[np.bool_], *, row: int, col: int
+    classes: NDArray[Any],
+    runs: Runs,
+    is_open: NDArray[np.bool_],
+    *,
+    row: int,
+    col: int,
 ) -> Paths:
     """Paths of all regions of a chunk; `owner` is the region's label.
 
     Parameters
     ----------
     classes
-        (h + 2, w + 2) uint8 as in `label_chunk`.
+        (h + 2, w + 2) as in `label_chunk`.
     runs, is_open
         Runs and open flags of its regions.
     row, col
@@ -88,7 +94,10 @@ def select_paths(paths: Paths, rank: NDArray[np.int32]) -> Paths:
     )
 
 
-@kernel("u1[:,:], u1[:], (i8[:], i4[:], i4[:]), b1[:], (i8, i8)")
+@kernel(
+    "u1[:,:], u1[:], (i8[:], i4[:], i4[:]), b1[:], (i8, i8)",
+    "u4[:,:], u4[:], (i8[:], i4[:], i4[:]), b1[:], (i8, i8)",
+)
 def _trace(classes, flat, runs, is_open, origin):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     row_start, start, label = runs

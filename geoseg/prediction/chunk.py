@@ -16,6 +16,7 @@ from geoseg.engines.choice import EngineChoice, Tta
 from geoseg.engines.engine import Engine
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.pixels import decide
+from geoseg.engines.segments import SegmentEngine
 from geoseg.errors import InputError
 from geoseg.execution.progress import count_tiles
 from geoseg.geometry import Chunk, Tile, TilePlan, Window
@@ -116,6 +117,11 @@ def engine_for(request: EngineRequest) -> Engine:
     InputError
         The bundle here is not the one that the run was started with.
     """
+    return same_ensemble(request).open(request.choice)
+
+
+def same_ensemble(request: EngineRequest) -> Ensemble:
+    """The bundles that the run was started with; InputError where one is another now."""
     ensemble = Ensemble.load(request.bundles, tta=request.tta)
     for named, bundle, expected in zip(request.bundles, ensemble.bundles, request.digests, strict=True):
         if bundle.digest != expected:
@@ -125,49 +131,77 @@ def engine_for(request: EngineRequest) -> Engine:
                 why=f"digest {bundle.digest[:12]}, expected {expected[:12]}",
                 hint="the original bundle, or `overwrite` to start again",
             )
-    return ensemble.open(request.choice)
+    return ensemble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is to be answered in one chunk, and what is there to see.
+
+    Attributes
+    ----------
+    place, wanted
+        The chunk, with pixels around it where these were asked for, inside the scene; and which of its
+        pixels are to have an answer: data, inside the area of interest, not under a mask.
+    tiles, skipped
+        Tiles with a say in a wanted pixel, in row-major order, and the number of the others.
+    pixels, valid, halo
+        What these tiles see (C, h, w), which of it is data (h, w), and where it lies; empty without tiles.
+    """
+
+    place: Window
+    wanted: NDArray[np.bool_]
+    tiles: list[Tile]
+    skipped: int
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+    halo: Window
+
+
+def look(request: ChunkRequest, chunk: Chunk, *, around: int = 0) -> Look:
+    """What is to be answered in a chunk and `around` pixels about it, read from the scene."""
+    scene, plan = request.scene, request.plan
+    place = chunk.window.grow(around).clip(*scene.grid.shape)
+    # outside the area of interest and under a mask pixels are still good context; they only get no label
+    wanted = np.ones(place.shape, np.bool_) if request.aoi is None else burn_mask(request.aoi, place)
+    if scene.cover is not None:
+        wanted &= scene.cover.seen(scene.grid, place)
+    candidates = plan.tiles_of(chunk)
+    tiles = [t for t in candidates if _deserves(t, plan, chunk, wanted, place)]
+    pixels, valid, halo = np.zeros((0, 0, 0)), np.zeros((0, 0), np.bool_), Window(0, 0, 0, 0)
+    if tiles:  # only what these tiles see is read: a small area of interest costs no more than itself
+        halo = plan.seen_by(tiles).grow(max(around - plan.margin, 0)).clip(*scene.grid.shape)
+        pixels, valid = scene.uncovered.read(halo)
+        held = halo.intersect(place)
+        wanted[held.slices_in(place)] &= valid[held.slices_in(halo)]
+        tiles = [t for t in tiles if _deserves(t, plan, chunk, wanted, place)]
+    return Look(
+        place=place,
+        wanted=wanted,
+        tiles=tiles,
+        skipped=len(candidates) - len(tiles),
+        pixels=pixels,
+        valid=valid,
+        halo=halo,
+    )
 
 
 def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
     """Record of one chunk, after its labels and confidence are in the work store."""
     started = time.perf_counter()
     chunk = request.plan.chunk_at(index)
-    # outside the area of interest and under a mask pixels are still good context; they only get no label
-    scene = request.scene
-    wanted = (
-        np.ones(chunk.window.shape, np.bool_) if request.aoi is None else burn_mask(request.aoi, chunk.window)
-    )
-    if scene.cover is not None:
-        wanted &= scene.cover.seen(scene.grid, chunk.window)
-    candidates = request.plan.tiles_of(chunk)
-    tiles = [t for t in candidates if _deserves(t, request.plan, chunk, wanted)]
-    if tiles:  # only what these tiles see is read: a small area of interest costs no more than itself
-        halo = request.plan.seen_by(tiles)
-        pixels, valid = scene.uncovered.read(halo)
-        held = halo.intersect(chunk.window)
-        wanted[held.slices_in(chunk.window)] &= valid[held.slices_in(halo)]
-        tiles = [t for t in tiles if _deserves(t, request.plan, chunk, wanted)]
+    seen = look(request, chunk)
     labels = np.full(chunk.window.shape, NODATA, np.uint8)
     confidence = np.full(chunk.window.shape, NO_CONFIDENCE, np.uint8)
     identity: dict[str, Any] = {}
-    if tiles:
+    if seen.tiles:
         engine = engine_for(request.engine)
-        identity = dict(engine.identity)
-        if engine.takes_batches:
-            identity["batch"] = request.batch  # its shape chooses the kernels
+        identity = identity_of(engine, request.batch)
         stitch = _blend if request.plan.stitch == "blend" else _crop
-        cutter = _Cutter(
-            plan=request.plan,
-            batch=request.batch,
-            filled=engine.takes_batches,
-            store=request.store,
-            pixels=pixels,
-            valid=valid,
-            halo=halo,
-        )
-        stitch(engine, cutter, tiles, chunk.window, (labels, confidence))
-        labels[~wanted] = NODATA
-        confidence[~wanted] = NO_CONFIDENCE
+        cutter = Cutter(request=request, seen=seen, filled=engine.takes_batches)
+        stitch(engine, cutter, seen.tiles, chunk.window, (labels, confidence))
+        labels[~seen.wanted] = NODATA
+        confidence[~seen.wanted] = NO_CONFIDENCE
     digests = {}
     if (labels != NODATA).any():  # a chunk without any answer is not stored
         store = WorkStore.open(request.store)
@@ -177,58 +211,65 @@ def predict_chunk(request: ChunkRequest, index: int) -> ChunkRecord:
     return ChunkRecord(
         digests=digests,
         counts={int(i): int(counts[i]) for i in np.flatnonzero(counts)},
-        tiles=len(tiles),
-        skipped=len(candidates) - len(tiles),
+        tiles=len(seen.tiles),
+        skipped=seen.skipped,
         seconds=round(time.perf_counter() - started, 3),
         engine=identity,
     )
 
 
-def _deserves(tile: Tile, plan: TilePlan, chunk: Chunk, wanted: NDArray[np.bool_]) -> bool:
+def identity_of(engine: Engine | SegmentEngine, batch: int) -> dict[str, Any]:
+    """What decides the bits of an engine's answers, given batches of this size."""
+    # where it takes batches their shape chooses the kernels
+    return {**engine.identity, **({"batch": batch} if engine.takes_batches else {})}
+
+
+def _deserves(tile: Tile, plan: TilePlan, chunk: Chunk, wanted: NDArray[np.bool_], place: Window) -> bool:
     """Whether a tile has a say in any wanted pixel of the chunk.
 
     With crop it decides its core, with blend all that it sees: so a wanted pixel gets every tile that reaches
     it, whatever the chunk.
     """
     decides = (tile.window if plan.stitch == "blend" else tile.core).intersect(chunk.window)
-    return bool(wanted[decides.slices_in(chunk.window)].any())
+    return bool(wanted[decides.slices_in(place)].any())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Cutter:
+class Cutter:
     """Tiles of one chunk in batches.
 
     Attributes
     ----------
+    seen
+        What there is to cut them from.
     filled
         Whether all batches have the same shape, which there is part of what makes labels repeatable.
-    pixels, valid, halo
-        What was read (C, h, w), which of it is data (h, w), and where it lies.
     """
 
-    plan: TilePlan
-    batch: int
+    request: ChunkRequest
+    seen: Look
     filled: bool
-    store: Path
-    pixels: NDArray[Any]
-    valid: NDArray[np.bool_]
-    halo: Window
+
+    @property
+    def plan(self) -> TilePlan:
+        """The tiles' plan."""
+        return self.request.plan
 
     def batches(self, tiles: list[Tile]) -> Iterator[tuple[list[Tile], NDArray[Any], NDArray[np.bool_]]]:
         """(tiles, raw (N, C, T, T), valid (N, T, T)); what a batch is filled up with is zeros."""
-        side = self.plan.tile
-        for group in batches(tiles, self.batch):
-            size = self.batch if self.filled else len(group)
-            raw = np.zeros((size, len(self.pixels), side, side), self.pixels.dtype)
-            valid = np.ones((size, side, side), np.bool_)
+        plan, seen, batch = self.plan, self.seen, self.request.batch
+        for group in batches(tiles, batch):
+            size = batch if self.filled else len(group)
+            raw = np.zeros((size, len(seen.pixels), plan.tile, plan.tile), seen.pixels.dtype)
+            valid = np.ones((size, plan.tile, plan.tile), np.bool_)
             for i, tile in enumerate(group):
-                raw[i] = cut_tile(self.pixels, self.halo, tile, self.plan)
-                (valid[i],) = cut_tile(self.valid[None], self.halo, tile, self.plan)
+                raw[i] = cut_tile(seen.pixels, seen.halo, tile, plan)
+                (valid[i],) = cut_tile(seen.valid[None], seen.halo, tile, plan)
             yield group, raw, valid
-            count_tiles(self.store, len(group))
+            count_tiles(self.request.store, len(group))
 
 
-def _crop(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
+def _crop(engine: Engine, cutter: Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
     labels, confidence = maps
     for group, raw, valid in cutter.batches(tiles):
         got_labels, got_confidence = engine.classify(raw, valid)
@@ -238,7 +279,7 @@ def _crop(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, ma
             confidence[target] = got_confidence[i][inside]
 
 
-def _blend(engine: Engine, cutter: _Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
+def _blend(engine: Engine, cutter: Cutter, tiles: list[Tile], window: Window, maps: _Maps) -> None:
     labels, confidence = maps
     accumulator: BlendAccumulator | None = None
     by_row: dict[int, list[Tile]] = {}

@@ -9,20 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geoseg.errors import OutputConflictError
+from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.earlier import earlier_run
 from geoseg.execution.ledger import Ledger
 from geoseg.execution.manifest import MANIFEST, WORK
 from geoseg.execution.resume import LEDGER, STORE
 from geoseg.files import commit, remove_left
+from geoseg.prediction.job import objects_name
 from geoseg.results import as_json
+from geoseg.writers.formats import FORMATS
 
 CLASSES_TIF, CONFIDENCE_TIF = "classes.tif", "confidence.tif"
 STYLE, CONFIDENCE_STYLE = "classes.qml", "confidence.qml"
 NOVELTY_TIF = "novelty.tif"
 RUN_YAML, LOG = "run.yaml", "log.jsonl"
 
-_PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, MANIFEST)
+PANOPTIC_TIF = "panoptic.tif"
+
+_OBJECTS = tuple(
+    f"objects{suffix}" for known in FORMATS for suffix in (known.suffix, *known.companions, ".qml")
+)
+_PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, PANOPTIC_TIF, *dict.fromkeys(_OBJECTS), MANIFEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +38,15 @@ class Prediction:
 
     Attributes
     ----------
-    classes, confidence, manifest
-        Paths of the class map, the confidence (0-100 %, 255 nodata) and the manifest.
+    layers
+        Paths of what it made, by name: ``classes`` and ``confidence`` (0-100 %, 255 nodata); of a model of
+        objects ``objects``, polygons, and ``panoptic``, their ids as a raster (0 for none).
+    manifest
+        Path of the manifest.
     pixels
-        Pixels per class name, and under ``nodata``.
+        Pixels per class name, under ``nodata``, and where objects alone are known under ``no object``.
+    objects_found
+        Objects per class name; empty where the model knows none.
     seconds
         Wall time of this call.
     fresh
@@ -43,11 +55,11 @@ class Prediction:
         What the user should know.
     """
 
-    classes: Path
-    confidence: Path
+    layers: Mapping[str, Path]
     manifest: Path
     run_id: str
     pixels: Mapping[str, int]
+    objects_found: Mapping[str, int]
     seconds: float
     fresh: bool
     notes: tuple[str, ...]
@@ -57,9 +69,36 @@ class Prediction:
         """Pixels that got a class, which is what the time was spent on."""
         return sum(count for name, count in self.pixels.items() if name != "nodata")
 
+    @property
+    def classes(self) -> Path:
+        """Path of the class map; UsageError where the model makes none."""
+        return self._layer("classes")
+
+    @property
+    def confidence(self) -> Path:
+        """Path of the confidence; UsageError where the model makes none."""
+        return self._layer("confidence")
+
+    @property
+    def objects(self) -> Path:
+        """Path of the polygons of objects; UsageError where the model makes none."""
+        return self._layer("objects")
+
+    @property
+    def panoptic(self) -> Path:
+        """Path of the raster of objects; UsageError where the model makes none."""
+        return self._layer("panoptic")
+
     def to_json(self) -> dict[str, Any]:
         """Everything, JSON-ready."""
-        return as_json(self)
+        said = as_json(self)
+        return {**said.pop("layers"), **said}
+
+    def _layer(self, name: str) -> Path:
+        if name not in self.layers:
+            why = f"there are {', '.join(self.layers)}"
+            raise UsageError(f"the model makes no {name}", where=self.manifest.parent, why=why)
+        return self.layers[name]
 
 
 def clear_partials(out: Path) -> None:
@@ -124,12 +163,18 @@ def finished(
 
 def read_result(out: Path, manifest: Mapping[str, Any], started: float, *, fresh: bool) -> Prediction:
     """Prediction that a manifest describes; `started` is the clock when the call began."""
+    named = {
+        "classes": CLASSES_TIF,
+        "confidence": CONFIDENCE_TIF,
+        "objects": objects_name(manifest["identity"].get("objects_format", "gpkg")),
+        "panoptic": PANOPTIC_TIF,
+    }
     return Prediction(
-        classes=out / CLASSES_TIF,
-        confidence=out / CONFIDENCE_TIF,
+        layers={layer: out / name for layer, name in named.items() if name in manifest["files"]},
         manifest=out / MANIFEST,
         run_id=str(manifest["run_id"]),
         pixels=dict(manifest["pixels"]),
+        objects_found=dict(manifest.get("objects", {})),
         seconds=time.perf_counter() - started,
         fresh=fresh,
         notes=tuple(manifest["notes"]),

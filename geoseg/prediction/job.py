@@ -13,7 +13,7 @@ from geoseg.raster.reading import Reading
 
 
 class PredictJob(Reading):
-    """Class map and confidence of one scene.
+    """Class map and confidence of one scene, or its objects, as the model's task is.
 
     Attributes
     ----------
@@ -24,7 +24,8 @@ class PredictJob(Reading):
     tta
         Average each tile's views: ``flips`` (four), or ``d4`` (all eight symmetries), for as many passes.
     out
-        Output folder. It gets classes.tif, confidence.tif, manifest.json, run.yaml and log.jsonl.
+        Output folder. It gets classes.tif and confidence.tif; of a model of objects objects.gpkg and
+        panoptic.tif; and manifest.json, run.yaml and log.jsonl.
     bands
         Scene bands to feed, in the model's order: numbers from 1, or names, like 3,2,1. All by default.
     tile
@@ -50,6 +51,8 @@ class PredictJob(Reading):
     clouds
         Bundle that maps clouds first and hides what they cover: ``auto`` takes ``clouds-s2-l1c`` or
         ``clouds-s2-l2a`` by the scene's level. Its map is in the folder clouds of `out`.
+    objects_format
+        Format of the polygons that a model of objects makes: gpkg, shp, fgb, parquet, geojson or pmtiles.
     aoi
         Polygon layer; pixels whose centre is outside become nodata.
     force
@@ -73,6 +76,7 @@ class PredictJob(Reading):
     precision: Precision = "auto"
     novelty: bool = False
     clouds: str | None = None
+    objects_format: str = "gpkg"
     aoi: Path | None = None
     force: bool = False
     allow_missing: bool = False
@@ -102,3 +106,8 @@ class PredictJob(Reading):
         if isinstance(value, str):
             return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
         return value
+
+
+def objects_name(suffix: str) -> str:
+    """Name of the file of objects in a format, named by its suffix with or without the dot."""
+    return f"objects.{suffix.removeprefix('.').lower()}"

@@ -6,7 +6,7 @@ import itertools
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,17 +14,22 @@ from typing import Any
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from geoseg.engines.admission import admit, open_for
+from geoseg.engines.choice import EngineChoice
+from geoseg.engines.engine import Engine
 from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.opening import find_engine, open_segment_engine
 from geoseg.engines.probing import Decision, settle
-from geoseg.errors import InputError, ResourceError
+from geoseg.engines.segments import SegmentEngine
+from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.execution.where import Where
 from geoseg.files import nearest_existing
 from geoseg.geometry import Grid, TilePlan, plan_tiles
 from geoseg.prediction.clouds import Clouds
 from geoseg.prediction.engine import asked_engine, sample_tiles
-from geoseg.prediction.job import PredictJob
+from geoseg.prediction.job import PredictJob, objects_name
 from geoseg.prediction.novelty import check_experience
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.burn import to_pixel_coordinates
@@ -32,6 +37,7 @@ from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
 from geoseg.raster.vectors import layers_of, read_vector, valid_polygons
 from geoseg.results import as_json
+from geoseg.writers.formats import format_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +168,13 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
     ensemble = Ensemble.load(job.models, tta=job.tta)
     if job.novelty:
         check_experience(ensemble.bundles)
+    if ensemble.task != "semantic":
+        _check_objects(job, ensemble)
     reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
     scene = open_for(ensemble.bundles[0].contract, job.scene, job.bands, reading)
     notes = admit(ensemble.bundles, scene, override=job.force)
+    if ensemble.task != "semantic":
+        _check_format(job, scene.grid)
     if job.clouds is not None:
         first = "clouds are mapped first, by a model and at a cost of their own"
         notes = (*notes, first if clouds is None else clouds.remark)
@@ -187,6 +197,34 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
         notes=(*scene.notes, *notes, *of_aoi),
         aoi=aoi,
     )
+
+
+def _check_objects(job: PredictJob, ensemble: Ensemble) -> None:
+    """UsageError where a job asks what a model of objects has no answer for."""
+    name = ensemble.name
+    if ensemble.task == "promptable":
+        raise UsageError(
+            f"model {name} answers prompts", why="points or boxes that say where", hint="geoseg prompt"
+        )
+    if job.stitch != "crop":
+        raise UsageError(
+            f"objects cannot be stitched by {job.stitch}", why=f"{name} finds objects", hint="`stitch=crop`"
+        )
+    if job.novelty:
+        raise UsageError(f"model {name} finds objects, which have no novelty", hint="no `novelty`")
+    if not find_engine(EngineChoice(name=job.engine)).detector:
+        raise UsageError(f"engine {job.engine} runs no networks of objects", hint="`engine=torch`")
+
+
+def _check_format(job: PredictJob, grid: Grid) -> None:
+    """UsageError for a format that cannot hold objects in the scene's own CRS."""
+    path = Path(objects_name(job.objects_format))
+    if format_of(path).is_lonlat and grid.crs.to_epsg() != 4326:
+        raise UsageError(
+            f"{path.suffix} is always in longitude and latitude on WGS 84",
+            why=f"objects are in the CRS of the scene, {grid.crs.name}",
+            hint="`objects_format=gpkg`, shp, fgb or parquet",
+        )
 
 
 def _touched(first: float, last: float, size: int, count: int) -> range:
@@ -230,7 +268,8 @@ def settle_engine(opened: OpenedJob, where: Where) -> Decision:
     ledger sees to it that all workers come to the same.
     """
     tiling, ensemble = opened.tiling, opened.ensemble
-    forwards = 0 if where.scheduler else opened.tiles * ensemble.forwards
+    timed = ensemble.task == "semantic" and not where.scheduler
+    forwards = opened.tiles * ensemble.forwards if timed else 0
     asked = asked_engine(opened.job, where)
     return settle(asked, ensemble, tiling.tile, forwards, partial(sample_tiles, opened.scene, tiling))
 
@@ -319,15 +358,23 @@ def _probe(opened: OpenedJob, where: Where) -> tuple[float, int, dict[str, Any]]
     tiling, scene = opened.tiling, opened.scene
     choice = settle_engine(opened, where).choice
     before = psutil.Process().memory_info().rss
-    engine = opened.ensemble.open(choice)
+    ensemble = opened.ensemble
+    engine: Engine | SegmentEngine
+    run: Callable[[NDArray[Any]], object]
+    if ensemble.task == "semantic":
+        engine = labels = ensemble.open(choice)
+        run = labels.classify
+    else:
+        engine = objects = open_segment_engine(ensemble.bundles[0], choice)
+        run = objects.segments
     rows, cols = tiling.lattice
     tile = tiling.tile_at(rows // 2, cols // 2)
     held = tile.window.clip(*scene.grid.shape)
     pixels, _ = scene.read(held)
     raw = np.repeat(cut_tile(pixels, held, tile, tiling)[None], opened.batch, axis=0)
-    engine.classify(raw)
+    run(raw)
     started = time.perf_counter()
-    engine.classify(raw)
+    run(raw)
     seconds = time.perf_counter() - started
     return seconds, max(psutil.Process().memory_info().rss - before, 0), dict(engine.identity)
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from geoseg.engines.choice import EngineChoice
 from geoseg.engines.probing import Decision
 from geoseg.execution import Where
 from geoseg.execution.resume import ChunkWork, Computed, Record
@@ -50,7 +51,7 @@ class Product(ChunkWork[R], Protocol[R]):
         ...
 
     def facts(self, computed: Computed[R]) -> dict[str, Any]:
-        """What the manifest says of the product."""
+        """What the manifest says of the product, once it is published."""
         ...
 
 
@@ -93,21 +94,7 @@ class Classification:
 
     def task(self, store: Path, settled: Mapping[str, Any]) -> Callable[[int], ChunkRecord]:
         """Function of a chunk's index, to be run anywhere."""
-        opened = self.opened
-        request = ChunkRequest(
-            scene=opened.scene,
-            plan=opened.tiling,
-            engine=EngineRequest(
-                bundles=tuple(str(b.path.absolute()) for b in opened.ensemble.bundles),
-                digests=tuple(b.digest for b in opened.ensemble.bundles),
-                tta=opened.job.tta,
-                choice=Decision.from_json(settled).choice,
-            ),
-            store=store,
-            batch=opened.batch,
-            aoi=opened.aoi,
-        )
-        return partial(predict_chunk, request)
+        return partial(predict_chunk, chunk_request(self.opened, store, Decision.from_json(settled).choice))
 
     def record(self, stored: Mapping[str, Any]) -> ChunkRecord:
         """Record from the ledger's JSON."""
@@ -131,14 +118,7 @@ class Classification:
         scene, ensemble = self.opened.scene, self.opened.ensemble
         stored = sorted(index for index, record in computed.records.items() if record.digests)
         windows = {index: self.tiling.chunk_at(index).window for index in stored}
-        tags = {
-            "GEOSEG_RUN": run_id,
-            "GEOSEG_MODEL": ", ".join(b.name for b in ensemble.bundles),
-            "GEOSEG_MODEL_SHA256": ", ".join(b.digest for b in ensemble.bundles),
-            "GEOSEG_TTA": ensemble.tta,
-        }
-        if computed.failed:
-            tags["GEOSEG_MISSING_CHUNKS"] = str(len(computed.failed))
+        tags = tags_of(self.opened, run_id, len(computed.failed))
         for layer, name, description in (
             (CLASSES, CLASSES_TIF, f"class by {ensemble.name}"),
             (CONFIDENCE, CONFIDENCE_TIF, "confidence in % (0-100)"),
@@ -169,40 +149,66 @@ class Classification:
 
     def facts(self, computed: Computed[ChunkRecord]) -> dict[str, Any]:
         """Models and engine, legend, tiles, pixels of every class, and what the user should know."""
-        ensemble, records = self.opened.ensemble, computed.records.values()
-        decision = Decision.from_json(computed.settled)
+        ensemble = self.opened.ensemble
         total: Counter[int] = Counter()
-        run = sum(record.tiles for record in records)
-        for record in records:
+        for record in computed.records.values():
             total.update({i: n for i, n in record.counts.items() if i != NODATA})
+        facts = facts_of(self.opened, computed)
         return {
-            "models": [
-                {"name": b.name, "version": b.version, "digest": b.digest, "licence": b.licence}
-                for b in ensemble.bundles
-            ],
-            "tta": ensemble.tta,
-            "legend": ensemble.legend.to_json(),
-            "engine": next((r.engine for r in records if r.engine), {}),
-            "decision": dict(computed.settled),
-            "tiling": {
-                **asdict(self.tiling),
-                "forward_pixels_per_pixel": round(self.opened.forward_ratio, 4),
-            },
-            "chunks": {
-                "total": self.tiling.chunks,
-                "failed": {str(i): e for i, e in computed.failed.items()},
-            },
-            "tiles": {
-                "run": (run := sum(r.tiles for r in records)),
-                "skipped": self.tiling.forward_tiles - run,
-            },
+            **facts,
             "pixels": {
                 **{c.name: total[c.id] for c in ensemble.legend.classes},
                 "nodata": self.tiling.height * self.tiling.width - total.total(),
             },
-            "notes": [
-                *self.opened.notes,
-                *([str(decision)] if decision.trials else []),
-                *([] if total.total() else [_NOTHING]),
-            ],
+            "notes": [*facts["notes"], *([] if total.total() else [_NOTHING])],
         }
+
+
+def chunk_request(opened: OpenedJob, store: Path, choice: EngineChoice) -> ChunkRequest:
+    """All that is the same for every chunk of a run."""
+    return ChunkRequest(
+        scene=opened.scene,
+        plan=opened.tiling,
+        engine=EngineRequest(
+            bundles=tuple(str(b.path.absolute()) for b in opened.ensemble.bundles),
+            digests=tuple(b.digest for b in opened.ensemble.bundles),
+            tta=opened.job.tta,
+            choice=choice,
+        ),
+        store=store,
+        batch=opened.batch,
+        aoi=opened.aoi,
+    )
+
+
+def tags_of(opened: OpenedJob, run_id: str, failed: int) -> dict[str, str]:
+    """What every raster says of the run that made it, in which so many chunks failed."""
+    ensemble = opened.ensemble
+    return {
+        "GEOSEG_RUN": run_id,
+        "GEOSEG_MODEL": ", ".join(b.name for b in ensemble.bundles),
+        "GEOSEG_MODEL_SHA256": ", ".join(b.digest for b in ensemble.bundles),
+        "GEOSEG_TTA": ensemble.tta,
+        **({"GEOSEG_MISSING_CHUNKS": str(failed)} if failed else {}),
+    }
+
+
+def facts_of(opened: OpenedJob, computed: Computed[R]) -> dict[str, Any]:
+    """What a manifest says of any product: models and engine, legend, tiles, chunks, notes."""
+    ensemble, tiling, records = opened.ensemble, opened.tiling, computed.records.values()
+    decision = Decision.from_json(computed.settled)
+    run = sum(record.tiles for record in records)
+    return {
+        "models": [
+            {"name": b.name, "version": b.version, "digest": b.digest, "licence": b.licence}
+            for b in ensemble.bundles
+        ],
+        "tta": ensemble.tta,
+        "legend": ensemble.legend.to_json(),
+        "engine": dict(next((r.engine for r in records if r.engine), {})),
+        "decision": dict(computed.settled),
+        "tiling": {**asdict(tiling), "forward_pixels_per_pixel": round(opened.forward_ratio, 4)},
+        "chunks": {"total": tiling.chunks, "failed": {str(i): e for i, e in computed.failed.items()}},
+        "tiles": {"run": run, "skipped": tiling.forward_tiles - run},
+        "notes": [*opened.notes, *([str(decision)] if decision.trials else [])],
+    }

@@ -34,6 +34,7 @@ SAID_BETTER = {
     "mask",
     "mask_values",
     "clouds",
+    "objects_format",
 }
 """Fields whose meaning stands in the identity itself: by content, or with what was chosen for None."""
 CANNOT_MATTER = {"out", "batch", "force", "allow_vrt", "allow_missing"}
@@ -50,6 +51,7 @@ def identity_of(opened: OpenedJob, where: Where) -> dict[str, Any]:
         "tiling": asdict(opened.tiling),
         "aoi": None if job.aoi is None else sha256_of(job.aoi),
         "threads": where.threads_per_forward,
+        **({} if opened.ensemble.task == "semantic" else {"objects_format": job.objects_format}),
         **job.model_dump(mode="json", exclude=SAID_BETTER | CANNOT_MATTER),
     }
 
@@ -77,21 +79,21 @@ def execute(
         missing=Missing(allowed=job.allow_missing, blank=product.blank),
     )
     _require_unchanged(opened, identity)
-    manifest = {
-        "geoseg": __version__,
-        "run_id": run_id,
-        "identity": dict(identity),
-        **product.facts(computed),
-        "seconds": round(time.perf_counter() - started, 3),
-    }
     said = {"predict": job.model_dump(mode="json", exclude_none=True)}
     with writing(job.out), partial_folder(job.out / MANIFEST) as folder:
         files = (RUN_YAML, *product.publish(computed, folder, job.out, run_id))
         (folder / RUN_YAML).write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+        manifest = {
+            "geoseg": __version__,
+            "run_id": run_id,
+            "identity": dict(identity),
+            **product.facts(computed),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
         write_manifest(folder, manifest, files)
         replace_products(folder, job.out, files)
     journal.event("published", seconds=round(time.perf_counter() - started, 3))
-    return read_result(job.out, manifest, started, fresh=True)
+    return read_result(job.out, {**manifest, "files": files}, started, fresh=True)
 
 
 def _require_unchanged(opened: OpenedJob, identity: Mapping[str, Any]) -> None:

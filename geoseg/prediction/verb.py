@@ -17,6 +17,7 @@ from geoseg.options import PredictOptions
 from geoseg.prediction.clouds import Clouds, cloud_job, clouds_of
 from geoseg.prediction.folder import Prediction, clear_partials, finished, make_way
 from geoseg.prediction.job import PredictJob
+from geoseg.prediction.object_product import ObjectMap
 from geoseg.prediction.plan import (
     Forecast,
     OpenedJob,
@@ -25,7 +26,7 @@ from geoseg.prediction.plan import (
     forecast,
     open_job,
 )
-from geoseg.prediction.product import Classification
+from geoseg.prediction.product import Classification, Product
 from geoseg.prediction.run import execute, identity_of
 from geoseg.raster.sources import as_text
 
@@ -122,7 +123,9 @@ def run_predict(
             return earlier
         check_resources(opened, where)
         check_networks(opened)
-        product = Classification(opened=opened, where=where)
+        product: Product[Any] = Classification(opened=opened, where=where)
+        if opened.ensemble.task != "semantic":
+            product = ObjectMap(opened=opened, where=where)
         result = execute(product, opened, identity, where=where, report=progress, started=started)
     shutil.rmtree(job.out / WORK, ignore_errors=True)
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _FORMAT = "geoseg work store 1"
+FREE = -1
+"""In the place of a layer's depth: each chunk holds one array (n,) of a length of its own."""
 Layer = DTypeLike | tuple[DTypeLike, int]
 
 
@@ -37,6 +40,7 @@ class WorkStore:
     A layer is (height, width), or (depth, height, width) with the whole depth in one chunk. One Zarr chunk
     is one chunk of the tile plan, so that many processes can write at once: no chunk is ever shared.
     Every chunk is a file, written under another name and renamed, compressed with zstd and its checksum.
+    A layer of depth `FREE` holds what has no place among the pixels, one array for each chunk, as it is.
 
     Attributes
     ----------
@@ -47,7 +51,7 @@ class WorkStore:
     chunk
         Side of a chunk in pixels.
     layers
-        Name to (dtype, depth); depth 0 for a layer without one.
+        Name to (dtype, depth); depth 0 for a layer without one, `FREE` for arrays of any length.
     """
 
     path: Path
@@ -89,6 +93,9 @@ class WorkStore:
         try:
             group = zarr.create_group(folder, attributes=attributes, zarr_format=3)
             for name, (dtype, depth) in known.items():
+                if depth == FREE:
+                    (folder / name).mkdir()
+                    continue
                 group.create_array(
                     name,
                     shape=(depth, *shape) if depth else shape,
@@ -145,12 +152,17 @@ class WorkStore:
         """
         row, col = self._chunk_of(window)
         kind, depth = self.layers[layer]
-        expected = (depth, *window.shape) if depth else window.shape
+        expected: tuple[int, ...] = (depth, *window.shape) if depth else window.shape
+        if depth == FREE:
+            expected = (array.size,)
         if array.shape != expected or array.dtype != np.dtype(kind):
             raise ValueError(f"{layer}: {array.dtype} {array.shape}, expected {kind} {expected}")
         rows, cols = window.slices_in(Window(0, 0, *self.shape))
         try:
-            self._array(layer)[..., rows, cols] = array
+            if depth == FREE:
+                _write_free(self._file(layer, (row, col)), array)
+            else:
+                self._array(layer)[..., rows, cols] = array
         except OSError as error:
             raise ResourceError(
                 f"chunk row {row} column {col} of {layer!r} cannot be written",
@@ -165,7 +177,7 @@ class WorkStore:
         return self._missing(layer, window) is None
 
     def read(self, layer: str, window: Window) -> NDArray[Any]:
-        """Pixels (h, w) or (depth, h, w) of any window.
+        """Pixels (h, w) or (depth, h, w) of any window; the array (n,) of one chunk.
 
         Raises
         ------
@@ -177,6 +189,9 @@ class WorkStore:
         missing = self._missing(layer, window)
         if missing is not None:
             raise self._broken(layer, missing, "missing")
+        kind, depth = self.layers[layer]
+        if depth == FREE:
+            return np.fromfile(self._file(layer, self._chunk_of(window)), kind)
         rows, cols = window.slices_in(Window(0, 0, *self.shape))
         try:
             return np.asarray(self._array(layer)[..., rows, cols])
@@ -223,11 +238,11 @@ class WorkStore:
 
     def _missing(self, layer: str, window: Window) -> tuple[int, int] | None:
         # Zarr reads an absent chunk as its fill value, without a word
-        prefix = "c/0" if self.layers[layer][1] else "c"
-        folder = self.path / layer / prefix
-        return next(
-            (rc for rc in self._chunks_in(window) if not (folder / f"{rc[0]}/{rc[1]}").is_file()), None
-        )
+        return next((rc for rc in self._chunks_in(window) if not self._file(layer, rc).is_file()), None)
+
+    def _file(self, layer: str, chunk: tuple[int, int]) -> Path:
+        prefix = "c/0" if self.layers[layer][1] > 0 else "c"
+        return self.path / layer / prefix / str(chunk[0]) / str(chunk[1])
 
     def _first_broken(self, layer: str, window: Window) -> tuple[int, int]:
         for row, col in self._chunks_in(window):
@@ -246,6 +261,13 @@ class WorkStore:
             why=why,
             hint="resume the run; the chunk is computed again",
         )
+
+
+def _write_free(file: Path, array: NDArray[Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    array.tofile(partial)
+    partial.replace(file)
 
 
 @lru_cache(maxsize=16)

@@ -192,6 +192,15 @@ def unite(parent, one, one_base, other, other_base):  # type: ignore[no-untyped-
                 parent[max(a, b)] = min(a, b)
 
 
+@kernel("i8[:]")
+def roots_of(parent):  # type: ignore[no-untyped-def]
+    """(n,) int64: the root of every node's set."""
+    out = np.empty_like(parent)
+    for k in range(parent.shape[0]):
+        out[k] = find_root(parent, k)
+    return out
+
+
 @kernel("i8[:], REGION[:], i8[:], i8[:], i8")
 def _merge(parent, regions, weight, bottom, most):  # type: ignore[no-untyped-def]
     """(sets summed into their roots, is a root, goes on over the lower seam); flattens `parent`.

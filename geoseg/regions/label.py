@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ REGION = np.dtype(
         ("row_end", np.int32),
         ("col", np.int32),
         ("col_end", np.int32),
-        ("class_id", np.uint8),
+        ("class_id", np.uint32),
         ("least", np.uint8),
         ("is_open", np.bool_),
     ],
@@ -43,7 +44,7 @@ confidence, confident, least
 row_end, col, col_end
     Bounding box in scene pixels, ends excluded; its first row is ``first // width``.
 class_id
-    Class of all its pixels.
+    Value of all its pixels: a class, or whatever else regions are made of.
 is_open
     Whether it goes on in a neighbouring chunk.
 """
@@ -70,21 +71,22 @@ class Runs:
 
 
 def label_chunk(
-    classes: NDArray[np.uint8],
+    classes: NDArray[Any],
     *,
     row: int,
     col: int,
     scene_width: int,
     areas: NDArray[np.int64] | None = None,
     confidence: NDArray[np.uint8] | None = None,
+    nodata: int = NODATA,
 ) -> tuple[Runs, NDArray[np.void]]:
     """(runs, regions) of a chunk; regions is a REGION array in order of first pixel.
 
     Parameters
     ----------
     classes
-        (h + 2, w + 2) uint8: the chunk with the one pixel of its neighbours all around it, and 255 outside
-        the scene. 255 belongs to no region.
+        (h + 2, w + 2) uint8, or uint32 for other values: the chunk with the one pixel of its neighbours all
+        around it, and `nodata` outside the scene.
     row, col
         Scene position of the chunk's first pixel (of ``classes[1, 1]``).
     scene_width
@@ -93,19 +95,21 @@ def label_chunk(
         (h, 1) or (h, w) int64: area of each pixel in any unit; 1 each when left out.
     confidence
         (h, w) uint8, 255 where there is none.
+    nodata
+        Value that belongs to no region.
     """
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     areas = np.ones((height, 1), np.int64) if areas is None else np.ascontiguousarray(areas)
     confidence = np.empty((0, 0), np.uint8) if confidence is None else confidence
     row_start, start, value = _runs(classes)
-    label, count = _label(row_start, start, value, width)
+    label, count = _label(row_start, start, value, width, nodata)
     regions = np.zeros(count, REGION)
     runs = row_start, start, value, label
     _measure(classes, runs, areas, confidence, (row, col), scene_width, regions)
     return Runs(row_start=row_start, start=start, label=label), regions
 
 
-@kernel("u1[:,:]")
+@kernel("u1[:,:]", "u4[:,:]")
 def _runs(classes):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     row_start = np.empty(height + 1, np.int64)
@@ -119,7 +123,7 @@ def _runs(classes):  # type: ignore[no-untyped-def]
         count += changes
     row_start[height] = count
     start = np.empty(count + 1, np.int32)
-    value = np.empty(count, np.uint8)
+    value = np.empty(count, classes.dtype)
     k = 0
     for r in range(height):
         line = classes[r + 1]
@@ -136,8 +140,8 @@ def _runs(classes):  # type: ignore[no-untyped-def]
     return row_start, start, value
 
 
-@kernel("i8[:], i4[:], u1[:], i8")
-def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
+@kernel("i8[:], i4[:], u1[:], i8, i8", "i8[:], i4[:], u4[:], i8, i8")
+def _label(row_start, start, value, width, nodata):  # type: ignore[no-untyped-def]
     """Union-find over runs; a set's root is its first run, so labels come out in order of first pixel."""
     count = value.shape[0]
     parent = np.empty(count, np.int32)
@@ -152,7 +156,7 @@ def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
         while k < end and above < above_end:
             k_stop = start[k + 1] if k + 1 < end else width
             above_stop = start[above + 1] if above + 1 < above_end else width
-            if value[k] == value[above] and value[k] != NODATA:
+            if value[k] == value[above] and value[k] != nodata:
                 a, b = find_root(parent, above), find_root(parent, k)
                 if a < b:
                     parent[b] = a
@@ -165,7 +169,7 @@ def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
     label = np.empty(count, np.int32)
     labels = 0
     for k in range(count):
-        if value[k] == NODATA:
+        if value[k] == nodata:
             label[k] = NO_LABEL
         elif parent[k] == k:
             label[k] = labels
@@ -176,7 +180,10 @@ def _label(row_start, start, value, width):  # type: ignore[no-untyped-def]
     return label, labels
 
 
-@kernel("u1[:,:], (i8[:], i4[:], u1[:], i4[:]), i8[:,:], u1[:,:], (i8, i8), i8, REGION[:]")
+@kernel(
+    "u1[:,:], (i8[:], i4[:], u1[:], i4[:]), i8[:,:], u1[:,:], (i8, i8), i8, REGION[:]",
+    "u4[:,:], (i8[:], i4[:], u4[:], i4[:]), i8[:,:], u1[:,:], (i8, i8), i8, REGION[:]",
+)
 def _measure(classes, runs, areas, confidence, origin, scene_width, regions):  # type: ignore[no-untyped-def]
     row_start, start, value, label = runs
     row, col = origin
@@ -267,13 +274,13 @@ class Borders:
     right: NDArray[np.int32]
 
 
-def borders_of(classes: NDArray[np.uint8], runs: Runs, open_rank: NDArray[np.int32]) -> Borders:
+def borders_of(classes: NDArray[Any], runs: Runs, open_rank: NDArray[np.int32]) -> Borders:
     """Borders of a chunk; `open_rank` maps a label to its position among the open regions."""
     top, bottom, left, right = _borders(classes, runs.row_start, runs.start, runs.label, open_rank)
     return Borders(top=top, bottom=bottom, left=left, right=right)
 
 
-@kernel("u1[:,:], i8[:], i4[:], i4[:], i4[:]")
+@kernel("u1[:,:], i8[:], i4[:], i4[:], i4[:]", "u4[:,:], i8[:], i4[:], i4[:], i4[:]")
 def _borders(classes, row_start, start, label, open_rank):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     top, bottom = np.full(width, NO_LABEL, np.int32), np.full(width, NO_LABEL, np.int32)

@@ -91,7 +91,7 @@ class Sieve:
             scene_width=classes.shape[1],
             areas=np.pad(weights, 1),
         )
-        size, class_id = regions["area"].copy(), regions["class_id"].copy()
+        size, class_id = regions["area"].copy(), regions["class_id"].astype(np.uint8)
         lines = _Lines.of(runs, classes.shape)
         if filling:
             class_id[:] = NODATA

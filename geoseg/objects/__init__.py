@@ -1,0 +1,1 @@
+"""Objects of scenes far larger than memory: what tiles saw of them, painted, matched and joined."""
