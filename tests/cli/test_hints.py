@@ -64,9 +64,9 @@ SPEAKERS = {
     "geoseg.raster.points": LABELS,
     "geoseg.raster.dates": {"series"},  # others go without a date
     "geoseg.legend": ANYWHERE - {"plan", "predict"} | LABELS,  # its `crosswalk` was given
-    "geoseg.execution.where": ANYWHERE - {"zones"},  # it complains of what was given
-    "geoseg.execution.run": ANYWHERE - {"zones"},
-    "geoseg.execution.processes": ANYWHERE - {"zones"},
+    "geoseg.execution.where": ANYWHERE,  # it complains of what was given
+    "geoseg.execution.run": ANYWHERE,
+    "geoseg.execution.processes": ANYWHERE,
 }
 """Commands that can print what stands in a file, where more than they load it."""
 
