@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from geoseg.cli.main import main
-from tests.bad_input.cases import Case, cases, sound
+from tests.bad_input.case import Case, sound
+from tests.bad_input.cases import cases
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad_inputs.md"
 HEAD = """# What geoseg says to a mistake

@@ -1,4 +1,4 @@
-"""Every mistake of `cases.py`: exit code, a line that names it, nothing written; and the page of them all."""
+"""Every mistake of `cases`: exit code, a line that names it, nothing written; and the page of them all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.cases import Case, cases, sound
+from tests.bad_input.case import Case, sound
+from tests.bad_input.cases import cases
 from tests.bad_input.make import PAGE, answer, row
 
 CASES = list(cases())
