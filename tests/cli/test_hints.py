@@ -56,7 +56,7 @@ SPEAKERS = {
     "geoseg.geometry.tiling": PREDICTING,  # others cut a grid into windows, which always works
     "geoseg.models.contract": PREDICTING,  # others look at a contract, and check no scene against it
     "geoseg.models.bundle": PREDICTING - {"plan"} | {"fit", "train"},  # its `overwrite` is for saving
-    "geoseg.engines.torch_engine": PREDICTING,  # training has an out-of-memory error of its own
+    "geoseg.engines.feed": PREDICTING,  # a click is answered in one tile of its own
     "geoseg.raster.classmap": ANYWHERE - {"plan", "predict"} | {"landscape", "suggest"},
     "geoseg.raster.recoding": ANYWHERE - {"plan", "predict"} | LABELS | {"landscape", "suggest"},
     "geoseg.raster.rules": ANYWHERE - {"plan", "predict"} | LABELS,
