@@ -45,6 +45,10 @@ def segments_of(seen: Seen, plan: TilePlan) -> list[Segment]:
             rows, cols = np.nonzero(tile_seen.ids == k)
             inner = (rows > 0) & (cols > 0) & (rows < plan.tile - 1) & (cols < plan.tile - 1)
             rows, cols = rows + window.row, cols + window.col
+            in_scene = (rows >= 0) & (cols >= 0) & (rows < plan.height) & (cols < plan.width)
+            if not in_scene.any():
+                continue
+            rows, cols = rows[in_scene], cols[in_scene]
             row_in, col_in = tile.core.row <= rows.mean(), tile.core.col <= cols.mean()
             row_in &= rows.mean() < tile.core.row_end
             col_in &= cols.mean() < tile.core.col_end

@@ -34,9 +34,10 @@ class Fed(Protocol):
 
 
 class Feed:
-    """Tiles of a bundle for its network."""
+    """Tiles of a bundle for its network; `smaller` says what to try where memory is too small."""
 
-    def __init__(self, bundle: Bundle, network: Fed) -> None:
+    def __init__(self, bundle: Bundle, network: Fed, *, smaller: str) -> None:
+        self._smaller = smaller
         self._arrays, self._whole = network.arrays, network.takes_batches
         self._bands, self._multiple = len(bundle.contract.bands), bundle.size_multiple
         send = network.arrays.send
@@ -69,6 +70,6 @@ class Feed:
             raise ResourceError(
                 f"out of memory for {len(raw)} tiles of {raw.shape[2]} x {raw.shape[3]}",
                 why=(str(error) or type(error).__name__).splitlines()[0],
-                hint="a smaller `batch` or `tile`",
+                hint=self._smaller,
             ) from error
         return answers

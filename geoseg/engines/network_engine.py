@@ -47,7 +47,7 @@ class NetworkEngine:
     def __init__(self, bundle: Bundle, network: Network) -> None:
         self.legend: Legend = bundle.legend
         self._network, self._digest = network, bundle.digest
-        self._feed = Feed(bundle, network)
+        self._feed = Feed(bundle, network, smaller="a smaller `batch` or `tile`")
         self._temperature = bundle.temperature
 
     @property

@@ -46,7 +46,7 @@ class NetworkSegmentEngine:
     def __init__(self, bundle: Bundle, network: SegmentNetwork) -> None:
         self.legend: Legend = bundle.legend
         self._network, self._digest = network, bundle.digest
-        self._feed = Feed(bundle, network)
+        self._feed = Feed(bundle, network, smaller="a smaller `batch` or `tile`")
         self._rule, self._temperature = bundle.objects or ObjectRule(), bundle.temperature
 
     @property

@@ -54,7 +54,7 @@ class TorchPrompter:
         network = self._torch.placed(load_network(bundle))
         self._network = cast(PromptNetwork, network)
         self.side, self.centred = int(self._network.side), bool(self._network.centred)
-        self._feed, self._digest = Feed(bundle, self), bundle.digest
+        self._feed, self._digest = Feed(bundle, self, smaller="a machine with more memory"), bundle.digest
 
     @property
     def at_once(self) -> int:

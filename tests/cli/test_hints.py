@@ -56,7 +56,8 @@ SPEAKERS = {
     "geoseg.geometry.tiling": PREDICTING,  # others cut a grid into windows, which always works
     "geoseg.models.contract": PREDICTING,  # others look at a contract, and check no scene against it
     "geoseg.models.bundle": PREDICTING - {"plan"} | {"fit", "train"},  # its `overwrite` is for saving
-    "geoseg.engines.feed": PREDICTING,  # a click is answered in one tile of its own
+    "geoseg.engines.network_engine": PREDICTING,  # prompts have an engine of their own
+    "geoseg.engines.segment_engine": PREDICTING,
     "geoseg.raster.classmap": ANYWHERE - {"plan", "predict"} | {"landscape", "suggest"},
     "geoseg.raster.recoding": ANYWHERE - {"plan", "predict"} | LABELS | {"landscape", "suggest"},
     "geoseg.raster.rules": ANYWHERE - {"plan", "predict"} | LABELS,
