@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from geoseg.accuracy.matrix import positions
 from geoseg.geometry import Window
@@ -102,6 +101,8 @@ def count_boundaries(
 
 def band(labels: Labels, distance: int) -> NDArray[np.bool_]:
     """Where another class lies within `distance`: the least and the greatest class around differ."""
+    from scipy import ndimage
+
     size = 2 * distance + 1
     least = ndimage.minimum_filter(labels, size, mode="nearest")  # 255 is greater than every class
     above = labels + np.uint8(1)  # 255 wraps to 0, less than every class

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from geoseg.legend import NODATA, Legend
 
@@ -127,6 +126,8 @@ def _near(
     count = int(np.count_nonzero(here))
     if count == 0 or not other.any():
         return count, 0
+    from scipy import ndimage
+
     distance = ndimage.distance_transform_edt(~other, sampling=pixel[::-1])[core]
     return count, int(np.count_nonzero(here & (distance <= metres * (1 + 1e-9))))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from geoseg.geometry import Window
 from geoseg.kernels import kernel
@@ -143,6 +142,8 @@ def _core(labels: NDArray[np.uint8], depth: tuple[float, tuple[float, float]] | 
         for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
             same &= np.roll(labels, step, axis=axis) == labels
         return same
+    from scipy import ndimage
+
     core = np.zeros(labels.shape, np.bool_)
     for class_id in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[:NODATA]):
         inside: NDArray[np.bool_] = labels == class_id

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from geoseg.geometry import Window
 from geoseg.kernels import kernel
@@ -100,6 +98,9 @@ class PatchJoin:
 
     def patches(self) -> tuple[NDArray[np.int64], int]:
         """(patch of every number, from 0; how many there are)."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         one, other = np.concatenate(self._pairs, axis=1)
         graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(self._count, self._count))
         count, patch = connected_components(graph, directed=False)

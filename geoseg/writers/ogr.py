@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyogrio
 
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.writers.layer import BOUNDS, GEOMETRY, Batches, Layer, without
@@ -59,6 +58,8 @@ def write_ogr(path: Path, batches: Batches, layer: Layer, *, driver: str, **opti
     tell of everything that a full disk kept it from writing, as what is lost when a file is closed and the
     fields of a Shapefile: the caller checks the file.
     """
+    import pyogrio  # loads geopandas
+
     sent = _Sent()
     names = [name for name in layer.schema.names if name not in BOUNDS]
     schema = pa.schema([layer.schema.field(name) for name in names])
@@ -97,6 +98,8 @@ def _shape_type(layer: Layer) -> str:
 
 def check_values(path: Path, expected: int) -> None:
     """ResourceError unless a file reads back with as many geometries and numbers as were written."""
+    import pyogrio
+
     found = 0
     try:
         with pyogrio.raw.open_arrow(path, use_pyarrow=True, batch_size=_ROWS) as (_, reader):

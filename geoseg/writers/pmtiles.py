@@ -8,8 +8,6 @@ import warnings
 from itertools import chain
 from pathlib import Path
 
-import pyogrio
-
 from geoseg.errors import UsageError
 from geoseg.writers.layer import Batches, Layer
 from geoseg.writers.ogr import description, not_whole, write_ogr
@@ -34,6 +32,8 @@ def write_pmtiles(path: Path, batches: Batches, layer: Layer) -> list[Path]:
     UsageError
         This GDAL was built without the driver, or there is nothing to draw.
     """
+    import pyogrio
+
     if "w" not in (pyogrio.list_drivers().get("PMTiles") or ""):
         raise UsageError(
             "this GDAL writes no PMTiles",
