@@ -43,6 +43,7 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
     from rich.table import Table
 
     from geoseg.cli.progress import _duration
+    from geoseg.geometry import in_words
     from geoseg.prediction.plan import check_resources, describe_grid, forecast, open_job
 
     opened = open_job(job)
@@ -55,10 +56,10 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
         "bands": f"{scene.count} x {scene.dtype}: {', '.join(scene.band_names)}",
         "model": f"{' + '.join(f'{b.name} {b.version}' for b in ensemble.bundles)}: "
         f"{', '.join(ensemble.legend.names)}",
-        "tiles": f"{opened.tiles:,} of {tiling.tile} pixels, margin {tiling.margin}, "
+        "tiles": f"{opened.tiles:,} of {in_words(tiling.tile)} pixels, margin {tiling.margin}, "
         f"{tiling.stitch}, {opened.batch} per forward pass",
         "cost": _cost(opened),
-        "chunks": f"{len(opened.chunks):,} of {tiling.chunk} pixels",
+        "chunks": f"{len(opened.chunks):,} of {in_words(tiling.chunk)} pixels",
         "memory": f"{cost.memory / 1e6:,.0f} MB per worker"
         + ("" if cost.engine_memory is None else f", and {cost.engine_memory / 1e6:,.0f} MB for {networks}"),
         "disk": f"at most {cost.disk / 1e6:,.1f} MB",

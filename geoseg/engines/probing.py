@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from geoseg.engines.opening import ENGINES, find_engine
 from geoseg.errors import GeosegError
 from geoseg.files import write_durably
 from geoseg.version import __version__
+
+if TYPE_CHECKING:
+    from geoseg.geometry import Sides
 
 LEAST_AGREEMENT = 0.999
 """Share of labels equal to the reference's that a faster engine must reach."""
@@ -122,9 +125,9 @@ def _speed(trial: Trial) -> str:
 
 
 def settle(
-    asked: EngineChoice, ensemble: Ensemble, tile: int, forwards: int, tiles: Callable[[], Tiles | None]
+    asked: EngineChoice, ensemble: Ensemble, tile: Sides, forwards: int, tiles: Callable[[], Tiles | None]
 ) -> Decision:
-    """The engine for `forwards` tiles of side `tile`, chosen within what was asked for.
+    """The engine for `forwards` tiles of these sides, chosen within what was asked for.
 
     What is asked for in full is not measured. What an earlier run on this machine measured for the same
     bundles, tile and libraries is taken from the cache. Else, if the reference would take long enough, every
@@ -148,13 +151,13 @@ def settle(
     reference = _reference(asked)
     default = Decision(choice=reference if _kind(asked) == "cpu" else asked, reason="default")
     candidates = list(_candidates(asked, reference))
-    whole = tiles() if candidates and forwards * tile**2 > SHORT else None
+    whole = tiles() if candidates and forwards * math.prod(tile) > SHORT else None
     if whole is None:
         return default
     given = _centres(whole, ensemble)
     engine = ensemble.open(reference)
     engine.classify(given[0][:1], given[1][:1])
-    if _time(engine, given, 1) * forwards * tile**2 / given[1].size < PAYS_FROM:
+    if _time(engine, given, 1) * forwards * math.prod(tile) / given[1].size < PAYS_FROM:
         return default
     decision = _measure(reference, engine, candidates, ensemble, given)
     _remember(file, decision)
@@ -168,11 +171,14 @@ def _centres(tiles: Tiles, ensemble: Ensemble) -> Tiles:
     """
     raw, valid = tiles
     fitting = _SIDE - _SIDE % math.lcm(*(b.size_multiple for b in ensemble.bundles))
-    side = min(fitting, valid.shape[1]) or valid.shape[1]
-    middle = slice((valid.shape[1] - side) // 2, (valid.shape[1] + side) // 2)
-    if not valid[:, middle, middle].any():
+    rows, cols = (
+        slice((size - side) // 2, (size + side) // 2)
+        for size in valid.shape[1:]
+        for side in [min(fitting, size) or size]
+    )
+    if not valid[:, rows, cols].any():
         return tiles
-    return raw[:, :, middle, middle], valid[:, middle, middle]
+    return raw[:, :, rows, cols], valid[:, rows, cols]
 
 
 def _kind(asked: EngineChoice) -> str:
@@ -273,7 +279,7 @@ def _time(engine: Engine, tiles: Tiles, rounds: int) -> float:
     return least * len(raw)
 
 
-def _file(asked: EngineChoice, ensemble: Ensemble, tile: int) -> Path:
+def _file(asked: EngineChoice, ensemble: Ensemble, tile: Sides) -> Path:
     """Where the decision of such a run is remembered: one file for each question."""
     question = {
         "geoseg": __version__,

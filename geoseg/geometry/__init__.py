@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geoseg.geometry.areas import HECTARE, area_nodes, pixel_areas
     from geoseg.geometry.grid import Grid, geod_of, pixel_index, to_geographic
-    from geoseg.geometry.tiling import Chunk, Stitch, Tile, TilePlan, plan_tiles
+    from geoseg.geometry.tiling import Chunk, Sides, Stitch, Tile, TilePlan, in_words, plan_tiles
     from geoseg.geometry.window import Window
 
 _EXPORTS = {
     "HECTARE": "areas",
     "Chunk": "tiling",
     "Grid": "grid",
+    "Sides": "tiling",
     "Stitch": "tiling",
     "Tile": "tiling",
     "TilePlan": "tiling",
     "Window": "window",
     "area_nodes": "areas",
     "geod_of": "grid",
+    "in_words": "tiling",
     "pixel_areas": "areas",
     "pixel_index": "grid",
     "plan_tiles": "tiling",
@@ -34,12 +36,14 @@ __all__ = [
     "HECTARE",
     "Chunk",
     "Grid",
+    "Sides",
     "Stitch",
     "Tile",
     "TilePlan",
     "Window",
     "area_nodes",
     "geod_of",
+    "in_words",
     "pixel_areas",
     "pixel_index",
     "plan_tiles",

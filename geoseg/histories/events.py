@@ -181,8 +181,8 @@ def _chunks(
 def _shape(opened: OpenedSeries) -> tuple[int, int]:
     """(rows, columns) of what is traced at a time: memory follows a row of such chunks, not the store's."""
     width = opened.grid.width
-    rows = min(max(_ROW_PIXELS // width, 64), opened.tiling.chunk)
-    return rows, min(width, max(opened.tiling.chunk, 64))
+    rows = min(max(_ROW_PIXELS // width, 64), opened.tiling.chunk[0])
+    return rows, min(width, max(opened.tiling.chunk[1], 64))
 
 
 def _around(store: Any, window: Window, shape: tuple[int, int]) -> NDArray[np.uint8]:

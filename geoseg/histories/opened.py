@@ -92,7 +92,9 @@ class OpenedSeries:
             forests=forests,
             rules=None if rules is None else Rules.parse(rules, legend),
             confidence=_confidence(job, dates, united),
-            tiling=TilePlan(height=grid.height, width=grid.width, tile=chunk, margin=0, chunk=chunk),
+            tiling=TilePlan(
+                height=grid.height, width=grid.width, tile=(chunk, chunk), margin=0, chunk=(chunk, chunk)
+            ),
             unit=area_unit(grid),
             notes=(*notes, *said),
         )

@@ -260,8 +260,8 @@ class Cutter:
         plan, seen, batch = self.plan, self.seen, self.request.batch
         for group in batches(tiles, batch):
             size = batch if self.filled else len(group)
-            raw = np.zeros((size, len(seen.pixels), plan.tile, plan.tile), seen.pixels.dtype)
-            valid = np.ones((size, plan.tile, plan.tile), np.bool_)
+            raw = np.zeros((size, len(seen.pixels), *plan.tile), seen.pixels.dtype)
+            valid = np.ones((size, *plan.tile), np.bool_)
             for i, tile in enumerate(group):
                 raw[i] = cut_tile(seen.pixels, seen.halo, tile, plan)
                 (valid[i],) = cut_tile(seen.valid[None], seen.halo, tile, plan)

@@ -26,7 +26,7 @@ from geoseg.engines.segments import SegmentEngine
 from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.execution.where import Where
 from geoseg.files import nearest_existing
-from geoseg.geometry import Grid, TilePlan, plan_tiles
+from geoseg.geometry import Grid, TilePlan, in_words, plan_tiles
 from geoseg.prediction.clouds import Clouds
 from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob, objects_name
@@ -68,16 +68,16 @@ class OpenedJob:
             return range(self.tiling.chunks)
         import shapely
 
-        size, (rows, cols) = self.tiling.chunk, self.tiling.chunk_grid
+        (high, wide), (rows, cols) = self.tiling.chunk, self.tiling.chunk_grid
         found: set[int] = set()
         for shape in self.aoi:
             left, top, right, bottom = shape.bounds
-            across, down = _touched(left, right, size, cols), _touched(top, bottom, size, rows)
+            across, down = _touched(left, right, wide, cols), _touched(top, bottom, high, rows)
             shapely.prepare(shape)
             found |= {
                 row * cols + col
                 for row, col in itertools.product(down, across)
-                if shape.intersects(shapely.box(col * size, row * size, (col + 1) * size, (row + 1) * size))
+                if shape.intersects(shapely.box(col * wide, row * high, (col + 1) * wide, (row + 1) * high))
             }
         return sorted(found)
 
@@ -100,7 +100,7 @@ class OpenedJob:
         """Tiles per forward pass: asked for, or as many as make one million pixels."""
         if self.job.batch is not None:
             return self.job.batch
-        return max(min(1024**2 // self.tiling.tile**2, 8), 1)
+        return max(min(1024**2 // math.prod(self.tiling.tile), 8), 1)
 
     @property
     def forward_ratio(self) -> float:
@@ -291,15 +291,15 @@ def forecast(opened: OpenedJob, where: Where, *, probe: bool = True) -> Forecast
 def chunk_memory(opened: OpenedJob) -> int:
     """Bytes that one chunk needs besides the networks."""
     tiling, scene = opened.tiling, opened.scene
-    side = tiling.chunk + 2 * (tiling.tile if tiling.stitch == "blend" else tiling.margin)
-    halo = min(side, scene.grid.height) * min(side, scene.grid.width)
-    pixels = halo * (scene.count * scene.dtype.itemsize + 2)
-    labels = min(tiling.chunk, scene.grid.height) * min(tiling.chunk, scene.grid.width) * 4
-    width = min(tiling.chunk, scene.grid.width)
+    around = tiling.tile if tiling.stitch == "blend" else (tiling.margin, tiling.margin)
+    height, width = map(min, tiling.chunk, scene.grid.shape)
+    held = (min(c + 2 * a, n) for c, a, n in zip(tiling.chunk, around, scene.grid.shape, strict=True))
+    pixels = math.prod(held) * (scene.count * scene.dtype.itemsize + 2)
+    labels = height * width * 4
     classes = len(opened.ensemble.legend)
-    sums = 2 * 4 * classes * tiling.tile * width if tiling.stitch == "blend" else 0
+    sums = 2 * 4 * classes * tiling.tile[0] * width if tiling.stitch == "blend" else 0
     averaged = opened.ensemble.forwards > 1  # probabilities of a batch: one answer and their sum
-    answers = (2 + 4) * classes * tiling.tile**2 * opened.batch if averaged else 0
+    answers = (2 + 4) * classes * math.prod(tiling.tile) * opened.batch if averaged else 0
     return pixels + labels + sums + answers
 
 
@@ -315,11 +315,12 @@ def check_resources(opened: OpenedJob, where: Where) -> None:
         needed = chunk_memory(opened) * max(where.workers, 1)
         available = psutil.virtual_memory().available
         if needed > available:
+            smaller = max(max(opened.tiling.chunk) // 2, *opened.tiling.stride)
             raise ResourceError(
                 "the plan does not fit the memory",
-                why=f"chunks of {opened.tiling.chunk} pixels need {needed / 1e9:.1f} GB, "
+                why=f"chunks of {in_words(opened.tiling.chunk)} pixels need {needed / 1e9:.1f} GB, "
                 f"{available / 1e9:.1f} GB are free",
-                hint=f"`chunk={max(opened.tiling.chunk // 2, opened.tiling.stride)}` or fewer `workers`",
+                hint=f"`chunk={smaller}` or fewer `workers`",
             )
     free = shutil.disk_usage(nearest_existing(opened.job.out)).free
     # class maps compress at least tenfold; a plan that needs more than that much room is hopeless

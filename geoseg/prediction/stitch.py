@@ -50,8 +50,8 @@ def cut_tile(pixels: NDArray[Any], held: Window, tile: Tile, plan: TilePlan) -> 
     sees itself, so that the result is the same whatever else was read.
     """
     seen = tile.window.clip(plan.height, plan.width)
-    rows = reflected(tile.window.row, plan.tile, seen.row, seen.row_end) - held.row
-    cols = reflected(tile.window.col, plan.tile, seen.col, seen.col_end) - held.col
+    rows = reflected(tile.window.row, tile.window.height, seen.row, seen.row_end) - held.row
+    cols = reflected(tile.window.col, tile.window.width, seen.col, seen.col_end) - held.col
     if seen == tile.window:
         return pixels[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     return pixels[:, rows[:, None], cols]
@@ -81,16 +81,16 @@ def ramp(width: int) -> NDArray[np.int64]:
     return np.concatenate([low, WEIGHT_ONE - low[::-1]])
 
 
-def axis_weights(index: int, cells: int, plan: TilePlan) -> NDArray[np.uint32]:
-    """Integer weights (T,) of lattice cell `index` along one axis of `cells` cells.
+def axis_weights(index: int, cells: int, side: int, margin: int) -> NDArray[np.uint32]:
+    """Integer weights (side,) of lattice cell `index` along one axis of `cells` cells.
 
     Neighbouring windows overlap by twice the margin; there the weights follow a Hann ramp. At the scene's
     own edge no neighbour exists and the weight stays whole.
     """
-    weights = np.full(plan.tile, WEIGHT_ONE, np.uint32)
-    overlap = 2 * plan.margin
+    weights = np.full(side, WEIGHT_ONE, np.uint32)
+    overlap = 2 * margin
     if overlap:
-        rising = ramp(plan.margin).astype(np.uint32)
+        rising = ramp(margin).astype(np.uint32)
         if index > 0:
             weights[:overlap] = rising
         if index < cells - 1:
@@ -108,7 +108,7 @@ class BlendAccumulator:
 
     def __init__(self, plan: TilePlan, window: Window, classes: int) -> None:
         self._plan, self._window = plan, window
-        self._sums = np.zeros((classes, plan.tile, window.width), np.uint32)
+        self._sums = np.zeros((classes, plan.tile[0], window.width), np.uint32)
         self._first_row: int | None = None
 
     def add(self, tile: Tile, probabilities: NDArray[np.uint16]) -> None:
@@ -119,23 +119,25 @@ class BlendAccumulator:
         if tile.window.row != self._first_row:
             raise ValueError("a tile of another row: finish the row first")
         rows, cols = plan.lattice
-        seen = tile.window.intersect(Window(tile.window.row, self._window.col, plan.tile, self._window.width))
+        seen = tile.window.intersect(
+            Window(tile.window.row, self._window.col, plan.tile[0], self._window.width)
+        )
         _, source = seen.slices_in(tile.window)
         target = slice(seen.col - self._window.col, seen.col_end - self._window.col)
-        down = axis_weights(tile.row, rows, plan)[:, None]
-        across = axis_weights(tile.col, cols, plan)[source]
+        down = axis_weights(tile.row, rows, plan.tile[0], plan.margin)[:, None]
+        across = axis_weights(tile.col, cols, plan.tile[1], plan.margin)[source]
         self._sums[:, :, target] += probabilities[:, :, source] * (down * across)
 
     def finish_row(self, *, last: bool) -> tuple[Window, NDArray[np.uint32]]:
         """(window, sums (K, rows, width)) of the rows that no later tile can change; they leave memory."""
         assert self._first_row is not None
-        plan, start = self._plan, self._first_row
-        ready = plan.tile if last else plan.stride
+        start, height, stride = self._first_row, self._plan.tile[0], self._plan.stride[0]
+        ready = height if last else stride
         done = Window(start, self._window.col, ready, self._window.width).intersect(self._window)
         sums = self._sums[:, done.row - start : done.row_end - start].copy()
         if not last:
-            keep = plan.tile - plan.stride
-            self._sums[:, :keep] = self._sums[:, plan.stride :]
+            keep = height - stride
+            self._sums[:, :keep] = self._sums[:, stride:]
             self._sums[:, keep:] = 0
-            self._first_row = start + plan.stride
+            self._first_row = start + stride
         return done, sums

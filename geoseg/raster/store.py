@@ -49,19 +49,19 @@ class WorkStore:
     shape
         (height, width) in pixels.
     chunk
-        Side of a chunk in pixels.
+        (height, width) of a chunk in pixels.
     layers
         Name to (dtype, depth); depth 0 for a layer without one, `FREE` for arrays of any length.
     """
 
     path: Path
     shape: tuple[int, int]
-    chunk: int
+    chunk: tuple[int, int]
     layers: Mapping[str, tuple[str, int]]
 
     @classmethod
     def create(
-        cls, path: str | Path, *, shape: tuple[int, int], chunk: int, layers: Mapping[str, Layer]
+        cls, path: str | Path, *, shape: tuple[int, int], chunk: tuple[int, int], layers: Mapping[str, Layer]
     ) -> WorkStore:
         """New store with no chunk written.
 
@@ -72,7 +72,7 @@ class WorkStore:
         shape
             (height, width) in pixels.
         chunk
-            Side of a chunk in pixels.
+            (height, width) of a chunk in pixels.
         layers
             Name to dtype, or to (dtype, depth) for layers such as probabilities.
 
@@ -88,7 +88,7 @@ class WorkStore:
         if folder.exists():
             raise OutputConflictError("work store exists", where=folder)
         known = {name: _layer(kind) for name, kind in layers.items()}
-        attributes = {"format": _FORMAT, "shape": list(shape), "chunk": chunk}
+        attributes = {"format": _FORMAT, "shape": list(shape), "chunk": list(chunk)}
         attributes["layers"] = {name: list(kind) for name, kind in known.items()}
         try:
             group = zarr.create_group(folder, attributes=attributes, zarr_format=3)
@@ -99,7 +99,7 @@ class WorkStore:
                 group.create_array(
                     name,
                     shape=(depth, *shape) if depth else shape,
-                    chunks=(depth, chunk, chunk) if depth else (chunk, chunk),
+                    chunks=(depth, *chunk) if depth else chunk,
                     dtype=dtype,
                     # a chunk that is absent must never read as a class; 255 is nodata
                     fill_value=255 if np.dtype(dtype).kind == "u" else 0,
@@ -128,7 +128,7 @@ class WorkStore:
                 raise ValueError(f"format {attributes.get('format')!r}")
             height, width = (int(n) for n in attributes["shape"])
             layers = {str(name): (str(d), int(k)) for name, (d, k) in attributes["layers"].items()}
-            chunk = int(attributes["chunk"])
+            high, wide = (int(n) for n in attributes["chunk"])
         except (GroupNotFoundError, OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 "not a work store",
@@ -136,7 +136,7 @@ class WorkStore:
                 why=" ".join(str(error).split())[:200],
                 hint="start the run anew with `overwrite`",
             ) from None
-        return cls(path=folder, shape=(height, width), chunk=chunk, layers=layers)
+        return cls(path=folder, shape=(height, width), chunk=(high, wide), layers=layers)
 
     def write(self, layer: str, window: Window, array: NDArray[Any]) -> str:
         """Digest of an array, once it is stored as the chunk that `window` is.
@@ -203,7 +203,7 @@ class WorkStore:
         array = self.read(layer, window)
         found = digest(array)
         if found != expected:
-            where = window.row // self.chunk, window.col // self.chunk
+            where = window.row // self.chunk[0], window.col // self.chunk[1]
             raise self._broken(layer, where, f"digest {found}, expected {expected}")
         return array
 
@@ -225,15 +225,20 @@ class WorkStore:
         return _opened(self.path / layer, described.st_ino, described.st_mtime_ns)
 
     def _chunk_of(self, window: Window) -> tuple[int, int]:
-        row, col = window.row // self.chunk, window.col // self.chunk
-        whole = Window(row * self.chunk, col * self.chunk, self.chunk, self.chunk).clip(*self.shape)
-        if window != whole or not window:
+        row, col = window.row // self.chunk[0], window.col // self.chunk[1]
+        if window != self._whole(row, col) or not window:
             raise ValueError(f"{window} is not one chunk of {self.chunk} in {self.shape}")
         return row, col
 
+    def _whole(self, row: int, col: int) -> Window:
+        """Pixels of a chunk."""
+        high, wide = self.chunk
+        return Window(row * high, col * wide, high, wide).clip(*self.shape)
+
     def _chunks_in(self, window: Window) -> list[tuple[int, int]]:
-        rows = range(window.row // self.chunk, (window.row_end - 1) // self.chunk + 1)
-        cols = range(window.col // self.chunk, (window.col_end - 1) // self.chunk + 1)
+        high, wide = self.chunk
+        rows = range(window.row // high, (window.row_end - 1) // high + 1)
+        cols = range(window.col // wide, (window.col_end - 1) // wide + 1)
         return [(r, c) for r in rows for c in cols]
 
     def _missing(self, layer: str, window: Window) -> tuple[int, int] | None:
@@ -246,8 +251,7 @@ class WorkStore:
 
     def _first_broken(self, layer: str, window: Window) -> tuple[int, int]:
         for row, col in self._chunks_in(window):
-            whole = Window(row * self.chunk, col * self.chunk, self.chunk, self.chunk).clip(*self.shape)
-            rows, cols = whole.slices_in(Window(0, 0, *self.shape))
+            rows, cols = self._whole(row, col).slices_in(Window(0, 0, *self.shape))
             try:
                 self._array(layer)[..., rows, cols]
             except (OSError, RuntimeError, ValueError):

@@ -59,7 +59,7 @@ def run(monkeypatch, ensemble, stubs, *, asked=ASKED, forwards=100_000, tiles=(R
         return stub
 
     monkeypatch.setattr(Ensemble, "open", open_)
-    return settle(asked, ensemble, 512, forwards, lambda: tiles), opened
+    return settle(asked, ensemble, (512, 512), forwards, lambda: tiles), opened
 
 
 SLOW = {("torch", "fp32", 4): Stub(1.0)}

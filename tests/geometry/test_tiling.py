@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from geoseg.errors import UsageError
@@ -42,7 +44,7 @@ def test_chunks_cover_every_pixel_exactly_once(plan: TilePlan) -> None:
 
 @given(plans())
 def test_no_tile_core_is_cut_by_a_chunk(plan: TilePlan) -> None:
-    assert plan.chunk % plan.stride == 0
+    assert all(c % s == 0 for c, s in zip(plan.chunk, plan.stride, strict=True))
     cores = [t.core for t in lattice(plan)]
     for chunk in plan.iter_chunks():
         for core in cores:
@@ -62,10 +64,9 @@ def test_cropped_chunks_use_each_tile_once(plan: TilePlan) -> None:
 @given(plans())
 def test_a_chunk_sees_every_tile_that_reaches_a_pixel_of_it(plan: TilePlan) -> None:
     """Oracle for blending: all tiles of the scene, asked one by one."""
-    reach, stride = (plan.margin if plan.stitch == "blend" else 0), plan.stride
+    reach, (down, across) = (plan.margin if plan.stitch == "blend" else 0), plan.stride
     reaches = {
-        (t.row, t.col): Window(t.row * stride, t.col * stride, stride, stride).grow(reach)
-        for t in lattice(plan)
+        (t.row, t.col): Window(t.row * down, t.col * across, down, across).grow(reach) for t in lattice(plan)
     }
     for chunk in plan.iter_chunks():
         near = {(t.row, t.col) for t in plan.tiles_of(chunk)}
@@ -82,7 +83,7 @@ def test_tiles_do_not_depend_on_the_chunk(plan: TilePlan, other_chunk: int) -> N
     other = plan_tiles(
         plan.height,
         plan.width,
-        tile=plan.tile,
+        tile=plan.tile[0],
         margin=plan.margin,
         chunk=other_chunk,
         stitch=plan.stitch,
@@ -106,7 +107,7 @@ def test_halo_holds_what_the_tiles_see_inside_the_scene(plan: TilePlan) -> None:
 
 @given(plans())
 def test_every_tile_has_the_same_shape(plan: TilePlan) -> None:
-    assert {t.window.shape for t in lattice(plan)} == {(plan.tile, plan.tile)}
+    assert {t.window.shape for t in lattice(plan)} == {plan.tile}
 
 
 @settings(max_examples=30)
@@ -121,11 +122,32 @@ def test_the_chosen_tile_does_not_depend_on_the_chunk(
 ) -> None:
     a, b = (plan_tiles(height, width, chunk=c, stitch=stitch) for c in chunks)  # type: ignore[arg-type]
     assert (a.tile, a.margin, a.lattice) == (b.tile, b.margin, b.lattice)
-    assert a.tile % 32 == 0
+    assert all(side % 32 == 0 for side in a.tile)
 
 
-def test_defaults_waste_little_on_a_sentinel_scene() -> None:
-    assert plan_tiles(10_980, 10_980).forward_ratio <= 1.15
+@settings(max_examples=150)
+@given(st.integers(256, 20_000), st.floats(1, 8), st.booleans())
+@example(3072, 1.2, True)
+@example(1543, 1.16, False)
+@example(10_980, 1.0, True)
+def test_defaults_waste_little_on_every_scene_of_a_megapixel(short: int, longer: float, tall: bool) -> None:
+    sides = short, round(short * longer)
+    plan = plan_tiles(*(sides[::-1] if tall else sides))
+    assert math.prod(plan.tile) <= 1536**2
+    if math.prod(sides) >= 1_000_000:
+        assert plan.forward_ratio <= 1.15
+
+
+def test_a_small_scene_wastes_what_its_sides_are_rounded_up_by() -> None:
+    for height in range(150, 1000, 37):
+        assert plan_tiles(height, 512).forward_ratio <= 1.15 or height % 32
+
+
+def test_an_axis_that_one_tile_covers_has_no_margin() -> None:
+    plan = plan_tiles(1000, 3000, tile=1024, margin=64)
+    assert (plan.margins, plan.stride, plan.lattice) == ((0, 64), (1024, 896), (1, 4))
+    assert plan.tile_at(0, 1).window == Window(0, 832, 1024, 1024)
+    assert plan_tiles(1000, 3000, tile=1024, margin=64, stitch="blend").margins == (64, 64)
 
 
 def test_a_scene_smaller_than_a_tile_needs_one_forward() -> None:
@@ -136,8 +158,8 @@ def test_a_scene_smaller_than_a_tile_needs_one_forward() -> None:
 
 def test_a_chunk_is_rounded_to_whole_cells() -> None:
     plan = plan_tiles(10_000, 10_000, tile=512, margin=32, chunk=1000)
-    assert (plan.stride, plan.chunk) == (448, 896)
-    assert plan_tiles(100, 100, tile=512, margin=32, chunk=10).chunk == 448
+    assert (plan.stride, plan.chunk) == ((448, 448), (896, 896))
+    assert plan_tiles(100, 600, tile=512, margin=32, chunk=10).chunk == (512, 448)
 
 
 def test_chunk_positions_are_row_major() -> None:

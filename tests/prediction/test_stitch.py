@@ -43,8 +43,8 @@ def test_weights_of_all_tiles_sum_to_one_over_every_pixel(size: int, side: tuple
     cells = plan.lattice[0]
     total = np.zeros(size + 2 * tile, np.int64)
     for index in range(cells):
-        start = index * plan.stride - margin + tile
-        total[start : start + tile] += axis_weights(index, cells, plan)
+        start = index * plan.stride[0] - margin + tile
+        total[start : start + tile] += axis_weights(index, cells, tile, margin)
     assert np.all(total[tile : tile + size] == WEIGHT_ONE)
 
 
@@ -71,7 +71,7 @@ def test_a_tile_is_cut_the_same_from_any_chunk(
         rows, cols = halo.slices_in(whole)
         for tile in plan.tiles_of(block):
             got = cut_tile(image[:, rows, cols], halo, tile, plan)
-            assert got.shape == (2, plan.tile, plan.tile)
+            assert got.shape == (2, *plan.tile)
             np.testing.assert_array_equal(got, cut_tile(image, whole, tile, plan))
             inside = tile.core.slices_in(tile.window)
             np.testing.assert_array_equal(got[0][inside], image[0][tile.core.slices_in(whole)])
@@ -93,17 +93,18 @@ def test_blending_by_chunks_equals_blending_the_whole(
     rows, cols = plan.lattice
     classes = 3
     answers = {
-        (r, c): rng.integers(0, 65536, (classes, plan.tile, plan.tile)).astype(np.uint16)
+        (r, c): rng.integers(0, 65536, (classes, *plan.tile)).astype(np.uint16)
         for r in range(rows)
         for c in range(cols)
     }
-    canvas = np.zeros((classes, shape[0] + 2 * plan.tile, shape[1] + 2 * plan.tile))
+    tile, margin = side
+    canvas = np.zeros((classes, shape[0] + 2 * tile, shape[1] + 2 * tile))
     for (r, c), p in answers.items():
         window = plan.tile_at(r, c).window
-        y, x = window.row + plan.tile, window.col + plan.tile
-        weights = np.outer(axis_weights(r, rows, plan), axis_weights(c, cols, plan)).astype(np.float64)
-        canvas[:, y : y + plan.tile, x : x + plan.tile] += p * weights
-    expected = canvas[:, plan.tile : plan.tile + shape[0], plan.tile : plan.tile + shape[1]]
+        y, x = window.row + tile, window.col + tile
+        down, across = axis_weights(r, rows, tile, margin), axis_weights(c, cols, tile, margin)
+        canvas[:, y : y + tile, x : x + tile] += p * np.outer(down, across).astype(np.float64)
+    expected = canvas[:, tile : tile + shape[0], tile : tile + shape[1]]
 
     got = np.zeros((classes, *shape), np.uint32)
     for block in plan.iter_chunks():

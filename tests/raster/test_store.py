@@ -17,8 +17,8 @@ from geoseg.errors import InputError, OutputConflictError
 from geoseg.geometry import Window
 from geoseg.raster.store import WorkStore, digest
 
-SHAPE, CHUNK = (70, 100), 32
-WINDOWS = list(Window(0, 0, *SHAPE).blocks(CHUNK, CHUNK))
+SHAPE, CHUNK = (70, 100), (32, 32)
+WINDOWS = list(Window(0, 0, *SHAPE).blocks(*CHUNK))
 
 
 def _filled(folder: Path) -> tuple[WorkStore, np.ndarray, dict[Window, str]]:
@@ -85,7 +85,7 @@ def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     for _ in range(200):
         file = rng.choice(files)
         row, col = int(file.parent.name), int(file.name)
-        window = next(w for w in WINDOWS if (w.row // CHUNK, w.col // CHUNK) == (row, col))
+        window = next(w for w in WINDOWS if (w.row // CHUNK[0], w.col // CHUNK[1]) == (row, col))
         sound = file.read_bytes()
         damaged = bytearray(sound)
         damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
@@ -145,7 +145,7 @@ def test_many_processes_write_at_once(tmp_path: Path) -> None:
         "from geoseg.raster.store import WorkStore\n"
         "from geoseg.geometry import Window\n"
         "store = WorkStore.open(sys.argv[1])\n"
-        "for i, w in enumerate(Window(0, 0, *store.shape).blocks(store.chunk, store.chunk)):\n"
+        "for i, w in enumerate(Window(0, 0, *store.shape).blocks(*store.chunk)):\n"
         "    if i % 3 == int(sys.argv[2]) or i % 4 == 0:\n"
         "        store.write('classes', w, np.full(w.shape, i, np.uint8))\n"
     )
