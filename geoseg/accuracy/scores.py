@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from geoseg.accuracy import metrics
 from geoseg.accuracy.boundary import BoundaryCounts
 from geoseg.accuracy.matrix import ConfusionMatrix
+from geoseg.errors import InputError
 from geoseg.legend import Legend
 from geoseg.results import json_ready
 from geoseg.tables import csv_text
@@ -29,6 +32,28 @@ COUNTING = {
     "unmapped error": "pixels with a reference class where the map has nodata count as wrong",
 }
 """What is counted, in words; with the rule of every metric it stands in every scores.json."""
+
+
+def read_matrix(path: Path) -> ConfusionMatrix:
+    """Counts in a file that `Scores.to_json` made; its classes have no colours.
+
+    Raises
+    ------
+    InputError
+        A file without them.
+    """
+    try:
+        raw = json.loads(path.read_bytes())
+        seen = raw["pixels"] if "pixels" in raw else raw["points"]
+        return ConfusionMatrix(
+            legend=Legend.of({int(c["id"]): str(c["class"]) for c in raw["classes"]}),
+            counts=np.array(raw["confusion"]["counts"], np.int64),
+            unmapped=np.array(raw["confusion"]["unmapped"], np.int64),
+            unreferenced=int(seen["unreferenced"]),
+            empty=int(seen["neither"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError("holds no scores", where=path, why=str(error), hint="`overwrite`") from None
 
 
 @dataclass(frozen=True, kw_only=True)

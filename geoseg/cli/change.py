@@ -20,22 +20,29 @@ _MOST_TRANSITIONS = 12
 @click.argument("after", type=click.Path(path_type=Path))
 @job_options(ChangeJob, without=("before", "after"))
 @where_options()
+@click.option("--each", is_flag=True, help="BEFORE and AFTER are folders or patterns, paired by names.")
 @click.option("--overwrite", is_flag=True, help="Replace files that no comparison wrote.")
-def command(before: Path, after: Path, overwrite: bool, **options: Any) -> None:
+def command(before: Path, after: Path, each: bool, overwrite: bool, **options: Any) -> None:
     """Transitions from the class map BEFORE to the class map AFTER, in pixels and hectares.
 
     \b
       geoseg change 2001/classes.tif 2016/classes.tif --out change
       geoseg change 2001.tif 2016.tif --out change --remove-slivers --min-area 0.5 --polygons change.gpkg
       geoseg change 2001.tif 2016.tif --out change --strata-class forest
+      geoseg change maps/2001 maps/2016 --each --out change
 
     OUT gets change.tif (from-to codes with colours), transitions.csv, classes.csv and transitions.json.
     Nodata at either date is unknown, never unchanged. Hectares are geodesic. Dates, for rates, stand in names
-    or are given.
+    or are given. With --each one process takes pair after pair into folders of OUT, {} in --polygons stands
+    for their names, what is there is left, OUT/summary.csv says how each went, and the exit code is 4 when
+    some failed.
     """  # noqa: D301 (click reads \b)
     from geoseg.changes.verb import run_change
 
     where = take_where(options)
+    if each:
+        _change_each(before, after, options, where=where, overwrite=overwrite)
+        return
     job = job_of(ChangeJob, options, before=before, after=after)
     result = run_change(job, where=where, overwrite=overwrite)
     show_notes(result.notes)
@@ -44,6 +51,31 @@ def command(before: Path, after: Path, overwrite: bool, **options: Any) -> None:
     files = (result.raster, result.table, result.class_table, result.report, *result.polygons, *further)
     for path in files:
         say(f"  {shown(path)}")
+
+
+def _change_each(before: Path, after: Path, options: dict[str, Any], *, where: Any, overwrite: bool) -> None:
+    """One folder for each pair of maps of one name."""
+    from geoseg.changes.result import REPORT
+    from geoseg.changes.verb import run_change
+    from geoseg.cli.each import named, require_placeholder, run_each_pair
+
+    out: Path = options.pop("out")
+    require_placeholder(options, "polygons")
+
+    def run(name: str, one: Path, other: Path) -> dict[str, Any]:
+        folder = out / name
+        if (folder / REPORT).is_file() and not overwrite:
+            return {"state": "was there", "change": str(folder)}
+        job = job_of(ChangeJob, named(options, name), before=one, after=other, out=folder)
+        found = run_change(job, where=where, overwrite=overwrite).transitions
+        areas = {
+            "changed": found.changed,
+            "unchanged": float(found.persistence.sum()),
+            "unknown": found.unknown,
+        }
+        return {"change": str(folder), **{f"{key} ha": round(value, 3) for key, value in areas.items()}}
+
+    run_each_pair(before, after, run, out)
 
 
 def _show(result: Any) -> None:

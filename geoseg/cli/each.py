@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.cli.say import in_flags, say, shown
-from geoseg.errors import ChunksFailedError, GeosegError, UsageError
+from geoseg.errors import ChunksFailedError, GeosegError, InputError, UsageError
 from geoseg.files import write_durably, writing
 from geoseg.tables import csv_text
 
@@ -84,6 +84,42 @@ def run_each(files: Mapping[str, Path], run: Callable[[str, Path], Mapping[str, 
             why=f"{', '.join(failed[:_NAMED])}{more}",
             hint="the same command, which does only what is missing",
         )
+
+
+def run_each_pair(
+    one: Path, other: Path, run: Callable[[str, Path, Path], Mapping[str, Any]], out: Path
+) -> None:
+    """`run_each` over files of two folders or patterns that have one name; one file goes with all others."""
+    firsts = each_file([one])
+    seconds = dict.fromkeys(firsts, other) if other.is_file() else each_file([other])
+
+    def run_pair(name: str, _: Path) -> dict[str, Any]:
+        for side, where in ((firsts, one), (seconds, other)):
+            if name not in side:
+                raise InputError(
+                    f"no file is called {name}", where=where, why="files are paired by their names"
+                )
+        return {"with": str(seconds[name]), **run(name, firsts[name], seconds[name])}
+
+    run_each(seconds | firsts, run_pair, out)
+
+
+def named(options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Options in whose paths the name stands for ``{}``."""
+    return {
+        key: Path(str(value).replace("{}", name)) if isinstance(value, Path) else value
+        for key, value in options.items()
+    }
+
+
+def require_placeholder(options: Mapping[str, Any], *outputs: str) -> None:
+    """UsageError where a file that is written for each has the same name for all."""
+    for key in outputs:
+        if options.get(key) is not None and "{}" not in str(options[key]):
+            raise UsageError(
+                f"`{key}={options[key]}` would be written by each file anew",
+                hint=f"`{key}={Path(options[key]).with_stem('{}')}`, where {{}} stands for the file's name",
+            )
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

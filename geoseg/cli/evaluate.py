@@ -10,6 +10,7 @@ import click
 
 from geoseg.cli.fields import given, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, screen, show_notes, show_table, shown
+from geoseg.errors import UsageError
 from geoseg.evaluation.job import EvaluateJob
 from geoseg.evaluation.object_job import EvaluateObjectsJob
 from geoseg.job import Job
@@ -32,8 +33,13 @@ _VECTORS = {*(known.suffix for known in FORMATS), ".json"}
 )
 @job_options(EvaluateObjectsJob, without=(*EvaluateJob.model_fields, "objects"), sizes={"metavar": "M2,M2"})
 @where_options()
+@click.option(
+    "--each",
+    is_flag=True,
+    help="CLASSES and REFERENCE are folders or patterns, paired by names; OUT is a folder.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds no scores.")
-def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> None:
+def command(classes: Path, reference: Path, each: bool, overwrite: bool, **options: Any) -> None:
     """Scores of the class map CLASSES against REFERENCE (a raster, polygons or points).
 
     \b
@@ -47,14 +53,22 @@ def command(classes: Path, reference: Path, overwrite: bool, **options: Any) -> 
 
     \b
       geoseg evaluate out/objects.gpkg houses.gpkg --aoi labelled.gpkg --out out/scores.json
+      geoseg evaluate 'maps/*/classes.tif' references --each --out scores
 
     Where CLASSES is a vector file its polygons are objects, scored against the polygons of REFERENCE.
-    The reference may be in any CRS; a raster may have any pixel size.
+    The reference may be in any CRS; a raster may have any pixel size. With --each one process takes map after
+    map, {} in --confidence and --errors stands for their names, and what is there is left; one reference file
+    serves all maps. OUT gets NAME.json of each, pooled.json of all their counts, and summary.csv, which says
+    how each went; the exit code is 4 when some failed.
     """  # noqa: D301 (click reads \b)
     from geoseg.evaluation.verb import beside, run_evaluate, tables_beside
     from geoseg.raster.vectors import is_vector
 
     where = take_where(options)
+    if each:
+        _refuse(options, EvaluateJob, "objects, as polygons")
+        _evaluate_each(classes, reference, options, where=where, overwrite=overwrite)
+        return
     if classes.suffix.lower() in _VECTORS and is_vector(classes):
         _evaluate_objects(classes, reference, options, overwrite=overwrite)
         return
@@ -102,6 +116,53 @@ def _refuse(options: dict[str, Any], job: type[Job], what: str, *also: str) -> N
 
 def _share(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1%}"
+
+
+def _evaluate_each(
+    classes: Path, reference: Path, options: dict[str, Any], *, where: Any, overwrite: bool
+) -> None:
+    """Scores of each pair of one name, and of all their counts together."""
+    from geoseg.accuracy.scores import Scores, read_matrix
+    from geoseg.cli.each import named, require_placeholder, run_each_pair
+    from geoseg.evaluation.verb import run_evaluate, write_scores
+
+    out: Path | None = options.pop("out")
+    if out is None:
+        raise click.UsageError("With --each, --out is the folder for the scores.")
+    require_placeholder(options, "errors")
+    pooled, unmapped = out / "pooled.json", options.get("unmapped") or "ignore"
+    matrices: dict[str, Any] = {}
+
+    def run(name: str, one: Path, other: Path) -> dict[str, Any]:
+        file = out / f"{name}.json"
+        if file == pooled:
+            raise UsageError("a map cannot be called pooled, as the scores of all are", where=one)
+        there = file.is_file() and not overwrite
+        if not there:
+            job = job_of(EvaluateJob, named(options, name), classes=one, reference=other, out=file)
+            run_evaluate(job, where=where, overwrite=overwrite)
+        matrix = read_matrix(file)
+        if matrices and matrix.legend != (first := next(iter(matrices.values())).legend):
+            raise UsageError(
+                "its classes are not those of the first map, so its counts are not among all",
+                where=one,
+                why=f"{', '.join(matrix.legend.names)}; the first has {', '.join(first.names)}",
+            )
+        matrices[name] = matrix
+        numbers = {k: round(v, 6) for k, v in Scores(matrix=matrix, unmapped=unmapped).overall.items()}
+        return {"state": "was there" if there else "done", "scores": str(file), **numbers}
+
+    try:
+        run_each_pair(classes, reference, run, out)
+    finally:
+        if matrices:
+            first, *others = matrices.values()
+            scores = Scores(
+                matrix=sum(others, first), unmapped=unmapped, provenance={"scenes": list(matrices)}
+            )
+            write_scores(scores, pooled)
+            _show(scores)
+            say(f"  {pooled}")
 
 
 def _show(scores: Any) -> None:

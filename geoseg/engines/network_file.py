@@ -13,6 +13,7 @@ from geoseg.errors import ResourceError
 from geoseg.models.bundle import Bundle
 
 _WRITERS = ("torch", "onnx", "onnxscript")
+_BUILDERS = ("geoseg", "torch", "timm", "segmentation-models-pytorch")
 
 
 def written_by() -> Mapping[str, str]:
@@ -43,6 +44,13 @@ def network_file(bundle: Bundle, height: int, width: int) -> Path:
 
         write_network(bundle, path, height, width)
     return path
+
+
+def sound_file(bundle: Bundle) -> Path:
+    """File whose presence says that a bundle's weights fit its architecture as these libraries build it."""
+    built_by = {name: _version(name) for name in _BUILDERS}
+    key = hashlib.sha256(repr((bundle.digest, sorted(built_by.items()))).encode()).hexdigest()
+    return cache_folder() / "sound" / key[:32]
 
 
 def cached_file(bundle: Bundle, height: int, width: int) -> Path:

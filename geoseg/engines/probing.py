@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Engine
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.hardware import has_cuda, processor
+from geoseg.engines.network_file import cached_file
 from geoseg.engines.opening import ENGINES, find_engine
 from geoseg.errors import GeosegError
 from geoseg.files import write_durably
@@ -150,18 +152,34 @@ def settle(
         return replace(known, reason="remembered")
     reference = _reference(asked)
     default = Decision(choice=reference if _kind(asked) == "cpu" else asked, reason="default")
+    if forwards and _kind(asked) == "cpu" and _lies_ready(asked, ensemble, tile):
+        default = Decision(choice=replace(reference, name="onnx", precision="fp32"), reason="default")
     candidates = list(_candidates(asked, reference))
     whole = tiles() if candidates and forwards * math.prod(tile) > SHORT else None
     if whole is None:
         return default
     given = _centres(whole, ensemble)
-    engine = ensemble.open(reference)
+    first = default.choice if _kind(asked) == "cpu" else reference
+    engine = ensemble.open(first)
     engine.classify(given[0][:1], given[1][:1])
     if _time(engine, given, 1) * forwards * math.prod(tile) / given[1].size < PAYS_FROM:
         return default
+    if first != reference:
+        engine = ensemble.open(reference)
+        engine.classify(given[0][:1], given[1][:1])
     decision = _measure(reference, engine, candidates, ensemble, given)
     _remember(file, decision)
     return decision
+
+
+def _lies_ready(asked: EngineChoice, ensemble: Ensemble, tile: Sides) -> bool:
+    """Whether ONNX Runtime may be taken and finds every network in the cache: torch takes longer to open."""
+    fits = asked.name in ("auto", "onnx") and asked.precision in ("auto", "fp32")
+    return (
+        fits
+        and find_spec("onnxruntime") is not None
+        and all(cached_file(bundle, *tile).is_file() for bundle in ensemble.bundles)
+    )
 
 
 def _centres(tiles: Tiles, ensemble: Ensemble) -> Tiles:

@@ -203,6 +203,14 @@ def _table_of(out: Path, name: str) -> Path:
     return out.with_name(f"{out.stem}_{name}.csv")
 
 
+def write_scores(scores: Scores, out: Path) -> None:
+    """Write ``scores.json`` and the tables beside it, all or none."""
+    with writing(out):
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with partial_folder(out.absolute()) as folder:
+            commit(_written(scores, out.absolute(), folder))
+
+
 def _written(scores: Scores, out: Path, folder: Path) -> list[tuple[Path, Path]]:
     """(file in the `folder` of what is unfinished, file that it becomes) of all that tells the scores."""
     table, confusion = beside(out)

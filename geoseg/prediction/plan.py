@@ -7,6 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,12 +21,13 @@ from geoseg.engines.admission import admit, open_for
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Engine
 from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.network_file import sound_file
 from geoseg.engines.opening import find_engine, open_segment_engine
 from geoseg.engines.probing import Decision, settle
 from geoseg.engines.segments import SegmentEngine
-from geoseg.errors import InputError, ResourceError, UsageError
+from geoseg.errors import GeosegError, InputError, ResourceError, UsageError
 from geoseg.execution.where import Where
-from geoseg.files import nearest_existing
+from geoseg.files import nearest_existing, write_durably
 from geoseg.geometry import Grid, TilePlan, in_words, plan_tiles
 from geoseg.prediction.clouds import Clouds
 from geoseg.prediction.engine import asked_engine, sample_tiles
@@ -334,24 +336,23 @@ def check_resources(opened: OpenedJob, where: Where) -> None:
         )
 
 
-_sound: set[str] = set()
-"""Digests of the bundles that `check_networks` found in order in this process."""
-
-
 def check_networks(opened: OpenedJob) -> None:
     """Refuse weights that do not fit their architecture, bands and classes, or that are not finite.
+
+    What was found sound once is remembered in the user's cache: looking takes all of a deep-learning library.
 
     Raises
     ------
     InputError
         With the names of the weights.
     """
-    from geoseg.models.network import load_network
-
     for bundle in {b.digest: b for b in opened.ensemble.bundles}.values():
-        if bundle.digest not in _sound:
+        if not (known := sound_file(bundle)).is_file():
+            from geoseg.models.network import load_network
+
             load_network(bundle)
-            _sound.add(bundle.digest)
+            with suppress(OSError, GeosegError):  # without a place to remember it, the next run looks again
+                write_durably(known, "")
 
 
 def _probe(opened: OpenedJob, where: Where) -> tuple[float, int, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,68 @@ def test_polygons_of_each_map_and_the_failed_one_named(
     assert exit_code(*call) == 0
     assert [row["state"] for row in rows(out / "summary.csv")] == ["was there", "done", "was there"]
     assert (out / "a.geojson").read_bytes() == before
+
+
+@pytest.fixture
+def dates(tmp_path: Path) -> tuple[Path, Path]:
+    """Two folders with maps a and c, one pixel of four different; the second has b, too."""
+    one, other = np.zeros((1, 32, 32), np.uint8), np.zeros((1, 32, 32), np.uint8)
+    one[0, :16] = other[0, :16, :16] = 1
+    for folder, classes, names in (("first", one, "ac"), ("second", other, "abc")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            write(tmp_path / folder / f"{name}.tif", classes)
+    return tmp_path / "first", tmp_path / "second"
+
+
+def test_scores_of_each_pair_and_of_all_counts_together(dates: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    call = ("evaluate", *dates, "--each", "--out", out)
+    assert exit_code(*call) == 4
+    table = {Path(row["file"]).stem: row for row in rows(out / "summary.csv")}
+    assert {name: row["state"] for name, row in table.items()} == {"a": "done", "b": "failed", "c": "done"}
+    assert "no file is called b" in table["b"]["error"]
+    assert float(table["a"]["overall_accuracy"]) == 0.75
+    one, pooled = (json.loads((out / f"{name}.json").read_text()) for name in ("a", "pooled"))
+    assert np.array_equal(pooled["confusion"]["counts"], 2 * np.array(one["confusion"]["counts"]))
+    assert (pooled["scenes"], pooled["overall"]) == (["a", "c"], one["overall"])
+    write(dates[0] / "b.tif", np.zeros((1, 32, 32), np.uint8))
+    assert exit_code(*call) == 0
+    assert [row["state"] for row in rows(out / "summary.csv")] == ["was there", "done", "was there"]
+    assert json.loads((out / "pooled.json").read_text())["pixels"]["scored"] == 3 * 32 * 32
+
+
+def test_one_reference_serves_all_maps(dates: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    assert exit_code("evaluate", dates[1], dates[0] / "a.tif", "--each", "--out", out) == 0
+    assert [row["state"] for row in rows(out / "summary.csv")] == ["done"] * 3
+
+
+def test_maps_of_other_classes_are_not_pooled(dates: tuple[Path, Path], tmp_path: Path) -> None:
+    write(dates[1] / "c.tif", np.full((1, 32, 32), 5, np.uint8))
+    write(dates[0] / "c.tif", np.full((1, 32, 32), 5, np.uint8))
+    (dates[1] / "b.tif").unlink()
+    assert exit_code("evaluate", *dates, "--each", "--out", tmp_path / "scores") == 4
+    assert "its classes are not those" in rows(tmp_path / "scores" / "summary.csv")[1]["error"]
+    assert json.loads((tmp_path / "scores" / "pooled.json").read_text())["scenes"] == ["a"]
+
+
+def test_change_of_each_pair(
+    dates: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dates[1] / "b.tif").unlink()
+    out = tmp_path / "change"
+    call = ("change", *dates, "--each", "--out", out)
+    assert exit_code(*call, "--polygons", tmp_path / "p.gpkg") == 2
+    assert "{}" in capsys.readouterr().err
+    assert exit_code(*call, "--polygons", tmp_path / "{}.gpkg") == 0
+    table = rows(out / "summary.csv")
+    assert [row["state"] for row in table] == ["done", "done"]
+    assert float(table[0]["changed ha"]) == pytest.approx(float(table[0]["unchanged ha"]) / 3, rel=1e-3)
+    assert (tmp_path / "a.gpkg").is_file()
+    assert (out / "c" / "change.tif").is_file()
+    assert exit_code(*call, "--polygons", tmp_path / "{}.gpkg") == 0
+    assert [row["state"] for row in rows(out / "summary.csv")] == ["was there", "was there"]
 
 
 def test_several_maps_need_each(maps: Path, capsys: pytest.CaptureFixture[str]) -> None:

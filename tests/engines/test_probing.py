@@ -11,6 +11,7 @@ import pytest
 from geoseg.engines import probing
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.network_file import cached_file
 from geoseg.engines.probing import Decision, settle
 from geoseg.errors import ResourceError
 
@@ -126,6 +127,21 @@ def test_a_short_scene_is_not_measured(monkeypatch, ensemble, forwards, opens):
     decision, opened = run(monkeypatch, ensemble, SLOW, forwards=forwards)
     assert (decision.choice, decision.reason) == (replace(ASKED, name="torch", precision="fp32"), "default")
     assert len(opened) == opens
+
+
+def test_a_network_that_lies_ready_needs_no_torch(monkeypatch, ensemble):
+    pytest.importorskip("onnxruntime")
+    file = cached_file(ensemble.bundles[0], 512, 512)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    decision, opened = run(monkeypatch, ensemble, {}, forwards=1)
+    assert (decision.choice, decision.reason) == (replace(ASKED, name="onnx", precision="fp32"), "default")
+    fast = {("onnx", "fp32", 4): Stub(0.001)}
+    decision, opened = run(monkeypatch, ensemble, fast, forwards=40)
+    assert (decision.reason, [choice.name for choice in opened]) == ("default", ["onnx"])
+    assert run(monkeypatch, ensemble, {}, forwards=0)[0].choice.name == "torch"
+    exact = replace(ASKED, name="torch")
+    assert run(monkeypatch, ensemble, {}, asked=exact, forwards=1)[0].choice.name == "torch"
 
 
 def test_what_was_measured_is_remembered_also_for_short_scenes(monkeypatch, ensemble):
