@@ -113,6 +113,8 @@ def check_values(path: Path, expected: int) -> None:
 
 def _check_all(path: Path, expected: int) -> None:
     """As `check_values`, of a file read at once: GDAL gives a FlatGeobuf's null geometries no Arrow form."""
+    import pyogrio
+
     try:
         _, _, shapes, columns = pyogrio.raw.read(path)
     except Exception as error:
