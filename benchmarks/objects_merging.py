@@ -43,7 +43,7 @@ def segments_of(seen: Seen, plan: TilePlan) -> list[Segment]:
         window = tile.window
         for k, segment in enumerate(tile_seen.table, start=1):
             rows, cols = np.nonzero(tile_seen.ids == k)
-            inner = (rows > 0) & (cols > 0) & (rows < plan.tile - 1) & (cols < plan.tile - 1)
+            inner = (rows > 0) & (cols > 0) & (rows < plan.tile[0] - 1) & (cols < plan.tile[1] - 1)
             rows, cols = rows + window.row, cols + window.col
             in_scene = (rows >= 0) & (cols >= 0) & (rows < plan.height) & (cols < plan.width)
             if not in_scene.any():

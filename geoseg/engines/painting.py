@@ -21,11 +21,11 @@ def paint(
     found: Detections,
     rule: ObjectRule,
     *,
-    side: int,
+    shape: tuple[int, int],
     valid: NDArray[np.bool_] | None = None,
     temperature: float = 1.0,
 ) -> TileSegments:
-    """Disjoint segments of a tile of `side` pixels.
+    """Disjoint segments of a tile of `shape` (rows, columns).
 
     Scores and masks are rounded to integers, and from then on nothing depends on a float or on the order in
     which detections come: they are painted by score (the highest first), pixels (the most first), first
@@ -39,8 +39,8 @@ def paint(
     temperature
         The log odds of the scores are divided by this.
     """
-    ids = np.zeros((side, side), np.uint16)
-    open_pixels = np.ones((side, side), np.bool_) if valid is None else valid
+    ids = np.zeros(shape, np.uint16)
+    open_pixels = np.ones(shape, np.bool_) if valid is None else valid
     candidates = _candidates(found, rule, open_pixels, temperature)
     painted = []
     for candidate in candidates[: rule.per_tile]:
@@ -72,10 +72,10 @@ class _Candidate:
         self.rows, self.cols = place
         self.pixels = int(np.count_nonzero(mask))
 
-    def order(self, side: int) -> tuple[Any, ...]:
+    def order(self, width: int) -> tuple[Any, ...]:
         """Key of a total order; what is equal in all of it paints the same pixels."""
         row, col = divmod(int(self.mask.argmax()), self.mask.shape[1])
-        first = (self.rows.start + row) * side + self.cols.start + col
+        first = (self.rows.start + row) * width + self.cols.start + col
         box = self.rows.start, self.cols.start, self.rows.stop, self.cols.stop
         return -self.score, -self.pixels, first, self.class_id, box, np.packbits(self.mask).tobytes()
 
@@ -84,13 +84,13 @@ def _candidates(
     found: Detections, rule: ObjectRule, valid: NDArray[np.bool_], temperature: float
 ) -> list[_Candidate]:
     """Detections with a score and a pixel that count, in the order in which they are painted."""
-    side = len(valid)
+    height, width = valid.shape
     scores = _rounded(_tempered(found.scores, temperature), PROBABILITY_SCALE)
     least = round(rule.score * PROBABILITY_SCALE)
     candidates = []
     for k in np.flatnonzero(scores >= least).tolist():
         row, col, row_end, col_end = (int(v) for v in found.boxes[k])
-        rows, cols = slice(max(row, 0), min(row_end, side)), slice(max(col, 0), min(col_end, side))
+        rows, cols = slice(max(row, 0), min(row_end, height)), slice(max(col, 0), min(col_end, width))
         if rows.start >= rows.stop or cols.start >= cols.stop:
             continue
         inside = found.masks[k][rows.start - row : rows.stop - row, cols.start - col : cols.stop - col]
@@ -98,7 +98,7 @@ def _candidates(
         candidate = _Candidate(int(scores[k]), int(found.classes[k]), mask & valid[rows, cols], (rows, cols))
         if candidate.pixels:
             candidates.append(candidate)
-    return sorted(candidates, key=lambda candidate: candidate.order(side))
+    return sorted(candidates, key=lambda candidate: candidate.order(width))
 
 
 def _tempered(scores: NDArray[Any], temperature: float) -> NDArray[np.float64]:

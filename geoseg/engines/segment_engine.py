@@ -67,7 +67,7 @@ class NetworkSegmentEngine:
             paint(
                 detections,
                 self._rule,
-                side=raw.shape[-1],
+                shape=raw.shape[-2:],
                 valid=None if valid is None else valid[k],
                 temperature=self._temperature,
             )

@@ -38,7 +38,7 @@ def test_the_better_score_is_painted_first_and_half_hidden_ones_go() -> None:
         (0.7, 3, (7, 5, 12, 10)),  # hidden by the one before
         (0.4, 3, (20, 20, 24, 24)),  # below the score
     )
-    painted = paint(found, rule(), side=SIDE)
+    painted = paint(found, rule(), shape=(SIDE, SIDE))
     assert painted.table["class_id"].tolist() == [3, 5]
     assert painted.table["pixels"].tolist() == [70, 100]
     assert painted.table["score"].tolist() == [round(0.6 * 65535), round(0.75 * 65535)]
@@ -47,7 +47,7 @@ def test_the_better_score_is_painted_first_and_half_hidden_ones_go() -> None:
 
 
 def test_what_is_left_by_half_stays() -> None:
-    painted = paint(detections((0.9, 1, (0, 0, 5, 10)), (0.8, 1, (0, 0, 10, 10))), rule(), side=SIDE)
+    painted = paint(detections((0.9, 1, (0, 0, 5, 10)), (0.8, 1, (0, 0, 10, 10))), rule(), shape=(SIDE, SIDE))
     assert painted.table["pixels"].tolist() == [50, 50]
 
 
@@ -55,10 +55,14 @@ def test_only_the_largest_part_counts_and_small_ones_go() -> None:
     mask = np.zeros((10, 10), np.float32)
     mask[:2, :2] = mask[4:8, 4:8] = 1
     mask[8, 8] = 1  # touches at a corner alone
-    painted = paint(detections((0.9, 1, (0, 0, 10, 10)), masks=[mask]), rule(), side=SIDE)
+    painted = paint(detections((0.9, 1, (0, 0, 10, 10)), masks=[mask]), rule(), shape=(SIDE, SIDE))
     assert painted.table["pixels"].tolist() == [16]
     assert (
-        len(paint(detections((0.9, 1, (0, 0, 10, 10)), masks=[mask]), rule(min_pixels=17), side=SIDE).table)
+        len(
+            paint(
+                detections((0.9, 1, (0, 0, 10, 10)), masks=[mask]), rule(min_pixels=17), shape=(SIDE, SIDE)
+            ).table
+        )
         == 0
     )
 
@@ -66,7 +70,7 @@ def test_only_the_largest_part_counts_and_small_ones_go() -> None:
 def test_boxes_may_reach_outside_and_masks_are_cut_with_them() -> None:
     mask = np.zeros((8, 8), np.float32)
     mask[4:, 4:] = 0.5
-    painted = paint(detections((0.9, 1, (-4, -4, 4, 4)), masks=[mask]), rule(), side=SIDE)
+    painted = paint(detections((0.9, 1, (-4, -4, 4, 4)), masks=[mask]), rule(), shape=(SIDE, SIDE))
     assert painted.table["pixels"].tolist() == [16]
     assert (painted.ids[:4, :4] == 1).all() and painted.ids.sum() == 16
 
@@ -79,7 +83,7 @@ def test_nothing_where_nothing_is_valid() -> None:
     found = Detections(
         scores=found.scores, classes=found.classes, boxes=found.boxes, masks=found.masks, stuff=stuff
     )
-    painted = paint(found, rule(), side=SIDE, valid=valid)
+    painted = paint(found, rule(), shape=(SIDE, SIDE), valid=valid)
     assert painted.table["pixels"].tolist() == [50]
     assert painted.stuff is not None
     np.testing.assert_array_equal(painted.stuff, np.where(valid, 7, 255))
@@ -87,14 +91,14 @@ def test_nothing_where_nothing_is_valid() -> None:
 
 def test_the_best_stay_where_there_are_too_many() -> None:
     found = detections(*[(0.5 + k / 100, 1, (2 * k, 0, 2 * k + 2, 4)) for k in range(10)])
-    painted = paint(found, rule(per_tile=3), side=SIDE)
+    painted = paint(found, rule(per_tile=3), shape=(SIDE, SIDE))
     assert painted.capped
     assert painted.table["row"].tolist() == [14, 16, 18]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_scores_are_calibrated_by_their_log_odds(temperature: float) -> None:
-    painted = paint(detections((0.9, 1, (0, 0, 4, 4))), rule(), side=SIDE, temperature=temperature)
+    painted = paint(detections((0.9, 1, (0, 0, 4, 4))), rule(), shape=(SIDE, SIDE), temperature=temperature)
     p = np.float64(np.float32(0.9))
     expected = 1 / (1 + np.exp(-np.log(p / (1 - p)) / temperature))
     assert painted.table["score"][0] == round(expected * 65535)
@@ -116,7 +120,7 @@ def test_properties_of_any_detections(seed: int, ties: bool) -> None:
         chosen = Detections(
             scores=scores[order], classes=classes[order], boxes=boxes[order], masks=[masks[k] for k in order]
         )
-        return paint(chosen, rule(min_pixels=3, per_tile=8), side=SIDE)
+        return paint(chosen, rule(min_pixels=3, per_tile=8), shape=(SIDE, SIDE))
 
     one, other = painted(np.arange(n)), painted(rng.permutation(n))
     np.testing.assert_array_equal(one.ids, other.ids)

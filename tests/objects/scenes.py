@@ -53,7 +53,7 @@ def see(
     wobble: bool = False,
 ) -> TileSegments:
     """What a network of limited virtue sees in a tile: a draw that depends on the tile alone."""
-    return paint(detected(ids, plan, tile, miss=miss, wobble=wobble), rule, side=plan.tile)
+    return paint(detected(ids, plan, tile, miss=miss, wobble=wobble), rule, shape=plan.tile)
 
 
 def detected(
@@ -62,7 +62,7 @@ def detected(
     """Objects of a tile with outlines that are a pixel off and scores of their own; some are missed."""
     rng = np.random.default_rng([tile.row, tile.col])
     seen = tile.window.clip(plan.height, plan.width)
-    shown = np.zeros((plan.tile, plan.tile), np.int64)
+    shown = np.zeros(plan.tile, np.int64)
     shown[seen.slices_in(tile.window)] = ids[seen.row : seen.row_end, seen.col : seen.col_end]
     scores, boxes, masks = [], [], []
     for value, box in enumerate(ndimage.find_objects(shown), start=1):
