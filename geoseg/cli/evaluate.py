@@ -130,7 +130,8 @@ def _evaluate_each(
     if out is None:
         raise click.UsageError("With --each, --out is the folder for the scores.")
     require_placeholder(options, "errors")
-    pooled, unmapped = out / "pooled.json", options.get("unmapped") or "ignore"
+    pooled = out / "pooled.json"
+    unmapped: Any = options.get("unmapped") or "ignore"
     matrices: dict[str, Any] = {}
 
     def run(name: str, one: Path, other: Path) -> dict[str, Any]:

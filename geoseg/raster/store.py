@@ -88,7 +88,7 @@ class WorkStore:
         if folder.exists():
             raise OutputConflictError("work store exists", where=folder)
         known = {name: _layer(kind) for name, kind in layers.items()}
-        attributes = {"format": _FORMAT, "shape": list(shape), "chunk": list(chunk)}
+        attributes: dict[str, Any] = {"format": _FORMAT, "shape": list(shape), "chunk": list(chunk)}
         attributes["layers"] = {name: list(kind) for name, kind in known.items()}
         try:
             group = zarr.create_group(folder, attributes=attributes, zarr_format=3)
