@@ -64,3 +64,10 @@ def prompts() -> Iterator[Case]:
         code=2,
         says=("answers no prompts", "it is semantic", "geoseg predict"),
     )
+    yield Case(
+        what="a class map of a model that answers prompts",
+        make=promptable,
+        command="predict a.tif --model model --out out",
+        code=2,
+        says=("answers prompts", "geoseg prompt"),
+    )

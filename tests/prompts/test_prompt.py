@@ -9,6 +9,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import shapely
 
 from geoseg.errors import GeosegError, InputError, OutputConflictError, UsageError
@@ -252,3 +253,28 @@ def test_a_model_of_another_task_answers_no_prompts(scene: Path, model: Bundle) 
     file = layer(scene.parent / "p.gpkg", [at(1, 1)])
     with pytest.raises(UsageError, match=r"made answers no prompts.*semantic"):
         prompt(scene, file, model=str(model.path), out=scene.parent / "out.gpkg")
+
+
+@pytest.mark.slow
+def test_ten_thousand_prompts_on_a_hundred_million_pixels(tmp_path: Path, model: Bundle) -> None:
+    """Each is answered once, and no tile is read that holds none, or twice."""
+    side, count = 10_000, 10_000
+    profile = {
+        "width": side,
+        "height": side,
+        "count": 3,
+        "dtype": "uint8",
+        "crs": UTM,
+        "transform": TRANSFORM,
+    }
+    tiled = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "sparse_ok": True}
+    with rasterio.open(tmp_path / "scene.tif", "w", driver="GTiff", **profile, **tiled):
+        pass
+    places = np.random.default_rng(6).integers(0, side, (count, 2))
+    file = layer(tmp_path / "p.gpkg", [at(*p) for p in places.tolist()], own=np.arange(count))
+    engine = SameValue(centred=False, side=512)
+    result, rows = asked(tmp_path / "scene.tif", file, model, engine=engine, force=True)
+    assert sum(engine.asked) == count
+    assert result.windows == engine.windows == len({tuple(p) for p in (places // 256).tolist()})
+    assert result.status["empty"] == count
+    assert rows["own"].tolist() == list(range(count))
