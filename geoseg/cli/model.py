@@ -135,7 +135,7 @@ def _entry(bundle: Bundle) -> Iterator[str]:
             f"{bundle.name}  {len(bundle.legend)} classes",
             f"{len(bundle.contract.bands)} bands",
             _metres(bundle),
-            *([f"mean IoU {score}"] if score else []),
+            *([score] if score else []),
             _size(bundle),
         ]
     )
@@ -209,8 +209,9 @@ def _metres(bundle: Bundle) -> str:
 
 
 def _score(bundle: Bundle) -> str:
-    value = bundle.scores.get("mean_iou")
-    return f"{value:.3f}" if isinstance(value, float) else ""
+    key, name = ("mean_iou", "mean IoU") if bundle.objects is None else ("f1", "F1 of objects")
+    value = bundle.scores.get(key)
+    return f"{name} {value:.3f}" if isinstance(value, float) else ""
 
 
 def _size(bundle: Bundle) -> str:

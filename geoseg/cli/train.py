@@ -53,11 +53,11 @@ def command(
 
 def show_row(row: Any) -> None:
     """Print a row of the history; `run_train(..., progress=show_row)`."""
-    classes = "  ".join(
-        f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in row["iou"].items()
+    step, steps, figures = row["step"], row["steps"], row["figures"]
+    found = "".join(
+        f"{name} {'-' if value is None else format(value, '.3f')}  " for name, value in figures.items()
     )
-    step, steps = row["step"], row["steps"]
-    found = "" if row["mean_iou"] is None else f"mean IoU {row['mean_iou']:.3f}  ({classes})  "
+    found = "" if all(value is None for value in figures.values()) else found
     say(
         f"{row['part']}step {step}/{steps}  loss {row['loss']:.4f}  {found}"
         f"{row['seconds'] / step:.2f} s/step",
@@ -65,18 +65,27 @@ def show_row(row: Any) -> None:
     )
 
 
+_PIXELS = {"iou": "IoU", "f1": "F1"}, {"mean_iou": "mean IoU", "overall_accuracy": "accuracy"}
+_OBJECTS = {"f1": "F1", "pq": "PQ", "precision": "precision", "recall": "recall"}, {"f1": "F1", "pq": "PQ"}
+"""Scores that are shown: of each class, and over all of them."""
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
 def _show(result: Any) -> None:
     from rich.table import Table
 
-    table = Table("class", "IoU", "F1", box=None, pad_edge=False)
-    scores = result.bundle.scores
+    scores, console = result.bundle.scores, screen()
+    shown, overall = _OBJECTS if result.bundle.objects is not None else _PIXELS
+    table = Table("class", *shown.values(), box=None, pad_edge=False)
     for name, own in scores["classes"].items():
-        table.add_row(name, *("-" if own[k] is None else f"{own[k]:.3f}" for k in ("iou", "f1")))
-    console = screen()
+        table.add_row(name, *(_share(own[key]) for key in shown))
     console.print(table)
-    accuracy = scores["overall_accuracy"]
-    console.print(f"mean IoU {scores['mean_iou']:.3f}, accuracy {accuracy:.3f}, on {scores['data']}")
-    if lost := [name for name, own in scores["classes"].items() if own["iou"] == 0]:
+    said = ", ".join(f"{name} {_share(scores[key])}" for key, name in overall.items())
+    console.print(f"{said}, on {scores['data']}")
+    if lost := [name for name, own in scores["classes"].items() if own[next(iter(shown))] == 0]:
         console.print(
             f"Never found right: {', '.join(lost)}. More labels, more steps or class weights may help."
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.segments import Detections
 from geoseg.engines.torch_engine import Torch
-from geoseg.legend import NODATA
+from geoseg.legend import NODATA, Legend
 from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
 
@@ -28,8 +28,7 @@ class TorchDetector:
         self._torch = Torch(choice)
         self.takes_batches, self.arrays = self._torch.takes_batches, self._torch.arrays
         self._network = self._torch.placed(load_network(bundle))
-        self._ids = np.full(256, NODATA, np.uint8)
-        self._ids[: len(bundle.legend)] = bundle.legend.ids
+        self._legend = bundle.legend
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -38,17 +37,21 @@ class TorchDetector:
 
     def detect(self, x: Tensor) -> list[Detections]:
         """What it sees in each normalised tile (n, C, T, T)."""
-        return [self._detections(found) for found in self._torch.run(self._network, x)]
+        return [detections_of(found, self._legend) for found in self._torch.run(self._network, x)]
 
-    def _detections(self, found: Mapping[str, Any]) -> Detections:
-        stuff = found.get("stuff")
-        return Detections(
-            scores=_array(found["scores"]),
-            classes=self._ids[_array(found["classes"]).astype(np.int64)],
-            boxes=_array(found["boxes"]).astype(np.int64).reshape(-1, 4),
-            masks=[_array(mask) for mask in found["masks"]],
-            stuff=None if stuff is None else self._ids[_array(stuff).astype(np.int64)],
-        )
+
+def detections_of(found: Mapping[str, Any], legend: Legend) -> Detections:
+    """What a module sees in one tile, with class ids for positions in the legend."""
+    ids = np.full(256, NODATA, np.uint8)
+    ids[: len(legend)] = legend.ids
+    stuff = found.get("stuff")
+    return Detections(
+        scores=_array(found["scores"]),
+        classes=ids[_array(found["classes"]).astype(np.int64)],
+        boxes=_array(found["boxes"]).astype(np.int64).reshape(-1, 4),
+        masks=[_array(mask) for mask in found["masks"]],
+        stuff=None if stuff is None else ids[_array(stuff).astype(np.int64)],
+    )
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

@@ -2,6 +2,11 @@
 
 Every factory is called as ``factory(encoder=..., bands=..., classes=..., **arguments)`` and returns a module
 that maps (N, bands, H, W) float to logits (N, classes, H, W).
+
+Modules of `OBJECTS` map it to what each tile holds, a list of N dictionaries of tensors: ``scores`` (k,),
+``classes`` (k,) as positions in the legend, ``boxes`` (k, 4) as whole numbers row, col, row_end, col_end, and
+``masks``, k of them as large as their boxes. Told the tiles' `ObjectLabels` too, they answer with losses
+by name.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import InputError, UsageError
+from geoseg.models.object_rule import Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,11 +56,16 @@ ARCHITECTURES: dict[str, str] = {
     "nearest_centre": "geoseg.models.nearest_centre:nearest_centre",
     "clicks": "geoseg.models.clicks:clicks",
     "random_forest": "geoseg.models.random_forest:random_forest",
+    "interior_rim": "geoseg.models.interior_rim:interior_rim",
+    "mask_rcnn": "geoseg.models.mask_rcnn:mask_rcnn",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
 
 PROMPTED = ("clicks",)
 """Those that answer prompts, each a `geoseg.engines.torch_prompter.PromptNetwork`."""
+
+OBJECTS: dict[str, Task] = {"interior_rim": "instance", "mask_rcnn": "instance"}
+"""What those answer that know objects; all others have a class for every pixel."""
 
 TRUSTED = "GEOSEG_ARCHITECTURES"
 """Environment variable: packages, separated by commas, whose functions a bundle may name."""
@@ -93,7 +104,7 @@ class Architecture:
 
 
 def build(architecture: Architecture, *, bands: int, classes: int) -> nn.Module:
-    """Network with random weights, giving logits (N, classes, H, W) for (N, bands, H, W).
+    """Network with random weights; what it maps to what, see above.
 
     Raises
     ------

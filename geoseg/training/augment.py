@@ -13,23 +13,24 @@ from geoseg.training.light import Frame, Light
 _HAZE_CELLS = 4
 
 
-def resize(pixels: Tensor, classes: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Crop (B, h, w) and classes (h, w) brought to `side`: bilinear with antialiasing, and nearest."""
-    if classes.shape == (side, side):
-        return pixels, classes
+def resize(pixels: Tensor, layer: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Crop (B, h, w) and its layer (h, w) brought to `side`: bilinear with antialiasing, and nearest."""
+    if layer.shape == (side, side):
+        return pixels, layer
     small = interpolate(pixels[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
-    return small, interpolate(classes[None, None], (side, side), mode="nearest-exact")[0, 0]
+    exact = layer if layer.dtype == torch.uint8 else layer.double()  # of integers torch resizes bytes alone
+    return small, interpolate(exact[None, None], (side, side), mode="nearest-exact")[0, 0].to(layer.dtype)
 
 
 def augment(
-    x: Tensor, classes: Tensor, how: Augmentation, rng: np.random.Generator, *, frame: Frame
+    x: Tensor, layer: Tensor, how: Augmentation, rng: np.random.Generator, *, frame: Frame
 ) -> tuple[Tensor, Tensor]:
-    """Crop (B, S, S) of normalised values and its classes (S, S), changed at random.
+    """Crop (B, S, S) of normalised values and its layer (S, S), changed at random.
 
     Parameters
     ----------
-    x, classes
-        Band values minus mean over standard deviation; class positions.
+    x, layer
+        Band values minus mean over standard deviation; what is taught, as whole numbers.
     how
         Strengths.
     rng
@@ -39,12 +40,12 @@ def augment(
     """
     if how.flips:
         turns, mirror = int(rng.integers(4)), bool(rng.random() < 0.5)
-        x, classes = torch.rot90(x, turns, (1, 2)), torch.rot90(classes, turns, (0, 1))
+        x, layer = torch.rot90(x, turns, (1, 2)), torch.rot90(layer, turns, (0, 1))
         if mirror:
-            x, classes = x.flip(2), classes.flip(1)
+            x, layer = x.flip(2), layer.flip(1)
     dates = zip(x.chunk(how.dates), frame.chunk(how.dates), strict=True)
     x = torch.cat([_light(one, how, rng, own) for one, own in dates])
-    return x.contiguous(), classes.contiguous()
+    return x.contiguous(), layer.contiguous()
 
 
 def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame) -> Tensor:

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from geoseg.engines.pixels import normalise
 from geoseg.geometry import Window
-from geoseg.legend import NODATA
 from geoseg.training.augment import augment, resize
 from geoseg.training.light import Frame, Light
 from geoseg.training.prepare import Core, Preparation
-from geoseg.training.samples import Sampler, pad, positions_of
+from geoseg.training.samples import Sampler, pad
 
 
 class Batches:
@@ -33,18 +32,18 @@ class Batches:
         self._sampler = Sampler(
             preparation.sources, preparation.index, sampling=job.sampling, scale=job.augment.scale
         )
-        self._positions = positions_of(preparation.legend)
         self._fill = np.array(contract.fill)
         self._gain, self._shift = torch.from_numpy(contract.gain), torch.from_numpy(contract.shift)
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Pixels (N, B, S, S) float32 and class positions (N, S, S) int64 of one step, counted from 0."""
+    def at(self, step: int) -> tuple[Tensor, Any]:
+        """Pixels (N, B, S, S) float32 and what is taught of them, of one step, counted from 0."""
         job = self.preparation.job
         items = [self._item(step, i) for i in range(self._rank, job.batch, self._world)]
-        pixels, classes = (torch.stack(part) for part in zip(*items, strict=True))
-        return pixels, classes.long()
+        pixels, layers, sources = zip(*items, strict=True)
+        labels = [self.preparation.sources[number].labels for number in sources]
+        return torch.stack(pixels), self.preparation.targets.taught(layers, labels)
 
-    def ahead(self, first: int, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def ahead(self, first: int, end: int) -> Iterator[tuple[Tensor, Any]]:
         """Batches of the steps from `first` to `end`; while one is used, the next is read."""
         with ThreadPoolExecutor(1) as reader:
             following = reader.submit(self.at, first) if first < end else None
@@ -55,7 +54,7 @@ class Batches:
                 yield current
 
     def core(self, core: Core, light: Light | None = None) -> tuple[Tensor, NDArray[Any]]:
-        """Normalised pixels (1, B, S, S) around a validation core, and its classes (h, w); 255 not scored.
+        """Normalised pixels (1, B, S, S) around a validation core, and its own layer (h, w).
 
         The core stands `margin` pixels inside; beyond the scene, pixels are mirrored. In another `light`,
         values are as a file of the model's data type would hold them.
@@ -64,9 +63,9 @@ class Batches:
         source, margin = preparation.sources[core.source], preparation.margin
         wide = core.window.grow(margin)
         inside = wide.clip(*source.scene.grid.shape)
-        pixels, classes = source.read(inside, self._fill, self._positions)
-        classes = classes[core.window.slices_in(inside)]
-        classes[~source.region.mask(core.window)] = NODATA
+        pixels, valid = source.read(inside, self._fill)
+        known = valid[core.window.slices_in(inside)] & source.region.mask(core.window)
+        layer = self._layer(core.source, core.window, known)
         side = preparation.side
         rows = _mirrored(wide.row, side, inside.row, inside.height)
         cols = _mirrored(wide.col, side, inside.col, inside.width)
@@ -75,17 +74,19 @@ class Batches:
             x = light.over(x, self._frame(core.source))
             if np.dtype(preparation.contract.dtype).kind in "ui":
                 x = self._normalise(((x - self._shift) / self._gain).round())
-        return x[None], classes
+        return x[None], layer
 
-    def _item(self, step: int, number: int) -> tuple[Tensor, Tensor]:
+    def _item(self, step: int, number: int) -> tuple[Tensor, Tensor, int]:
         preparation = self.preparation
         job = preparation.job
         rng = np.random.default_rng([job.seed, 1, step, number])
         drawn = self._sampler.draw(rng)
-        raw, classes = self._read(drawn.source, drawn.window)
-        raw, classes = pad(raw, classes, drawn.side)
-        x, labels = resize(torch.from_numpy(raw), torch.from_numpy(classes), job.crop)
-        return augment(self._normalise(x), labels, job.augment, rng, frame=self._frame(drawn.source))
+        raw, valid = preparation.sources[drawn.source].read(drawn.window, self._fill)
+        layer = self._layer(drawn.source, drawn.window, valid)
+        raw, layer = pad(raw, layer, drawn.side, preparation.targets.unknown)
+        x, small = resize(torch.from_numpy(raw), torch.from_numpy(layer), job.crop)
+        frame = self._frame(drawn.source)
+        return *augment(self._normalise(x), small, job.augment, rng, frame=frame), drawn.source
 
     def _frame(self, source: int) -> Frame:
         preparation = self.preparation
@@ -99,8 +100,12 @@ class Batches:
         x: Tensor = normalise(raw, None, self._gain, self._shift, torch)
         return x
 
-    def _read(self, source: int, window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
-        return self.preparation.sources[source].read(window, self._fill, self._positions, taught=True)
+    def _layer(self, source: int, window: Window, known: NDArray[np.bool_]) -> NDArray[Any]:
+        """What is taught (h, w) of a window, where it is known."""
+        preparation = self.preparation
+        layer = preparation.targets.read(preparation.sources[source].labels, window)
+        layer[~known] = preparation.targets.unknown
+        return layer
 
 
 def _mirrored(start: int, side: int, first: int, size: int) -> NDArray[np.int64]:

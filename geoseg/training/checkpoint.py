@@ -30,9 +30,9 @@ class TrainingState:
     seconds
         Time spent.
     history
-        One row per validation: step, loss, rate, mean_iou and IoU by class.
+        One row per validation: step, loss, rate and the task's figures.
     best, best_step
-        Best mean IoU and its step.
+        Best value of the first figure, and its step.
     ended
         Whether no further step follows.
     """

@@ -20,7 +20,7 @@ from geoseg.models.network import load_network
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
 from geoseg.training.light import LIGHTS, Light
-from geoseg.training.loop import answers, counted, spread
+from geoseg.training.measure import answers, counted, spread
 from geoseg.training.pictures import Shown
 from geoseg.training.prepare import Preparation
 from geoseg.training.statistics import experience_of

@@ -36,7 +36,8 @@ class Labelled(Reading):
     ----------
     labels
         Raster of class numbers or of colours, on the scene's grid or another, or polygons or points. A raster
-        without georeference lies on the image pixel by pixel.
+        without georeference lies on the image pixel by pixel. Models of objects learn from polygons, one for
+        each object; where there is none, there is no object.
     field
         Field of the polygons or points that holds the class; may be left out where only one can.
     layer
@@ -75,10 +76,13 @@ class LabelledScene(Labelled):
         in which many scenes differ: ``images/{id}.tif`` with labels ``masks/{id}.png``.
     use
         For a split by file: what this scene is for.
+    group
+        For folds of files: scenes with the same name here, those of one place say, are in one fold.
     """
 
     image: str | list[str]
     use: Literal["training", "validation"] | None = None
+    group: str | None = None
 
 
 class Split(Job):
@@ -182,7 +186,7 @@ class TrainJob(Job):
     out
         Folder of the bundle. The work (checkpoint, log, pictures) goes to ``<out>.training`` beside it.
     classes, colors
-        Class number to name, and to ``#RRGGBB``.
+        Class number to name, and to ``#RRGGBB``; of a model of objects those of the objects alone.
     crosswalk
         YAML file or mapping of label value to class (name or number) or ``ignore``, as in `evaluate`; without
         it, labels hold class names or numbers.
@@ -207,7 +211,7 @@ class TrainJob(Job):
         ``natural``: classes as often as they are; ``balanced``: all equally often; ``rare``: the rarer, the
         more often.
     loss
-        Sum of losses by weight.
+        Sum of losses by weight; models of objects have their own.
     class_weights
         ``balanced``, or weights by class name, in cross-entropy and focal loss.
     focal_gamma, tversky_alpha, tversky_beta
@@ -225,7 +229,7 @@ class TrainJob(Job):
     light_windows
         Most windows that the finished model is judged on in sixteen other lights.
     patience
-        Validations without a better mean IoU after which training ends; None for never.
+        Validations without a better score after which training ends; None for never.
     keep
         Which weights become the model: of the ``best`` validation, or the ``last``. With folds always the
         last: scores then flatter in nothing.
@@ -309,8 +313,9 @@ class TrainJob(Job):
             raise ValueError("in a split by file, every scene needs its use")
         elif self.split.by != "file" and uses != {None}:
             raise ValueError("use belongs to a split by file")
-        if len(self.classes) < 2:
-            raise ValueError("at least two classes")
+        grouped = any(s.group is not None for s in self.scenes)
+        if grouped and (self.split.by != "file" or self.split.folds is None):
+            raise ValueError("group belongs to folds of files")
         return self
 
     @property

@@ -36,24 +36,23 @@ class Log:
 
     def write(self, progress: TrainingState) -> None:
         """Write the history up to now."""
-        write_metrics(self._folder / "metrics.csv", progress, self._legend)
+        write_metrics(self._folder / "metrics.csv", progress)
         with whole(self._folder / "curve.png") as picture:
             picture.write_bytes(learning_curve(progress.history, self._legend, progress.best_step))
         if self._board is None:
             return
         row = progress.history[-1]
-        numbers = {k: row[k] for k in ("loss", "rate", "mean_iou")}
-        numbers |= {f"iou/{name}": value for name, value in row["iou"].items() if value is not None}
+        numbers = {k: row[k] for k in ("loss", "rate")}
+        numbers |= {name: value for name, value in row["figures"].items() if value is not None}
         for key, value in numbers.items():
             self._board.add_scalar(key, value, row["step"])
         self._board.flush()
 
 
-def write_metrics(path: Path, progress: TrainingState, legend: Legend) -> None:
-    """CSV with one row per validation: step, loss, rate, mean IoU, IoU of each class."""
+def write_metrics(path: Path, progress: TrainingState) -> None:
+    """CSV with one row per validation: step, loss, rate, and the figures by name."""
     with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", "loss", "rate", "mean_iou", *(f"iou_{c.id}" for c in legend.classes)])
+        writer.writerow(["step", "loss", "rate", *progress.history[0]["figures"]])
         for row in progress.history:
-            own = [row["iou"][name] for name in legend.names]
-            writer.writerow([row["step"], row["loss"], f"{row['rate']:.6g}", row["mean_iou"], *own])
+            writer.writerow([row["step"], row["loss"], f"{row['rate']:.6g}", *row["figures"].values()])

@@ -13,21 +13,23 @@ from geoseg.accuracy.calibration import Calibration
 from geoseg.legend import NODATA, Legend
 
 Shown = tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.uint8]]  # normalised bands, truth, guess
+Outlined = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]
+"""Normalised bands, and numbers of objects: 0 for none, below 0 for not known."""
 
 
 def learning_curve(history: Sequence[dict[str, Any]], legend: Legend, best_step: int) -> bytes:
-    """PNG: training loss, and validation IoU of each class, over the steps."""
+    """PNG: training loss, and the figures of validation, over the steps."""
     figure, (left, right) = _axes(1, 2, (9, 3.4))
     steps = [row["step"] for row in history]
     left.plot(steps, [row["loss"] for row in history], color="#333333")
     left.set(xlabel="step", ylabel="loss on training crops")
-    for c in legend.classes:
-        values = [np.nan if row["iou"][c.name] is None else row["iou"][c.name] for row in history]
-        right.plot(steps, values, label=c.name, color=c.color, linewidth=1.4)
-    mean = [np.nan if row["mean_iou"] is None else row["mean_iou"] for row in history]
-    right.plot(steps, mean, label="mean", color="#333333", linestyle="--")
+    colors = {f"IoU {c.name}": c.color for c in legend.classes}
+    for number, name in enumerate(history[0]["figures"]):
+        found = [row["figures"][name] for row in history]
+        how = {"color": "#333333", "linestyle": "--"} if number == 0 else {"color": colors.get(name)}
+        right.plot(steps, [np.nan if v is None else v for v in found], label=name, linewidth=1.4, **how)
     right.axvline(best_step, color="#999999", linewidth=0.8)
-    right.set(xlabel="step", ylabel="IoU on validation windows", ylim=(0, 1))
+    right.set(xlabel="step", ylabel="on validation windows", ylim=(0, 1))
     right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return _png(figure)
 
@@ -74,6 +76,33 @@ def sample_picture(shown: Sequence[Shown], legend: Legend) -> bytes:
         axis.set_xticks([])
         axis.set_yticks([])
     return _png(figure)
+
+
+def outline_picture(shown: Sequence[Outlined]) -> bytes:
+    """PNG: validation windows, and on them the outlines of the reference and of the objects found."""
+    figure, axes = _axes(len(shown), 3, (9, 3 * len(shown)))
+    for line, (bands, reference, found) in zip(np.atleast_2d(axes), shown, strict=True):
+        image = _visible(bands)
+        line[0].imshow(image)
+        for axis, ids, color in ((line[1], reference, (1, 0.9, 0)), (line[2], found, (1, 0.1, 0.1))):
+            drawn = image.copy()
+            drawn[ids < 0] = 0.4 * drawn[ids < 0] + 0.3
+            drawn[_edges(ids)] = color
+            axis.imshow(drawn)
+    for axis, title in zip(np.atleast_2d(axes)[0], ("image", "reference", "found"), strict=True):
+        axis.set_title(title, fontsize=9)
+    for axis in np.ravel(axes):
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return _png(figure)
+
+
+def _edges(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Pixels of objects (h, w) that have a neighbour of another number."""
+    wide = np.pad(ids, 1, mode="edge")
+    sides = (wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:])
+    found: NDArray[np.bool_] = (ids > 0) & np.any([side != ids for side in sides], axis=0)
+    return found
 
 
 def pick(counted: Sequence[tuple[int, int]], most: int = 4) -> list[int]:

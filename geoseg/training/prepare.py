@@ -17,16 +17,18 @@ from geoseg.errors import InputError, UsageError
 from geoseg.files import sha256_of
 from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
-from geoseg.models.architectures import Architecture, resolve
+from geoseg.models.architectures import OBJECTS, Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.contract import Band, InputContract, SceneProfile
+from geoseg.models.object_rule import Task
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
 from geoseg.training.collection import expand
 from geoseg.training.job import LABEL_NAMES, LabelledScene, TrainJob
-from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied, positions_of
+from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied
 from geoseg.training.split import deal, held_out, region_of, share_ground
 from geoseg.training.statistics import BandStatistics, band_statistics, scene_levels
+from geoseg.training.targets import TARGETS, Targets
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
 from geoseg.version import __version__
@@ -34,6 +36,15 @@ from geoseg.version import __version__
 _DEFAULT = ("unet", "mobilenet_v2")
 _SIDE, _MARGIN = 512 + 64, 32  # of validation windows; a picture of 512 px is seen whole
 _BLOCK = 1024
+_OF_PIXELS = {
+    "loss",
+    "class_weights",
+    "label_smoothing",
+    "focal_gamma",
+    "tversky_alpha",
+    "tversky_beta",
+    "tta",
+}
 _WORDS = {"out", "name", "description", "data", "credit", "licence", "limits", "command"}
 
 
@@ -52,6 +63,8 @@ class Preparation:
 
     Attributes
     ----------
+    task, targets
+        What the network is to answer, and what it is taught for that.
     sources
         All scenes; those that are for validation alone are not in `index`.
     index
@@ -62,7 +75,7 @@ class Preparation:
     side, margin
         What the network sees at once in validation, and how much of it around the core is not scored.
     validation_pixels
-        (K,) labelled pixels of each class in them.
+        (K,) pixels of each of the targets' names in them.
     levels
         (sources, B) mean raw value of each scene.
     identity
@@ -70,7 +83,9 @@ class Preparation:
     """
 
     job: TrainJob
+    task: Task
     legend: Legend
+    targets: Targets
     sources: tuple[Source, ...]
     index: CellIndex
     cores: tuple[Core, ...]
@@ -86,7 +101,7 @@ class Preparation:
 
     @property
     def training_pixels(self) -> NDArray[np.int64]:
-        """(K,) labelled pixels of each class within reach of training crops."""
+        """(K,) pixels of each of the targets' names within reach of training crops."""
         total: NDArray[np.int64] = self.index.counts.sum(axis=0, dtype=np.int64)
         return total
 
@@ -108,27 +123,29 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     InputError, UsageError
         Files that cannot be used or do not go together, a split that leaves nothing on either side.
     """
-    legend = job.legend
     start = None if job.start is None else load_bundle(job.start)
     architecture = _architecture(job, start)
+    task = OBJECTS.get(architecture.name, "semantic")
+    legend = _legend(job, task)
+    targets = TARGETS[task](legend=legend)
     entries = expand(job.scenes, root)
     opened = [_open(scene, job, legend) for scene in entries]
     scenes = [scene for scene, _ in opened]
     _check_alike(scenes)
-    uses = _uses(job, entries, opened, fold)
-    sources = _split(job, opened, uses, fold)
+    uses = _uses(job, entries, opened, targets, fold)
+    sources = _split(job, opened, targets, uses, fold)
     training = [s for s, use in zip(sources, uses, strict=True) if use != "validation"]
-    index = index_cells(training, legend, job.crop)
-    missing = [n for n, c in zip(legend.names, index.counts.sum(axis=0), strict=True) if not c]
+    index = index_cells(training, targets, job.crop)
+    missing = [n for n, c in zip(targets.names, index.counts.sum(axis=0), strict=True) if not c]
     notes = [f"no training pixel of {', '.join(missing)}"] if missing else []
     side, margin = _validation_side(job.crop, scenes)
-    cores, pixels = _validation(sources, legend, side - 2 * margin)
+    cores, pixels = _validation(sources, targets, side - 2 * margin)
     if not cores and (job.split.folds is None or fold is not None):
         raise InputError(
             "no labelled pixel in the validation part",
             hint="another region, a smaller block, or more labels: a model without scores is not made",
         )
-    absent = [n for n, c in zip(legend.names, pixels, strict=True) if not c] if cores else []
+    absent = [n for n, c in zip(targets.names, pixels, strict=True) if not c] if cores else []
     notes += [f"no validation pixel of {', '.join(absent)}: it has no score"] if absent else []
     contract = _contract(job, training, index, start)
     # training sources first in `sources`, so that the numbers in the index hold
@@ -136,7 +153,9 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     place = {id(s): i for i, s in enumerate(ordered)}
     return Preparation(
         job=job,
+        task=task,
         legend=legend,
+        targets=targets,
         sources=tuple(ordered),
         index=index,
         cores=tuple(replace(c, source=place[id(sources[c.source])]) for c in cores),
@@ -150,6 +169,24 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         identity=_identity(job, opened, start, fold),
         notes=tuple(dict.fromkeys([*(n for pair in opened for part in pair for n in part.notes), *notes])),
     )
+
+
+def _legend(job: TrainJob, task: Task) -> Legend:
+    """Classes of the job, things where the architecture knows objects."""
+    if task == "semantic":
+        if len(job.classes) < 2:
+            raise UsageError(
+                "at least two classes", hint="another name for everything else, or a model of objects"
+            )
+        return job.legend
+    given = job.model_fields_set & _OF_PIXELS
+    if given:
+        raise UsageError(
+            f"{', '.join(sorted(given))}: not for architecture {job.model!r}",
+            why="its losses are its own, and it is scored by objects",
+            hint="without",
+        )
+    return Legend(tuple(replace(c, kind="thing") for c in job.legend.classes))
 
 
 def _validation_side(crop: int, scenes: Sequence[Scene]) -> tuple[int, int]:
@@ -167,29 +204,39 @@ def _uses(
     job: TrainJob,
     entries: Sequence[LabelledScene],
     opened: Sequence[tuple[Scene, Truth]],
+    targets: Targets,
     fold: int | None,
 ) -> list[str | None]:
     """What each scene is for, where whole scenes are split."""
     split = job.split
     if split.by != "file" or split.folds is None:
         return [entry.use for entry in entries]
-    if len(opened) < split.folds:
-        raise UsageError(
-            f"{len(opened)} scenes cannot make {split.folds} folds", hint="fewer folds, or a split by block"
+    groups: dict[str, list[int]] = {}
+    for number, entry in enumerate(entries):
+        groups.setdefault(f"scene {number}" if entry.group is None else f"group {entry.group}", []).append(
+            number
         )
-    first = [_share_of_first(scene, labels, job.legend) for scene, labels in opened]
+    if len(groups) < split.folds:
+        raise UsageError(
+            f"{len(groups)} {'scenes' if len(groups) == len(opened) else 'groups of scenes'} "
+            f"cannot make {split.folds} folds",
+            hint="fewer folds, or a split by block",
+        )
+    first = [_share_of_first([opened[n] for n in group], targets) for group in groups.values()]
     order = np.argsort(first, kind="stable")
-    folds = np.empty(len(opened), np.intp)
-    folds[order] = deal(len(opened), split.folds, job.seed)
-    return ["validation" if own == fold else "training" for own in folds.tolist()]
+    dealt = np.empty(len(groups), np.intp)
+    dealt[order] = deal(len(groups), split.folds, job.seed)
+    held_out = {n for group, own in zip(groups.values(), dealt, strict=True) if own == fold for n in group}
+    return ["validation" if n in held_out else "training" for n in range(len(opened))]
 
 
-def _share_of_first(scene: Scene, labels: Truth, legend: Legend) -> float:
-    """Share of the first class among a scene's labelled pixels; what evenly dealt folds are sorted by."""
-    counts = np.zeros(256, np.int64)
-    for window in scene.grid.window.blocks(_BLOCK, _BLOCK):
-        counts += np.bincount(labels.read(window).ravel(), minlength=256)
-    return float(counts[legend.ids[0]] / max(counts[:NODATA].sum(), 1))
+def _share_of_first(scenes: Sequence[tuple[Scene, Truth]], targets: Targets) -> float:
+    """Share of the first class among the labelled pixels; what evenly dealt folds are sorted by."""
+    table, counts = targets.positions, np.zeros(256, np.int64)
+    for scene, labels in scenes:
+        for window in scene.grid.window.blocks(_BLOCK, _BLOCK):
+            counts += np.bincount(table[labels.read(window)].ravel(), minlength=256)
+    return float(counts[0] / max(counts[:NODATA].sum(), 1))
 
 
 def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, Truth]:
@@ -236,6 +283,7 @@ def _check_alike(scenes: Sequence[Scene]) -> None:
 def _split(
     job: TrainJob,
     opened: Sequence[tuple[Scene, Truth]],
+    targets: Targets,
     uses: Sequence[str | None],
     fold: int | None,
 ) -> list[Source]:
@@ -243,7 +291,7 @@ def _split(
     for number, ((scene, labels), use) in enumerate(zip(opened, uses, strict=True)):
         squares = np.zeros((0, 0), np.bool_)
         if job.split.by == "block":
-            squares = occupied(labels, *scene.grid.shape, job.split.block)
+            squares = occupied(labels, targets, scene.grid.shape, job.split.block)
         if job.split.by == "feature":
             regions.append(held_out(labels, job.split.share, job.seed))
             continue
@@ -256,14 +304,16 @@ def _split(
     ]
 
 
-def _validation(sources: Sequence[Source], legend: Legend, side: int) -> tuple[list[Core], NDArray[np.int64]]:
-    table, pixels = positions_of(legend), np.zeros(len(legend), np.int64)
+def _validation(
+    sources: Sequence[Source], targets: Targets, side: int
+) -> tuple[list[Core], NDArray[np.int64]]:
+    table, pixels = targets.positions, np.zeros(len(targets.names), np.int64)
     cores: list[Core] = []
     for number, source in enumerate(sources):
         for window in source.region.windows(source.scene.grid, side):
             found = table[source.labels.read(window)]
             found[~source.region.mask(window)] = NODATA
-            counts = np.bincount(found.ravel(), minlength=256)[: len(legend)]
+            counts = np.bincount(found.ravel(), minlength=256)[: len(pixels)]
             if counts.any():
                 pixels += counts
                 cores.append(Core(number=len(cores), source=number, window=window))

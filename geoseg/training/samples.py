@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from geoseg.errors import InputError
 from geoseg.geometry import Window
-from geoseg.legend import NODATA, Legend
+from geoseg.legend import NODATA
 from geoseg.raster.scene import Scene
 from geoseg.training.split import Region
+from geoseg.training.targets import Targets
 from geoseg.truth.layer import Truth
 
 Pixels = NDArray[np.float32]
-Classes = NDArray[np.uint8]
 
 _POWER = {"natural": 1.0, "balanced": 0.0, "rare": -0.5}
 _TRIES = 8
@@ -37,34 +37,16 @@ class Source:
     labels: Truth
     region: Region
 
-    def taught(self, window: Window) -> Classes:
-        """Class ids (h, w) that a training may learn from; 255 where there is none."""
-        classes = self.labels.read(window)
-        classes[self.region.hidden(window)] = NODATA
-        return classes
+    def read(self, window: Window, fill: NDArray[np.float64]) -> tuple[Pixels, NDArray[np.bool_]]:
+        """Raw pixels (B, h, w) float32, and which are valid (h, w).
 
-    def read(
-        self, window: Window, fill: NDArray[np.float64], positions: Classes, *, taught: bool = False
-    ) -> tuple[Pixels, Classes]:
-        """Raw pixels (B, h, w) float32 and class positions (h, w); 255 where either has no value.
-
-        Invalid pixels hold `fill`, each band's mean, as they will when the model is used. `taught`: only
-        labels that a training may learn from.
+        Others hold `fill`, each band's mean, as they will when the model is used.
         """
         raw, valid = self.scene.read(window)
         pixels = raw.astype(np.float32)
         for band, value in zip(pixels, fill, strict=True):
             band[~valid] = value
-        classes = positions[self.taught(window) if taught else self.labels.read(window)]
-        classes[~valid] = NODATA
-        return pixels, classes
-
-
-def positions_of(legend: Legend) -> Classes:
-    """Lookup table (256,) uint8 from class id to position in the legend; 255 elsewhere."""
-    table = np.full(256, NODATA, np.uint8)
-    table[list(legend.ids)] = np.arange(len(legend), dtype=np.uint8)
-    return table
+        return pixels, valid
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +60,7 @@ class CellIndex:
     home
         (M, 2) first pixel of a crop that holds the cell and keeps away from the validation region.
     counts
-        (M, K) uint32 labelled pixels of each class.
+        (M, K) uint32 pixels of each of the targets' names.
     cell, crop
         Sides in pixels.
     """
@@ -102,17 +84,19 @@ class CellIndex:
         return np.asarray(weights / weights.sum())
 
 
-def occupied(labels: Truth, height: int, width: int, side: int) -> NDArray[np.bool_]:
-    """Squares (rows, columns) of `side` pixels that hold a label."""
+def occupied(labels: Truth, targets: Targets, shape: tuple[int, int], side: int) -> NDArray[np.bool_]:
+    """Squares (rows, columns) of `side` pixels that hold something to be taught."""
+    height, width = shape
+    positions = targets.positions
     found = np.zeros((-(-height // side), -(-width // side)), np.bool_)
     for window in Window(0, 0, height, width).blocks(side, side):
         found[window.row // side, window.col // side] = any(
-            bool((labels.read(part) != NODATA).any()) for part in window.blocks(_READ, _READ)
+            bool((positions[labels.read(part)] != NODATA).any()) for part in window.blocks(_READ, _READ)
         )
     return found
 
 
-def index_cells(sources: Sequence[Source], legend: Legend, crop: int) -> CellIndex:
+def index_cells(sources: Sequence[Source], targets: Targets, crop: int) -> CellIndex:
     """Index of all sources, in memory that grows with the labelled cells only.
 
     Raises
@@ -120,8 +104,8 @@ def index_cells(sources: Sequence[Source], legend: Legend, crop: int) -> CellInd
     InputError
         No label that a training crop can reach.
     """
-    cell, positions = crop // 2, positions_of(legend)
-    parts = [_index(i, s, positions, len(legend), cell, crop) for i, s in enumerate(sources)]
+    cell = crop // 2
+    parts = [_index(i, s, targets, cell, crop) for i, s in enumerate(sources)]
     joined = [np.concatenate(p) for p in zip(*parts, strict=True)]
     index = CellIndex(
         source=joined[0], row=joined[1], col=joined[2], home=joined[3], counts=joined[4], cell=cell, crop=crop
@@ -135,9 +119,8 @@ def index_cells(sources: Sequence[Source], legend: Legend, crop: int) -> CellInd
     return index
 
 
-def _index(
-    number: int, source: Source, positions: Classes, classes: int, cell: int, crop: int
-) -> tuple[NDArray[Any], ...]:
+def _index(number: int, source: Source, targets: Targets, cell: int, crop: int) -> tuple[NDArray[Any], ...]:
+    positions, classes = targets.positions, len(targets.names)
     height, width = source.scene.grid.shape
     rows, counts = [], []
     step = max(_READ // cell, 1) * cell
@@ -235,12 +218,12 @@ class Sampler:
         return Draw(source=number, window=window, side=index.crop)
 
 
-def pad(pixels: Pixels, classes: Classes, side: int) -> tuple[Pixels, Classes]:
-    """Both grown to squares of `side`: pixels mirrored as far as there are any, classes by 255."""
-    down, right = side - classes.shape[0], side - classes.shape[1]
+def pad(pixels: Pixels, layer: NDArray[Any], side: int, unknown: int) -> tuple[Pixels, NDArray[Any]]:
+    """Both grown to squares of `side`: pixels mirrored as far as there are any, layers by `unknown`."""
+    down, right = side - layer.shape[0], side - layer.shape[1]
     if down <= 0 and right <= 0:
-        return pixels, classes
-    rows, cols = (np.arange(side) % (2 * n) for n in classes.shape)
-    rows, cols = (np.where(a < n, a, 2 * n - 1 - a) for a, n in zip((rows, cols), classes.shape, strict=True))
-    grown = np.pad(classes, ((0, max(down, 0)), (0, max(right, 0))), constant_values=NODATA)
+        return pixels, layer
+    rows, cols = (np.arange(side) % (2 * n) for n in layer.shape)
+    rows, cols = (np.where(a < n, a, 2 * n - 1 - a) for a, n in zip((rows, cols), layer.shape, strict=True))
+    grown = np.pad(layer, ((0, max(down, 0)), (0, max(right, 0))), constant_values=unknown)
     return pixels[:, rows][:, :, cols], grown

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Unpack
 
 import torch
 from torch import nn
 
-from geoseg.accuracy.calibration import calibrate
-from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
 from geoseg.job import takes
@@ -21,17 +20,24 @@ from geoseg.models.description import ModelDescription
 from geoseg.options import TrainOptions
 from geoseg.results import as_json
 from geoseg.training import pictures
-from geoseg.training.card import score_table, write_card
+from geoseg.training.card import write_card
 from geoseg.training.checkpoint import TrainingState
-from geoseg.training.examine import Examination, examine, join
+from geoseg.training.instance import InstanceTask
 from geoseg.training.job import TrainJob
 from geoseg.training.log import Log
 from geoseg.training.loop import Trained, fit
 from geoseg.training.prepare import Preparation, prepare
+from geoseg.training.semantic import SemanticTask
 from geoseg.training.statistics import experience_of
+from geoseg.training.task import Report, Task
 from geoseg.training.team import Team, join_team
 
 OnRow = Callable[[Mapping[str, Any]], None]
+_MARGINS: Mapping[str, int] = MappingProxyType({"semantic": 32, "instance": 64})
+"""Pixels; objects that reach out of a tile's core by less are seen whole."""
+_TASKS: Mapping[str, Callable[[Preparation, torch.device], Task]] = MappingProxyType(
+    {"semantic": SemanticTask, "instance": InstanceTask}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,29 +158,31 @@ def _finished(job: TrainJob, preparation: Preparation, *, overwrite: bool) -> Bu
 def _run(preparation: Preparation, root: Path | None, team: Team, on_row: OnRow) -> Training:
     """Train once, or once for every fold and then on everything; the leader writes the bundle."""
     job, folds = preparation.job, preparation.job.split.folds
+    task = _TASKS[preparation.task](preparation, team.device)
     if folds is None:
-        trained = _fit(preparation, team, job.work, on_row, "")
-        parts, histories = [_examined(preparation, trained, team)], [trained.progress.history]
+        trained = _fit(preparation, task, team, job.work, on_row, "")
+        parts, histories = [_examined(task, trained, team)], [trained.progress.history]
     else:
         parts, histories = [], []
         for fold in range(folds):
             held_out = prepare(job, root=root, fold=fold)
             name = f"fold {fold + 1}/{folds}  "
-            trained = _fit(held_out, team, job.work / f"fold-{fold + 1}", on_row, name)
-            parts.append(_examined(held_out, trained, team))
+            own = _TASKS[held_out.task](held_out, team.device)
+            trained = _fit(held_out, own, team, job.work / f"fold-{fold + 1}", on_row, name)
+            parts.append(_examined(own, trained, team))
             histories.append(trained.progress.history)
-        trained = _fit(preparation, team, job.work / "all", on_row, "all  ")
+        trained = _fit(preparation, task, team, job.work / "all", on_row, "all  ")
         _store_half(trained.network)
-    found = [part for part in parts if part is not None]
     bundle = None
     if team.leads:
-        bundle = _publish(preparation, trained, join(found), averaged_history(histories))
+        report = task.report(parts)
+        bundle = _publish(preparation, trained, report, averaged_history(histories))
     return Training(bundle=bundle, history=tuple(trained.progress.history), notes=preparation.notes)
 
 
-def _fit(preparation: Preparation, team: Team, work: Path, on_row: OnRow, part: str) -> Trained:
+def _fit(preparation: Preparation, task: Task, team: Team, work: Path, on_row: OnRow, part: str) -> Trained:
     if not team.leads:
-        return fit(preparation, team, work, lambda _progress: None)
+        return fit(preparation, task, team, work, lambda _progress: None)
     work.mkdir(parents=True, exist_ok=True)
     with Log(work, preparation.legend) as log:
 
@@ -183,16 +191,15 @@ def _fit(preparation: Preparation, team: Team, work: Path, on_row: OnRow, part: 
             steps = preparation.job.steps
             on_row({**progress.history[-1], "part": part, "steps": steps, "seconds": progress.seconds})
 
-        return fit(preparation, team, work, after)
+        return fit(preparation, task, team, work, after)
 
 
-def _examined(preparation: Preparation, trained: Trained, team: Team) -> Examination | None:
-    """What the leader finds on the validation pixels, with the weights as they are stored."""
+def _examined(task: Task, trained: Trained, team: Team) -> Any:
+    """What the leader finds on the validation part, with the weights as they are stored."""
     if not team.leads:
         return None
     _store_half(trained.network)
-    autocast = choose_precision(preparation.job.precision, team.device) == "bf16"
-    return examine(preparation, trained.network, team.device, autocast=autocast)
+    return task.examine(trained.network)
 
 
 def _store_half(network: nn.Module) -> bool:
@@ -215,22 +222,20 @@ def averaged_history(histories: Sequence[Sequence[Mapping[str, Any]]]) -> list[d
         {
             **rows[0],
             "loss": mean([r["loss"] for r in rows]),
-            "mean_iou": mean([r["mean_iou"] for r in rows]),
-            "iou": {name: mean([r["iou"][name] for r in rows]) for name in rows[0]["iou"]},
+            "figures": {name: mean([r["figures"][name] for r in rows]) for name in rows[0]["figures"]},
         }
         for rows in zip(*histories, strict=True)
     ]
 
 
 def _publish(
-    preparation: Preparation, trained: Trained, found: Examination, history: Sequence[dict[str, Any]]
+    preparation: Preparation, trained: Trained, report: Report, history: Sequence[dict[str, Any]]
 ) -> Bundle:
     """Write the bundle with its card."""
     job, progress, legend = preparation.job, trained.progress, preparation.legend
     network = trained.network.cpu()
-    calibration = calibrate(found.sample, found.lit)
     parameters = sum(p.numel() for p in network.parameters())
-    card = write_card(preparation, progress, found, calibration, parameters=parameters)
+    card = write_card(preparation, progress, report, parameters=parameters)
     model = ModelDescription(
         name=job.name or job.out.name,
         version=job.version,
@@ -238,7 +243,10 @@ def _publish(
         contract=preparation.contract,
         legend=legend,
         licence=job.licence,
-        temperature=calibration.temperature,
+        temperature=report.temperature,
+        task=preparation.task,
+        objects=report.objects,
+        margin=_MARGINS[preparation.task],
         description=job.description or f"Classes: {', '.join(legend.names)}.",
         provenance={
             "data": job.data,
@@ -248,7 +256,7 @@ def _publish(
             "identity": preparation.identity,
         },
         experience=experience_of(preparation.sources, preparation.index, preparation.contract),
-        scores=score_table(preparation, found, calibration),
+        scores=report.scores,
     )
     return save_bundle(
         job.out,
@@ -258,10 +266,8 @@ def _publish(
         overwrite=True,
         card=card,
         files={
+            **report.pictures,
             "curve.png": pictures.learning_curve(history, legend, progress.best_step),
-            "reliability.png": pictures.reliability_diagram(calibration),
-            "confusion.png": pictures.confusion_picture(found.counts, legend),
-            "samples.png": pictures.sample_picture(found.shown, legend),
             "train.yaml": job.placeless.dump().encode(),
         },
     )

@@ -7,13 +7,22 @@ import torch
 
 from geoseg.errors import UsageError
 from geoseg.models import architectures
-from geoseg.models.architectures import ARCHITECTURES, PROMPTED, Architecture, build, describe, resolve
+from geoseg.models.architectures import (
+    ARCHITECTURES,
+    OBJECTS,
+    PROMPTED,
+    Architecture,
+    build,
+    describe,
+    resolve,
+)
 from geoseg.models.bundle import load_bundle
 from geoseg.models.network import load_network
 
 from . import bundles as made
 
-_PIXELS = [name for name in ARCHITECTURES if name not in PROMPTED]  # test_prompter.py has the others
+# test_object_networks.py and test_prompter.py have the others
+_PIXELS = [name for name in ARCHITECTURES if name not in OBJECTS and name not in PROMPTED]
 _SIDE = {"pan": 128}  # its attention pools the deepest features, 1/32 of the input, twice more
 _SPECIAL = {
     "linear": Architecture(name="linear"),

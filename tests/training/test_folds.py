@@ -64,7 +64,7 @@ def test_cross_validated_bundle_and_its_card(tmp_path: Path) -> None:
     parsed = TrainJob.parse(fields)
     result = run_train(parsed, root=tmp_path / "data", device="cpu", threads=1, progress=rows.append)
     assert [r["part"].split()[0] for r in rows] == ["fold"] * 6 + ["all"] * 2
-    assert rows[-1]["mean_iou"] is None and result.bundle is not None
+    assert rows[-1]["figures"]["mean IoU"] is None and result.bundle is not None
     scores = result.bundle.scores
     assert scores["mean_iou"] > 0.9 and "6 scenes in 3 folds" in scores["data"]
     assert f"{6 * 96 * 96} cross-validated pixels" in scores["data"]

@@ -18,6 +18,7 @@ from geoseg.training.job import TrainJob
 from geoseg.training.prepare import prepare
 from geoseg.training.samples import Sampler, Source, index_cells, pad
 from geoseg.training.split import Region, share_ground
+from geoseg.training.targets import PixelTargets
 from tests.training.makers import CLASSES, image_of, job, stripes, write
 
 
@@ -46,7 +47,7 @@ def test_no_crop_touches_validation_pixels_or_their_margin(
         return
     held = with_region(source, [hull], margin)
     try:
-        index = index_cells([held], LEGEND, 32)
+        index = index_cells([held], TARGETS, 32)
     except InputError:
         return  # nothing left to learn from
     forbidden = held.region.mask(held.scene.grid.window)
@@ -60,10 +61,11 @@ def test_no_crop_touches_validation_pixels_or_their_margin(
 
 
 LEGEND = TrainJob.parse({"scenes": [{"image": "a", "labels": "b"}], "out": "o", "classes": CLASSES}).legend
+TARGETS = PixelTargets(legend=LEGEND)
 
 
 def test_the_index_counts_every_label_once(source: Source) -> None:
-    index = index_cells([with_region(source, [], 0)], LEGEND, 32)
+    index = index_cells([with_region(source, [], 0)], TARGETS, 32)
     labels = source.labels.read(source.scene.grid.window)
     assert index.counts.sum(axis=0).tolist() == [int((labels == i).sum()) for i in LEGEND.ids]
 
@@ -72,7 +74,7 @@ def test_the_index_counts_every_label_once(source: Source) -> None:
 def test_classes_are_wanted_as_often_as_asked(
     source: Source, sampling: str, shares: list[float] | None
 ) -> None:
-    index = index_cells([with_region(source, [], 0)], LEGEND, 32)
+    index = index_cells([with_region(source, [], 0)], TARGETS, 32)
     total = index.counts.sum(axis=0)
     expected = total / total.sum() if shares is None else shares
     assert index.probabilities(sampling) == pytest.approx(expected)
@@ -81,7 +83,7 @@ def test_classes_are_wanted_as_often_as_asked(
 
 
 def test_balanced_crops_hold_the_rare_class_more_often(source: Source) -> None:
-    index = index_cells([with_region(source, [], 0)], LEGEND, 32)
+    index = index_cells([with_region(source, [], 0)], TARGETS, 32)
     found = {}
     for sampling in ("natural", "balanced"):
         sampler = Sampler([source], index, sampling=sampling, scale=0.0)
@@ -93,7 +95,7 @@ def test_balanced_crops_hold_the_rare_class_more_often(source: Source) -> None:
 def test_a_scene_wholly_held_out_cannot_be_trained_on(source: Source) -> None:
     whole = with_region(source, [shapely.box(0, 0, 240, 160)], 0)
     with pytest.raises(InputError, match="no training crop can be drawn"):
-        index_cells([whole], LEGEND, 32)
+        index_cells([whole], TARGETS, 32)
 
 
 def test_crops_may_share_an_edge_with_the_region_but_no_pixel() -> None:
@@ -202,7 +204,7 @@ def test_nodata_is_filled_with_the_mean_and_not_learnt(tmp_path: Path) -> None:
 @given(h=st.integers(1, 9), w=st.integers(1, 9), side=st.integers(9, 20))
 def test_padding_mirrors_pixels_and_has_no_labels(h: int, w: int, side: int) -> None:
     pixels = np.arange(h * w, dtype=np.float32).reshape(1, h, w)
-    grown, classes = pad(pixels, np.zeros((h, w), np.uint8), side)
+    grown, classes = pad(pixels, np.zeros((h, w), np.uint8), side, 255)
     assert grown.shape == (1, side, side) and classes.shape == (side, side)
     expected = np.pad(pixels[0], ((0, side - h), (0, side - w)), mode="symmetric")
     assert np.array_equal(grown[0], expected)

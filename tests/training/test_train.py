@@ -74,7 +74,7 @@ def test_raster_labels_become_a_bundle_that_predicts(tmp_path: Path) -> None:
     with (tmp_path / "model.training" / "metrics.csv").open() as file:
         logged = list(csv.DictReader(file))
     assert [int(r["step"]) for r in logged] == [30, 60]
-    assert float(logged[-1]["iou_7"]) == pytest.approx(rows[-1]["iou"]["bright"])
+    assert float(logged[-1]["IoU bright"]) == pytest.approx(rows[-1]["figures"]["IoU bright"])
 
     again = train(fields)
     assert not again.fresh and again.bundle.digest == result.bundle.digest

@@ -1,0 +1,33 @@
+"""What a network of objects is taught by: the objects of a crop, pixel by pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ObjectLabels:
+    """Objects of one crop; no pixel is in two of them.
+
+    Attributes
+    ----------
+    ids
+        (H, W) int64: 0 no object, n the n-th object, -1 not known.
+    classes
+        (n,) int64 position of each object's class in the legend; an object may have no pixel.
+    """
+
+    ids: Tensor
+    classes: Tensor
+
+    def to(self, device: torch.device) -> ObjectLabels:
+        """The same on another device."""
+        return ObjectLabels(ids=self.ids.to(device), classes=self.classes.to(device))
+
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """(n, H, W) bool of the objects that have a pixel, and their classes (n,)."""
+        seen = torch.unique(self.ids[self.ids > 0])
+        return self.ids[None] == seen[:, None, None], self.classes[seen - 1]

@@ -1,0 +1,251 @@
+"""Training of a class for every pixel: losses on pixels, scores by confusion, in other light too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from geoseg.accuracy import metrics
+from geoseg.accuracy.calibration import Calibration, calibrate
+from geoseg.accuracy.card import bundle_scores, cell, class_table, confusion_table, overall_line, rounded
+from geoseg.accuracy.ranking import auroc
+from geoseg.engines.torch_engine import choose_precision
+from geoseg.engines.views import VIEWS
+from geoseg.errors import InputError
+from geoseg.tables import markdown
+from geoseg.training import pictures
+from geoseg.training.batches import Batches
+from geoseg.training.card import split_in_words, wrapped
+from geoseg.training.examine import Examination, examine, join
+from geoseg.training.forward import forward
+from geoseg.training.losses import build_loss
+from geoseg.training.measure import measure, spread
+from geoseg.training.prepare import Preparation
+from geoseg.training.task import Figures, Report
+
+_MOST_SCENES = 40
+_FAILS = 0.2
+
+
+class SemanticTask:
+    """Networks that give logits (N, K, S, S)."""
+
+    def __init__(self, preparation: Preparation, device: torch.device) -> None:
+        self._preparation, self._device = preparation, device
+        self._autocast = choose_precision(preparation.job.precision, device) == "bf16"
+        self._loss = build_loss(preparation.job, _class_weights(preparation, device))
+
+    def check(self, network: nn.Module) -> None:
+        """InputError, if the network does not give a logit of every class for every pixel of a crop."""
+        preparation, crop = self._preparation, self._preparation.job.crop
+        network.train(False)
+        with torch.no_grad():
+            found = forward(network, torch.zeros(1, len(preparation.contract.bands), crop, crop)).shape
+        if found != (1, len(preparation.legend), crop, crop):
+            raise InputError(
+                "the network does not fit the crops",
+                why=f"it gives {tuple(found)} for crops of {crop} px and {len(preparation.legend)} classes",
+            )
+
+    def loss(self, network: nn.Module, x: Tensor, taught: Any) -> Tensor:
+        """The job's losses; of a second head too, where the network has one."""
+        weight = float(getattr(getattr(network, "module", network), "auxiliary_weight", 0.0))
+        outputs = forward(network, x, autocast=self._autocast, **({"auxiliary": True} if weight > 0 else {}))
+        first, *more = outputs if weight > 0 else (outputs,)
+        truth = taught.to(self._device)
+        value = self._loss(first.float(), truth)
+        for logits in more:
+            value = value + weight * self._loss(logits.float(), truth)
+        return value
+
+    def figures(self, batches: Batches, network: nn.Module) -> Figures:
+        """Mean IoU, and IoU by class."""
+        preparation = self._preparation
+        names = [f"IoU {name}" for name in preparation.legend.names]
+        if not preparation.cores:
+            return dict.fromkeys(["mean IoU", *names])
+        cores = spread(preparation.cores, preparation.job.validation_windows)
+        counts = measure(batches, network, cores, self._device, autocast=self._autocast)
+        found = [metrics.mean_iou(counts), *metrics.iou(counts).tolist()]
+        return {
+            name: None if np.isnan(v) else round(v, 6)
+            for name, v in zip(["mean IoU", *names], found, strict=True)
+        }
+
+    def examine(self, network: nn.Module) -> Examination:
+        """Scores, calibration and novelty on all validation pixels."""
+        return examine(self._preparation, network, self._device, autocast=self._autocast)
+
+    def report(self, parts: Sequence[Any]) -> Report:
+        """What the folds found, as one."""
+        preparation, found = self._preparation, join(parts)
+        calibration = calibrate(found.sample, found.lit)
+        return Report(
+            temperature=calibration.temperature,
+            scores=_score_table(preparation, found, calibration),
+            text=_text(preparation, found, calibration),
+            pictures={
+                "reliability.png": pictures.reliability_diagram(calibration),
+                "confusion.png": pictures.confusion_picture(found.counts, preparation.legend),
+                "samples.png": pictures.sample_picture(found.shown, preparation.legend),
+            },
+        )
+
+
+def _class_weights(preparation: Preparation, device: torch.device) -> Tensor | None:
+    given, legend = preparation.job.class_weights, preparation.legend
+    if given is None:
+        return None
+    if given == "balanced":
+        pixels = preparation.training_pixels.astype(np.float64)
+        weights = np.divide(1.0, np.sqrt(pixels), out=np.zeros_like(pixels), where=pixels > 0)
+        weights *= (pixels > 0).sum() / weights.sum()
+    else:
+        weights = np.ones(len(legend))
+        for name, weight in given.items():
+            weights[legend.ids.index(legend.find(name).id)] = weight
+    return torch.tensor(weights, dtype=torch.float32, device=device)
+
+
+def _score_table(preparation: Preparation, found: Examination, calibration: Calibration) -> dict[str, Any]:
+    """Scores of the bundle, in the form that every bundle has them."""
+    kind = "cross-validated" if preparation.job.split.folds else "validation"
+    data = f"{found.counts.sum()} {kind} pixels ({split_in_words(preparation)})"
+    evidence = {"counts": found.counts, "calibration": calibration}
+    return {
+        **bundle_scores(evidence, preparation.legend, data),
+        "changed_light": {**_light_scores(found), "calibration_error": rounded(calibration.other)},
+        "novelty_auroc": rounded(_trust(found)),
+    }
+
+
+def _light_scores(found: Examination) -> dict[str, Any]:
+    """Accuracy and mean IoU as it is, and mean and worst over the other lights."""
+    table: dict[str, Any] = {"lights": len(found.lights) - 1}
+    for measured in (metrics.overall_accuracy, metrics.mean_iou):
+        same, *other = (measured(counts) for counts in found.lights.values())
+        table[measured.__name__] = {
+            "as_it_is": rounded(same),
+            "mean": rounded(float(np.mean(other))),
+            "worst": rounded(min(other)),
+        }
+    return table
+
+
+def _trust(found: Examination) -> float:
+    """How well novelty ranks the worst windows above the others, as the area under the ROC curve."""
+    accuracy, strangeness = found.trust.T
+    return auroc(strangeness, accuracy <= np.quantile(accuracy, _FAILS))
+
+
+def _text(preparation: Preparation, found: Examination, calibration: Calibration) -> str:
+    """The card's part on scores."""
+    job, legend, evidence = preparation.job, preparation.legend, {"counts": found.counts}
+    sizes = {
+        "training pixels": preparation.training_pixels,
+        "validation pixels": metrics.support(found.counts).tolist(),
+    }
+    return _TEXT.format(
+        scored=_SCORED_FOLDS if job.split.folds else _SCORED_LAST if job.keeps_last else _SCORED_BEST,
+        scene_table=_scene_table(found, legend.names),
+        views=_view_table(found, legend.names),
+        lights=_light_table(found, legend.names),
+        fails=_FAILS,
+        trust=_trust(found),
+        classes_table=class_table(evidence, legend, sizes),
+        overall=overall_line(evidence),
+        matrix=confusion_table(found.counts, legend, "reference \\ map"),
+        temperature=calibration.temperature,
+        before=calibration.before,
+        after=calibration.after,
+        other=calibration.other,
+    )
+
+
+def _scene_table(found: Examination, names: tuple[str, ...]) -> str:
+    """Table of each scene's scores; of many scenes only how they are spread."""
+    if len(found.scenes) < 2:
+        return ""
+    head = ["scene", "pixels", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
+    rows = [[name, f"{counts.sum():,}", *_few(counts)] for name, counts in found.scenes.items()]
+    means = [metrics.mean_iou(counts) for counts in found.scenes.values()]
+    spread = np.nanpercentile(means, (0, 10, 50, 90, 100))
+    said = f"Mean IoU of the {len(rows)} scenes: " + ", ".join(
+        f"{word} {value:.3f}"
+        for word, value in zip(("least", "10 %", "median", "90 %", "most"), spread, strict=True)
+    )
+    lines = ["", f"{said}.", ""]
+    if len(rows) <= _MOST_SCENES:
+        lines.append(markdown(head, rows))
+    return "\n".join(lines) + "\n"
+
+
+def _view_table(found: Examination, names: tuple[str, ...]) -> str:
+    """Table of what test-time augmentation brings and costs."""
+    if not found.views:
+        return ""
+    rows = [[f"`--tta {v}`", f"{len(VIEWS[v])}x", *_few(counts)] for v, counts in found.views.items()]
+    head = ["", "cost", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
+    said = "**Test-time augmentation** averages the probabilities of turned and mirrored views."
+    return "\n".join(["", said, "", markdown(head, rows)]) + "\n"
+
+
+def _light_table(found: Examination, names: tuple[str, ...]) -> str:
+    """Table of the scores in every light of the check."""
+    rows = [
+        [*(f"{v:g}" for v in (light.contrast, light.gamma, light.gain, light.haze)), *_few(counts)]
+        for light, counts in found.lights.items()
+    ]
+    table = _light_scores(found)
+    said = [
+        f"{word} {own['as_it_is']:.4f} as it is, {own['mean']:.4f} in the mean, {own['worst']:.4f} at worst"
+        for word, own in (("Accuracy", table["overall_accuracy"]), ("mean IoU", table["mean_iou"]))
+    ]
+    text = (
+        f"**Accuracy under changed light**: the same pixels in {table['lights']} other lights. Contrast and "
+        "gamma turn around each scene's own mean, gain around raw zero, haze is a share of bright light over "
+        f"everything; values are rounded and cut off as in a file. {', '.join(said)}."
+    )
+    head = ["contrast", "gamma", "gain", "haze", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
+    return "\n".join(["", wrapped(text), "", markdown(head, rows)]) + "\n"
+
+
+def _few(counts: metrics.Counts) -> list[str]:
+    """IoU of each class, their mean and the overall accuracy, as text."""
+    found = [*metrics.iou(counts), metrics.mean_iou(counts), metrics.overall_accuracy(counts)]
+    return [cell(value) for value in found]
+
+
+_TEXT = """{scored}
+
+{classes_table}
+
+{overall}.
+
+{matrix}
+{scene_table}{views}{lights}
+![Confusion](confusion.png) ![Learning curve](curve.png)
+
+**Calibration.** Temperature {temperature} (smallest log-loss over pixels as they are and in other light, half
+the weight each). Expected calibration error (15 bins) {before:.4f} without it; {after:.4f}, and {other:.4f}
+in other light, where each half of the windows has its temperature from the other half.
+
+**Novelty.** How unlike the training a window looks (level and contrast of each band) ranks the {fails:.0%}
+of windows and lights that are mapped worst above the others with an AUROC of {trust:.3f} (0.5 is chance).
+
+![Reliability](reliability.png)
+"""
+
+_SCORED_BEST = """Every labelled validation pixel, once, with its surroundings as context. The held-out part
+also chose the step that was kept and the temperature: scores on other ground will be lower."""
+
+_SCORED_LAST = """Every labelled validation pixel, once, with its surroundings as context. The last weights
+were kept, whatever validation said; only the temperature was chosen on the held-out part."""
+
+_SCORED_FOLDS = """Every labelled pixel, once, by the model that has not seen its fold, with its surroundings
+as context. The last weights were kept, whatever validation said; only the temperature was chosen on
+held-out pixels."""

@@ -1,0 +1,160 @@
+"""What of a scene's labels a network is taught: a class for every pixel, or the objects of a crop.
+
+Of a window there is first a layer of whole numbers, which is turned, scaled and padded with the pixels; when
+a batch is complete, the layers of its crops become what the loss takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoseg.errors import UsageError
+from geoseg.geometry import Window
+from geoseg.legend import NODATA, Legend
+from geoseg.models.object_labels import ObjectLabels
+from geoseg.models.object_rule import Task
+from geoseg.truth.layer import Truth
+from geoseg.truth.shapes import PolygonTruth
+
+_PART = 3  # an object of which less than one part in three is seen is not taught
+
+
+class Targets(Protocol):
+    """What is taught of labels."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What crops are drawn for."""
+        ...
+
+    @property
+    def positions(self) -> NDArray[np.uint8]:
+        """(256,) from class id to its place among the names; 255 where nothing is taught."""
+        ...
+
+    @property
+    def unknown(self) -> int:
+        """Number of a layer's pixels of which nothing is known."""
+        ...
+
+    def read(self, labels: Truth, window: Window) -> NDArray[Any]:
+        """Layer (h, w) of a window."""
+        ...
+
+    def taught(self, layers: Sequence[Tensor], labels: Sequence[Truth]) -> Any:
+        """What the loss takes, of the layers (S, S) of a batch and the labels that each was read from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelTargets:
+    """A class for every pixel: layers are positions in the legend, uint8."""
+
+    legend: Legend
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.legend.names
+
+    @property
+    def positions(self) -> NDArray[np.uint8]:
+        """(256,) position of each class id in the legend; 255 elsewhere."""
+        table = np.full(256, NODATA, np.uint8)
+        table[list(self.legend.ids)] = np.arange(len(self.legend), dtype=np.uint8)
+        return table
+
+    @property
+    def unknown(self) -> int:
+        """255."""
+        return NODATA
+
+    def read(self, labels: Truth, window: Window) -> NDArray[Any]:
+        """Class positions (h, w)."""
+        return self.positions[labels.read(window)]
+
+    def taught(self, layers: Sequence[Tensor], labels: Sequence[Truth]) -> Tensor:
+        """Class positions (N, S, S) int64."""
+        return torch.stack(list(layers)).long()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectTargets:
+    """Objects, one for each polygon, and background wherever there is none.
+
+    Layers are int32: 0 for background, 1 + number of the polygon that is seen. Not known is what lies in
+    polygons without a class, and in those of which less than a third is seen in the window.
+    """
+
+    legend: Legend
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, and the background."""
+        return (*self.legend.names, "background")
+
+    @property
+    def positions(self) -> NDArray[np.uint8]:
+        """(256,) position of each class id in the legend, and behind them what has none."""
+        table = PixelTargets(legend=self.legend).positions
+        table[NODATA] = len(self.legend)
+        return table
+
+    @property
+    def unknown(self) -> int:
+        """-1."""
+        return -1
+
+    def read(self, labels: Truth, window: Window) -> NDArray[Any]:
+        """Numbers of polygons (h, w)."""
+        import shapely
+
+        polygons = polygons_of(labels)
+        owners, place, pixels = np.unique(polygons.owners(window), return_inverse=True, return_counts=True)
+        numbers = (owners + 1).astype(np.int32)
+        for at in np.flatnonzero(owners >= 0).tolist():
+            owner = int(owners[at])
+            cut = _PART * int(pixels[at]) < shapely.area(polygons.shapes[owner])
+            if cut or polygons.classes[owner] == NODATA:
+                numbers[at] = self.unknown
+        return numbers[place].reshape(window.shape)
+
+    def taught(self, layers: Sequence[Tensor], labels: Sequence[Truth]) -> tuple[ObjectLabels, ...]:
+        """The objects of each crop."""
+        return tuple(self.objects(layer, own) for layer, own in zip(layers, labels, strict=True))
+
+    def objects(self, layer: Tensor, labels: Truth) -> ObjectLabels:
+        """The objects of one layer (h, w), numbered from 1 as their polygons are."""
+        seen, place = torch.unique(layer, return_inverse=True)
+        real = seen > 0
+        ids = torch.where(real, real.cumsum(0), seen.clamp(max=0)).long()
+        classes = self.positions[polygons_of(labels).classes[(seen[real] - 1).numpy()]]
+        return ObjectLabels(ids=ids[place], classes=torch.from_numpy(classes.astype(np.int64)))
+
+
+def polygons_of(labels: Truth) -> PolygonTruth:
+    """Labels as polygons; UsageError where they are something else."""
+    if isinstance(labels, PolygonTruth):
+        return labels
+    raise UsageError(
+        "objects are learnt from polygons",
+        where=labels.files[0],
+        why="a raster of classes does not say where one object ends and the next begins"
+        if labels.kind == "raster"
+        else "the layer holds points",
+        hint="a layer of polygons, one for each object",
+    )
+
+
+TARGETS: Mapping[Task, type[PixelTargets] | type[ObjectTargets]] = MappingProxyType(
+    {"semantic": PixelTargets, "instance": ObjectTargets}
+)
+"""By task of the architecture."""

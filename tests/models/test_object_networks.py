@@ -1,0 +1,205 @@
+"""Networks of objects: what every one promises, and what each makes of answers that are known."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from geoseg.errors import UsageError
+from geoseg.models.architectures import OBJECTS, Architecture, build
+from geoseg.models.interior_rim import _detections, interior_and_rim
+from geoseg.models.mask_rcnn import _paste, _target
+from geoseg.models.object_labels import ObjectLabels
+
+_SMALL = {
+    "interior_rim": Architecture(
+        name="interior_rim",
+        encoder="mobilenetv3_small_050",
+        arguments={"decoder_channels": [16, 16, 8, 8, 8]},
+    ),
+    "mask_rcnn": Architecture(
+        name="mask_rcnn",
+        encoder="mobilenetv3_small_050",
+        arguments={"channels": 16, "hidden": 32, "detections": 20},
+    ),
+}
+
+
+def boxes(*places: tuple[int, int, int, int], side: int = 64) -> torch.Tensor:
+    ids = torch.zeros(side, side, dtype=torch.int64)
+    for number, (row, col, row_end, col_end) in enumerate(places, start=1):
+        ids[row:row_end, col:col_end] = number
+    return ids
+
+
+def two_objects() -> ObjectLabels:
+    ids = boxes((4, 4, 30, 30), (34, 20, 60, 50))
+    ids[:, 60:] = -1
+    return ObjectLabels(ids=ids, classes=torch.tensor([1, 0]))
+
+
+def network(name: str, bands: int = 3, classes: int = 2) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(_SMALL[name], bands=bands, classes=classes)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("bands", [1, 4])
+def test_objects_of_every_tile_for_any_number_of_bands(name: str, bands: int) -> None:
+    with torch.inference_mode():
+        found = network(name, bands).eval()(torch.randn(2, bands, 64, 96))
+    assert len(found) == 2
+    for one in found:
+        count = len(one["scores"])
+        assert len(one["classes"]) == len(one["masks"]) == count and one["boxes"].shape == (count, 4)
+        assert not one["boxes"].is_floating_point()
+        assert all(0 <= s <= 1 for s in one["scores"]) and all(0 <= c < 2 for c in one["classes"])
+        for (row, col, row_end, col_end), mask in zip(one["boxes"].tolist(), one["masks"], strict=True):
+            assert mask.shape == (row_end - row, col_end - col) and 0 <= mask.min() <= mask.max() <= 1
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_losses_reach_every_parameter(name: str) -> None:
+    """Of a tile with objects, and of one without any."""
+    made = network(name).train()
+    empty = ObjectLabels(ids=boxes(), classes=torch.zeros(0, dtype=torch.int64))
+    losses = made(torch.randn(2, 3, 64, 64), [two_objects(), empty])
+    torch.stack(list(losses.values())).sum().backward()
+    assert [k for k, v in made.named_parameters() if v.grad is None] == []
+    alone = made(torch.randn(2, 3, 64, 64), [empty, empty])
+    assert all(torch.isfinite(v) for v in alone.values())
+
+
+def test_nothing_known_teaches_nothing() -> None:
+    unknown = ObjectLabels(ids=boxes() - 1, classes=torch.zeros(0, dtype=torch.int64))
+    losses = network("interior_rim").train()(torch.randn(2, 3, 64, 64), [unknown, unknown])
+    assert [float(v.detach()) for v in losses.values()] == [0.0]
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_tile_does_not_see_its_neighbours_in_the_batch(name: str) -> None:
+    made = network(name).eval()
+    first, second, other = torch.randn(3, 3, 64, 64)
+    with torch.inference_mode():
+        pairs = [made(torch.stack(pair))[0] for pair in ((first, second), (first, other * 100))]
+    for key in ("scores", "classes", "boxes"):
+        assert torch.equal(pairs[0][key], pairs[1][key])
+    assert all(torch.equal(*masks) for masks in zip(pairs[0]["masks"], pairs[1]["masks"], strict=True))
+
+
+def _digest(found: list[dict[str, Any]]) -> str:
+    """Of what is equal on every machine: classes, boxes, and rounded scores of the best."""
+    best = found[0]["scores"].argsort(descending=True, stable=True)[:5]
+    parts = [np.round(found[0]["scores"][best].numpy().astype(float), 3), found[0]["classes"][best].numpy()]
+    return hashlib.sha256("".join(str(p.tolist()) for p in parts).encode()).hexdigest()[:12]
+
+
+def _known(name: str) -> list[dict[str, Any]]:
+    """What a network with weights that numpy drew makes of a picture that it drew."""
+    made, rng = network(name).eval(), np.random.default_rng(7)
+    with torch.no_grad():
+        for value in made.parameters():
+            scale = 1.4 / np.sqrt(value[0].numel()) if value.ndim > 1 else 0.1
+            drawn = rng.standard_normal(tuple(value.shape)) * scale + (value.ndim == 1)
+            value.copy_(torch.from_numpy(drawn.astype(np.float32)))
+        found: list[dict[str, Any]] = made(
+            torch.from_numpy(rng.standard_normal((1, 3, 64, 64)).astype(np.float32))
+        )
+    return found
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_fixed_weights_and_input_give_the_answer_they_gave(name: str) -> None:
+    found = _known(name)
+    assert len(found[0]["scores"]) > 3
+    assert _digest(found) == _GOLDEN[name]
+
+
+_GOLDEN = {"interior_rim": "821bf06b4dcb", "mask_rcnn": "b3006f7a9390"}
+
+
+places = st.lists(
+    st.tuples(st.integers(0, 56), st.integers(0, 56), st.integers(1, 24), st.integers(1, 24)), max_size=8
+).map(lambda found: [(r, c, r + h, c + w) for r, c, h, w in found])
+
+
+@settings(max_examples=40)
+@given(places=places, rim=st.integers(1, 4))
+def test_every_object_keeps_a_core(places: list[tuple[int, int, int, int]], rim: int) -> None:
+    ids = boxes(*places)
+    objects = ObjectLabels(ids=ids, classes=torch.zeros(len(places), dtype=torch.int64))
+    truth = interior_and_rim(objects, 1, rim)
+    assert set(ids[truth == 1].unique().tolist()) == set(ids.unique().tolist()) - {0}
+    assert not ((truth == 0) & (ids > 0)).any()
+    inner = minimum_filter(ids.numpy(), 2 * rim + 1) == maximum_filter(ids.numpy(), 2 * rim + 1)
+    assert (truth.numpy()[inner & (ids.numpy() > 0)] == 1).all()
+
+
+def test_objects_come_back_from_the_classes_they_are_taught_by() -> None:
+    """Apart, side by side, one pixel apart, narrow, at the edge, of two classes."""
+    ids = boxes((2, 2, 20, 20), (2, 20, 20, 40), (22, 2, 40, 18), (41, 2, 60, 18), (50, 30, 54, 64))
+    objects = ObjectLabels(ids=ids, classes=torch.tensor([0, 1, 0, 1, 1]))
+    truth = interior_and_rim(objects, 2, 2)
+    share = np.full((4, 64, 64), 0.02, np.float32)
+    np.put_along_axis(share, truth.numpy()[None], 0.94, axis=0)
+    found = _detections(share, 2, reach=6)
+    assert found["classes"].tolist() == [0, 1, 0, 1, 1]
+    assert found["scores"].min() > 0.9
+    for number, (place, mask) in enumerate(
+        zip(found["boxes"].tolist(), found["masks"], strict=True), start=1
+    ):
+        row, col, row_end, col_end = place
+        whole = np.zeros((64, 64), bool)
+        whole[row:row_end, col:col_end] = mask.numpy() > 0.5
+        own = (ids == number).numpy()
+        assert (whole & own).sum() / (whole | own).sum() > 0.9
+    assert _detections(np.stack([np.ones((8, 8)), *np.zeros((2, 8, 8))]).astype(np.float32), 1, reach=6)[
+        "boxes"
+    ].shape == (0, 4)
+
+
+def test_a_crops_objects_are_boxes_and_masks() -> None:
+    found = _target(two_objects())
+    assert found["boxes"].tolist() == [[4, 4, 30, 30], [20, 34, 50, 60]]
+    assert found["labels"].tolist() == [2, 1]  # behind the background
+    assert found["masks"].flatten(1).sum(1).tolist() == [26 * 26, 26 * 30]
+    assert _target(ObjectLabels(ids=boxes(), classes=torch.zeros(0, dtype=torch.int64)))["boxes"].shape == (
+        0,
+        4,
+    )
+
+
+def test_a_mask_lies_where_its_box_is() -> None:
+    """A mask whose left half is 1 covers the pixels whose centre is in the left half of the box."""
+    mask = torch.zeros(28, 28)
+    mask[:, :14] = 1
+    box = torch.tensor([10.0, 4.0, 30.0, 12.0])
+    found = _paste(mask, box, (4, 10, 12, 30))
+    assert found.shape == (8, 20)
+    assert (found[1:-1, 1:9] > 0.99).all() and (found[:, 11:] == 0).all()
+
+
+def test_arguments_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match="anchors are 5 sides"):
+        build(
+            Architecture(name="mask_rcnn", encoder="resnet18", arguments={"anchors": [8]}), bands=3, classes=1
+        )
+    with pytest.raises(UsageError, match="rim is 1 to 64"):
+        build(Architecture(name="interior_rim", encoder="resnet18", arguments={"rim": 0}), bands=3, classes=1)
+
+
+def test_frozen_norms_stay_as_they_are_loaded() -> None:
+    given_arguments = {**_SMALL["mask_rcnn"].arguments, "freeze_norms": True}
+    made = build(
+        Architecture(name="mask_rcnn", encoder="resnet18", arguments=given_arguments), bands=3, classes=2
+    ).train()
+    before = made.encoder.bn1.running_mean.clone()
+    made(torch.randn(2, 3, 64, 64), [two_objects(), two_objects()])
+    assert torch.equal(made.encoder.bn1.running_mean, before) and made.heads.training

@@ -1,0 +1,271 @@
+"""Objects from polygons: what crops teach, what is counted, and a training that ends in objects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+import torch
+import yaml
+from click.testing import CliRunner
+
+import geoseg
+from geoseg.accuracy.panoptic import Regions, panoptic
+from geoseg.cli.main import cli
+from geoseg.engines.segments import SEGMENT, TileSegments
+from geoseg.errors import UsageError
+from geoseg.geometry import Window
+from geoseg.legend import Legend
+from geoseg.models.bundle import load_bundle
+from geoseg.training.found_objects import Found, compare
+from geoseg.training.job import TrainJob
+from geoseg.training.prepare import prepare
+from geoseg.training.targets import ObjectTargets
+from geoseg.training.verb import run_train
+from geoseg.truth.shapes import PolygonTruth
+from tests.training.makers import write
+
+LEGEND = Legend.of({3: "house", 5: "tank"})
+TARGETS = ObjectTargets(legend=LEGEND)
+SMALL = {"encoder": "mobilenetv3_small_050", "arguments": {"decoder_channels": [32, 24, 16, 12, 8]}}
+
+
+def truth(*shapes: Any, classes: list[int]) -> PolygonTruth:
+    return PolygonTruth(
+        shapes=np.array([*shapes, None], object)[:-1],
+        classes=np.array(classes, np.uint8),
+        features=np.arange(len(shapes)),
+        legend=LEGEND,
+    )
+
+
+def houses(folder: Path, *, seed: int = 0, side: int = 128, kinds: bool = False) -> dict[str, Any]:
+    """A scene of bright boxes on grey ground, and their polygons."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(70, 8, (3, side, side))
+    boxes, names = [], []
+    for row in range(4, side - 20, 26):
+        for col in range(4, side - 20, 26):
+            height, width = rng.integers(9, 19, 2)
+            tall = bool(rng.integers(2)) and kinds
+            image[:, row : row + height, col : col + width] += np.array([60, 100, 90 if tall else 0])[
+                :, None, None
+            ]
+            boxes.append(
+                shapely.box(500000 + col, 9000000 - row - height, 500000 + col + width, 9000000 - row)
+            )
+            names.append("tank" if tall else "house")
+    path = write(folder / f"scene{seed}.tif", np.clip(image, 0, 255).astype(np.uint8), pixel=1)
+    frame = geopandas.GeoDataFrame({"kind": names}, geometry=boxes, crs="EPSG:32720")
+    frame.to_file(folder / f"houses{seed}.gpkg")
+    return {"image": str(path), "labels": str(folder / f"houses{seed}.gpkg"), "single_class": "house"}
+
+
+def job(folder: Path, **fields: Any) -> dict[str, Any]:
+    return {
+        "scenes": [houses(folder)],
+        "out": folder / "model",
+        "classes": {1: "house"},
+        "model": "interior_rim",
+        **SMALL,
+        "steps": 2,
+        "batch": 2,
+        "crop": 64,
+        "validate_every": 1,
+        "learning_rate": 0.01,
+        "split": {"by": "region", "columns": ["60%", "100%"]},
+        **fields,
+    }
+
+
+def train(fields: dict[str, Any], **options: Any) -> Any:
+    return run_train(TrainJob.parse(fields), device="cpu", threads=1, **options)
+
+
+def test_a_crop_knows_its_objects() -> None:
+    """One whole, one of which a half is seen, one of which a slice is, one without a class."""
+    box = shapely.box
+    labels = truth(
+        box(2, 2, 8, 8), box(10, 10, 20, 20), box(-9, 14, 2, 20), box(10, 0, 14, 4), classes=[5, 3, 3, 255]
+    )
+    layer = TARGETS.read(labels, Window(0, 0, 16, 16))
+    assert set(np.unique(layer).tolist()) == {-1, 0, 1, 2}
+    assert (layer == 1).sum() == 36 and (layer == 2).sum() == 36
+    assert (layer[14:16, :2] == -1).all() and (layer[:4, 10:14] == -1).all()
+    objects = TARGETS.objects(torch.from_numpy(layer[:, 4:]), labels)
+    assert objects.classes.tolist() == [1, 0] and objects.ids.max() == 2
+    assert torch.equal(objects.ids > 0, torch.from_numpy(layer[:, 4:] > 0))
+    assert torch.equal(objects.ids < 0, torch.from_numpy(layer[:, 4:] < 0))
+    assert TARGETS.positions[255] == 2 and TARGETS.names == ("house", "tank", "background")
+
+
+def segments_of(ids: np.ndarray[Any, Any], class_ids: list[int], scores: list[float]) -> TileSegments:
+    table = np.zeros(len(class_ids), SEGMENT)
+    table["class_id"], table["score"] = class_ids, [round(s * 65535) for s in scores]
+    table["pixels"] = np.bincount(ids.ravel(), minlength=len(class_ids) + 1)[1:]
+    return TileSegments(ids=ids.astype(np.uint16), table=table)
+
+
+def test_found_objects_are_counted_as_panoptic_quality_does() -> None:
+    rng = np.random.default_rng(4)
+    found, reference = (
+        np.kron(rng.permutation(37)[:36].reshape(6, 6), np.ones((6, 6), int)) for _ in range(2)
+    )
+    reference = np.roll(reference, 1, axis=1)
+    kinds = rng.integers(0, 2, 36), rng.integers(0, 2, 36)
+    found[reference % 3 == 0] = reference[reference % 3 == 0]  # a third is found as it is
+    kinds[1][2::3] = kinds[0][2::3]
+    segments = segments_of(found, [LEGEND.ids[k] for k in kinds[1]], [0.9] * 36)
+    whole = slice(0, 36), slice(0, 36)
+    mine = compare(reference, kinds[0], segments, window=whole, ids=LEGEND.ids, half=False).counts(0.5)
+    sizes = [np.bincount(a.ravel(), minlength=37)[1:] for a in (reference, found)]
+    seen = [np.flatnonzero(s) for s in sizes]
+    both = (reference > 0) & (found > 0)
+    pairs, common = np.unique(np.stack([reference[both] - 1, found[both] - 1]), axis=1, return_counts=True)
+    rank = [np.searchsorted(s, p) for s, p in zip(seen, pairs, strict=True)]
+    expected = panoptic(
+        *(Regions(size=z[s], position=k[s]) for z, s, k in zip(sizes, seen, kinds, strict=True)),
+        (rank[0], rank[1]),
+        common,
+        2,
+    )
+    assert expected.matched.sum() > 3
+    for name in ("matched", "missed", "extra"):
+        assert np.array_equal(getattr(mine, name), getattr(expected, name))
+    assert mine.iou == pytest.approx(expected.iou)
+
+
+def test_what_is_cut_or_not_known_is_not_judged() -> None:
+    ids = np.zeros((20, 20), int)
+    ids[5:9, 5:9], ids[12:16, 0:12], ids[0:4, 14:20] = 1, 2, 3
+    reference = np.zeros((20, 10), int)
+    reference[5:9, :4], reference[0:5, 4:] = 1, -1
+    segments = segments_of(ids, [3, 3, 3], [0.8, 0.7, 0.6])
+    found = compare(
+        reference, np.array([0]), segments, window=(slice(0, 20), slice(5, 15)), ids=(3,), half=True
+    )
+    # 1 is found, 2 is wrong and reaches in by more than a third, 3 lies where nothing is known
+    assert found.score == pytest.approx([0.8, 0.7], abs=1e-4) and found.iou.tolist() == [1.0, 0.0]
+    assert found.reference.tolist() == [1]
+    assert found.best_score() == 0.75 and found.counts(0.75).recognition.tolist() == [1.0]
+    joined = Found.join([found, found])
+    assert joined.counts(0.1).matched.tolist() == [2] and joined.counts(0.1).extra.tolist() == [2]
+    assert found.tempered(1.0) == pytest.approx(found.score)
+    assert (found.tempered(2.0) < found.score).all() and (found.tempered(2.0) > 0.5).all()
+
+
+def test_a_job_of_polygons_becomes_a_bundle_of_objects(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(TrainJob.parse(job(tmp_path, licence="CC0-1.0")).dump())
+    result = CliRunner().invoke(cli, ["train", str(path), "--device", "cpu", "--threads", "1"])
+    assert result.exit_code == 0, result.output
+    assert "F1" in result.output and "PQ" in result.output
+    bundle = load_bundle(tmp_path / "model")
+    assert bundle.task == "instance" and bundle.objects is not None and bundle.margin == 64
+    assert [c.kind for c in bundle.legend.classes] == ["thing"]
+    assert set(bundle.scores["classes"]["house"]) == {"f1", "precision", "recall", "pq", "sq"}
+    json.dumps(dict(bundle.scores), allow_nan=False)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "intersection over union" in card and "the network's own" in card and "| **house** |" in card
+    assert (tmp_path / "model" / "samples.png").read_bytes().startswith(b"\x89PNG")
+    header = (tmp_path / "model.training" / "metrics.csv").read_text().splitlines()[0]
+    assert header == "step,loss,rate,F1,PQ,precision,recall"
+
+
+@pytest.mark.parametrize("model", ["interior_rim", "mask_rcnn"])
+def test_stopped_and_resumed_gives_the_same_weights(tmp_path: Path, model: str) -> None:
+    arguments = SMALL["arguments"] if model == "interior_rim" else {"channels": 16, "hidden": 32}
+    fields = job(tmp_path, model=model, arguments=arguments)
+    whole = train({**fields, "out": tmp_path / "whole"}).bundle
+
+    def stop(_row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(fields, progress=stop)
+    assert train(fields).bundle.weights_sha256 == whole.weights_sha256
+
+
+def test_places_are_held_out_whole(tmp_path: Path) -> None:
+    scenes = [{**houses(tmp_path, seed=s), "group": g} for s, g in enumerate(["north", "north", "south"])]
+    fields = job(tmp_path, scenes=scenes, split={"by": "file", "folds": 2})
+    held = []
+    for fold in range(2):
+        preparation = prepare(TrainJob.parse(fields), fold=fold)
+        held.append({preparation.sources[c.source].scene.paths[0].stem for c in preparation.cores})
+    assert sorted(map(sorted, held)) == [["scene0", "scene1"], ["scene2"]]
+    with pytest.raises(UsageError, match="2 groups of scenes cannot make 3 folds"):
+        prepare(TrainJob.parse({**fields, "split": {"by": "file", "folds": 3}}))
+    with pytest.raises(UsageError, match="group belongs to folds of files"):
+        TrainJob.parse({**fields, "split": {"by": "block"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"loss": {"dice": 1}}, "loss: not for architecture 'interior_rim'"),
+        ({"tta": True}, "tta: not for architecture"),
+        ({"model": "unet"}, "at least two classes"),
+    ],
+)
+def test_what_objects_do_not_take_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        prepare(TrainJob.parse({**job(tmp_path), **change}))
+
+
+def test_a_raster_of_classes_teaches_no_objects(tmp_path: Path) -> None:
+    fields = job(tmp_path)
+    write(tmp_path / "labels.tif", np.ones((128, 128), np.uint8), pixel=1)
+    scene = {"image": fields["scenes"][0]["image"], "labels": str(tmp_path / "labels.tif")}
+    with pytest.raises(UsageError, match="objects are learnt from polygons"):
+        prepare(TrainJob.parse({**fields, "scenes": [scene]}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "arguments"),
+    [("interior_rim", SMALL["arguments"]), ("mask_rcnn", {"channels": 32, "hidden": 64})],
+)
+def test_objects_are_learnt_and_found_in_another_scene(
+    tmp_path: Path, model: str, arguments: dict[str, Any]
+) -> None:
+    """Two kinds of boxes by polygons, then `geoseg predict` on a scene that it has not seen."""
+    scenes = [
+        {k: v for k, v in houses(tmp_path, seed=s, kinds=True).items() if k != "single_class"}
+        | {"field": "kind"}
+        for s in (0, 1)
+    ]
+    steps = 120 if model == "interior_rim" else 250
+    fields = job(
+        tmp_path,
+        scenes=scenes,
+        classes={1: "house", 2: "tank"},
+        model=model,
+        arguments=arguments,
+        steps=steps,
+        batch=4,
+        validate_every=steps,
+        learning_rate=0.005,
+        average=0.95,
+    )
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(fields, default=str))))
+    assert CliRunner().invoke(cli, ["train", str(path), "--threads", "1"]).exit_code == 0
+    assert load_bundle(tmp_path / "model").scores["f1"] > 0.8
+    other = houses(tmp_path, seed=7, kinds=True)
+    out = geoseg.predict(
+        other["image"], model=tmp_path / "model", out=tmp_path / "found", tile=128, margin=32, threads=1
+    )
+    found = geopandas.read_file(tmp_path / "found" / "objects.gpkg")
+    real = geopandas.read_file(other["labels"])
+    shared = real.geometry.array[:, None].intersection(found.geometry.array[None])
+    union = (
+        real.geometry.area.to_numpy()[:, None] + found.geometry.area.to_numpy()[None] - shapely.area(shared)
+    )
+    assert (shapely.area(shared) / union > 0.5).any(axis=1).mean() > 0.8
+    assert out is not None
