@@ -78,14 +78,14 @@ def _show(result: Any) -> None:
     from rich.table import Table
 
     scores, console = result.bundle.scores, screen()
-    shown, overall = _OBJECTS if result.bundle.objects is not None else _PIXELS
-    table = Table("class", *shown.values(), box=None, pad_edge=False)
+    columns, overall = _OBJECTS if result.bundle.objects is not None else _PIXELS
+    table = Table("class", *columns.values(), box=None, pad_edge=False)
     for name, own in scores["classes"].items():
-        table.add_row(name, *(_share(own[key]) for key in shown))
+        table.add_row(name, *(_share(own[key]) for key in columns))
     console.print(table)
     said = ", ".join(f"{name} {_share(scores[key])}" for key, name in overall.items())
     console.print(f"{said}, on {scores['data']}")
-    if lost := [name for name, own in scores["classes"].items() if own[next(iter(shown))] == 0]:
+    if lost := [name for name, own in scores["classes"].items() if own[next(iter(columns))] == 0]:
         console.print(
             f"Never found right: {', '.join(lost)}. More labels, more steps or class weights may help."
         )

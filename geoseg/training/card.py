@@ -102,10 +102,6 @@ def names_of(image: str | list[str]) -> str:
     return ", ".join(names if len(set(names)) == len(names) else files)
 
 
-def _yaml(job: TrainJob) -> str:
-    return job.model_copy(update={"out": Path(job.out.name)}).dump()
-
-
 _CARD = """# {name}
 
 {description}

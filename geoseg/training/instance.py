@@ -121,7 +121,7 @@ class InstanceTask:
             network, x.to(self._device).contiguous(memory_format=torch.channels_last), autocast=self._autocast
         )
         legend, targets = preparation.legend, preparation.targets
-        segments = paint(detections_of(answer[0], legend), _ALL, side=x.shape[-1])
+        segments = paint(detections_of(answer[0], legend), _ALL, shape=(x.shape[-2], x.shape[-1]))
         assert isinstance(targets, ObjectTargets)
         truth = targets.objects(torch.from_numpy(layer), preparation.sources[core.source].labels)
         reference = truth.ids.numpy()

@@ -125,7 +125,8 @@ def _index(number: int, source: Source, targets: Targets, cell: int, crop: int) 
     rows, counts = [], []
     step = max(_READ // cell, 1) * cell
     for block in source.scene.grid.window.blocks(step, step):
-        found = positions[source.taught(block)]
+        found = positions[source.labels.read(block)]
+        found[source.region.hidden(block)] = NODATA
         for part in block.blocks(cell, cell):
             here = np.bincount(found[part.slices_in(block)].ravel(), minlength=256)[:classes]
             if here.any():

@@ -23,7 +23,7 @@ from geoseg.training.card import split_in_words, wrapped
 from geoseg.training.examine import Examination, examine, join
 from geoseg.training.forward import forward
 from geoseg.training.losses import build_loss
-from geoseg.training.measure import measure, spread
+from geoseg.training.measure import answers, counted, spread
 from geoseg.training.prepare import Preparation
 from geoseg.training.task import Figures, Report
 
@@ -69,7 +69,8 @@ class SemanticTask:
         if not preparation.cores:
             return dict.fromkeys(["mean IoU", *names])
         cores = spread(preparation.cores, preparation.job.validation_windows)
-        counts = measure(batches, network, cores, self._device, autocast=self._autocast)
+        said = answers(batches, network, cores, self._device, autocast=self._autocast)
+        counts = counted(said, preparation)
         found = [metrics.mean_iou(counts), *metrics.iou(counts).tolist()]
         return {
             name: None if np.isnan(v) else round(v, 6)
@@ -118,9 +119,15 @@ def _score_table(preparation: Preparation, found: Examination, calibration: Cali
     evidence = {"counts": found.counts, "calibration": calibration}
     return {
         **bundle_scores(evidence, preparation.legend, data),
+        **({} if found.before is None else {"before": _overall(found.before)}),
         "changed_light": {**_light_scores(found), "calibration_error": rounded(calibration.other)},
         "novelty_auroc": rounded(_trust(found)),
     }
+
+
+def _overall(counts: metrics.Counts) -> dict[str, float | None]:
+    """Mean IoU and accuracy, rounded."""
+    return {m.__name__: rounded(m(counts)) for m in (metrics.mean_iou, metrics.overall_accuracy)}
 
 
 def _light_scores(found: Examination) -> dict[str, Any]:
@@ -151,6 +158,7 @@ def _text(preparation: Preparation, found: Examination, calibration: Calibration
     }
     return _TEXT.format(
         scored=_SCORED_FOLDS if job.split.folds else _SCORED_LAST if job.keeps_last else _SCORED_BEST,
+        before=_before_table(preparation, found),
         scene_table=_scene_table(found, legend.names),
         views=_view_table(found, legend.names),
         lights=_light_table(found, legend.names),
@@ -160,7 +168,7 @@ def _text(preparation: Preparation, found: Examination, calibration: Calibration
         overall=overall_line(evidence),
         matrix=confusion_table(found.counts, legend, "reference \\ map"),
         temperature=calibration.temperature,
-        before=calibration.before,
+        uncalibrated=calibration.before,
         after=calibration.after,
         other=calibration.other,
     )
@@ -182,6 +190,17 @@ def _scene_table(found: Examination, names: tuple[str, ...]) -> str:
     if len(rows) <= _MOST_SCENES:
         lines.append(markdown(head, rows))
     return "\n".join(lines) + "\n"
+
+
+def _before_table(preparation: Preparation, found: Examination) -> str:
+    """Table of the scores before and after a training that started from a bundle of the same classes."""
+    if found.before is None or preparation.start is None:
+        return ""
+    start = preparation.start
+    rows = [[f"before: {start.name} {start.version}", *_few(found.before)], ["after", *_few(found.counts)]]
+    head = ["", *(f"IoU {n}" for n in preparation.legend.names), "mean IoU", "accuracy"]
+    said = "**Before and after**, on the same held-out pixels."
+    return "\n".join(["", said, "", markdown(head, rows)]) + "\n"
 
 
 def _view_table(found: Examination, names: tuple[str, ...]) -> str:
@@ -227,12 +246,12 @@ _TEXT = """{scored}
 {overall}.
 
 {matrix}
-{scene_table}{views}{lights}
+{before}{scene_table}{views}{lights}
 ![Confusion](confusion.png) ![Learning curve](curve.png)
 
 **Calibration.** Temperature {temperature} (smallest log-loss over pixels as they are and in other light, half
-the weight each). Expected calibration error (15 bins) {before:.4f} without it; {after:.4f}, and {other:.4f}
-in other light, where each half of the windows has its temperature from the other half.
+the weight each). Expected calibration error (15 bins) {uncalibrated:.4f} without it; {after:.4f}, and
+{other:.4f} in other light, where each half of the windows has its temperature from the other half.
 
 **Novelty.** How unlike the training a window looks (level and contrast of each band) ranks the {fails:.0%}
 of windows and lights that are mapped worst above the others with an AUROC of {trust:.3f} (0.5 is chance).
