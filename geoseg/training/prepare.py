@@ -132,6 +132,8 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     opened = [_open(scene, job, legend) for scene in entries]
     scenes = [scene for scene, _ in opened]
     _check_alike(scenes)
+    for _, labels in opened:
+        targets.check(labels)
     uses = _uses(job, entries, opened, targets, fold)
     sources = _split(job, opened, targets, uses, fold)
     training = [s for s, use in zip(sources, uses, strict=True) if use != "validation"]
@@ -179,7 +181,7 @@ def _legend(job: TrainJob, task: Task) -> Legend:
                 "at least two classes", hint="another name for everything else, or a model of objects"
             )
         return job.legend
-    given = job.model_fields_set & _OF_PIXELS
+    given = job.model_dump(include=_OF_PIXELS, exclude_defaults=True)
     if given:
         raise UsageError(
             f"{', '.join(sorted(given))}: not for architecture {job.model!r}",

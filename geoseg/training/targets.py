@@ -45,6 +45,10 @@ class Targets(Protocol):
         """Number of a layer's pixels of which nothing is known."""
         ...
 
+    def check(self, labels: Truth) -> None:
+        """UsageError where the labels cannot say what is to be taught."""
+        ...
+
     def read(self, labels: Truth, window: Window) -> NDArray[Any]:
         """Layer (h, w) of a window."""
         ...
@@ -76,6 +80,9 @@ class PixelTargets:
     def unknown(self) -> int:
         """255."""
         return NODATA
+
+    def check(self, labels: Truth) -> None:
+        """Nothing: all labels say classes."""
 
     def read(self, labels: Truth, window: Window) -> NDArray[Any]:
         """Class positions (h, w)."""
@@ -112,6 +119,10 @@ class ObjectTargets:
     def unknown(self) -> int:
         """-1."""
         return -1
+
+    def check(self, labels: Truth) -> None:
+        """UsageError where they are no polygons."""
+        polygons_of(labels)
 
     def read(self, labels: Truth, window: Window) -> NDArray[Any]:
         """Numbers of polygons (h, w)."""

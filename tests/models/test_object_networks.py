@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -94,35 +93,29 @@ def test_a_tile_does_not_see_its_neighbours_in_the_batch(name: str) -> None:
     assert all(torch.equal(*masks) for masks in zip(pairs[0]["masks"], pairs[1]["masks"], strict=True))
 
 
-def _digest(found: list[dict[str, Any]]) -> str:
-    """Of what is equal on every machine: classes, boxes, and rounded scores of the best."""
-    best = found[0]["scores"].argsort(descending=True, stable=True)[:5]
-    parts = [np.round(found[0]["scores"][best].numpy().astype(float), 3), found[0]["classes"][best].numpy()]
-    return hashlib.sha256("".join(str(p.tolist()) for p in parts).encode()).hexdigest()[:12]
-
-
-def _known(name: str) -> list[dict[str, Any]]:
+def _known(name: str) -> dict[str, Any]:
     """What a network with weights that numpy drew makes of a picture that it drew."""
-    made, rng = network(name).eval(), np.random.default_rng(7)
+    made, rng = network(name).eval(), np.random.default_rng(8)
     with torch.no_grad():
         for value in made.parameters():
             scale = 1.4 / np.sqrt(value[0].numel()) if value.ndim > 1 else 0.1
-            drawn = rng.standard_normal(tuple(value.shape)) * scale + (value.ndim == 1)
+            drawn = rng.standard_normal(tuple(value.shape)) * scale
             value.copy_(torch.from_numpy(drawn.astype(np.float32)))
-        found: list[dict[str, Any]] = made(
-            torch.from_numpy(rng.standard_normal((1, 3, 64, 64)).astype(np.float32))
-        )
-    return found
+        picture = torch.from_numpy(rng.standard_normal((1, 3, 64, 64)).astype(np.float32))
+        found: list[dict[str, Any]] = made(picture)
+    return found[0]
 
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_fixed_weights_and_input_give_the_answer_they_gave(name: str) -> None:
+    """A release of torchvision or smp that computes something else is found here."""
     found = _known(name)
-    assert len(found[0]["scores"]) > 3
-    assert _digest(found) == _GOLDEN[name]
+    best = found["scores"].sort(descending=True).values[:5].tolist()
+    assert (len(found["scores"]), best) == (_GOLDEN[name][0], pytest.approx(_GOLDEN[name][1], abs=2e-3))
 
 
-_GOLDEN = {"interior_rim": "821bf06b4dcb", "mask_rcnn": "b3006f7a9390"}
+_GOLDEN = {"interior_rim": (1, [0.7613]), "mask_rcnn": (20, [0.6478, 0.6411, 0.641, 0.6409, 0.6407])}
+"""Objects found, and the scores of the best five."""
 
 
 places = st.lists(
