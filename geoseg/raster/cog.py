@@ -319,6 +319,7 @@ def _spoiled(target: Path, why: str) -> ResourceError:
     )
 
 
+@safe_gdal()
 def cog_problems(path: str | Path) -> list[str]:
     """Ways in which a file is not a cloud-optimised GeoTIFF; empty for a valid one.
 

@@ -16,7 +16,7 @@ from pyproj.exceptions import CRSError
 
 from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid
-from geoseg.raster.open import local_file, open_raster
+from geoseg.raster.open import local_file, open_raster, safe_gdal
 from geoseg.raster.reading import ReadingOptions
 
 # authalic, and tangent where the picture is put: lengths and areas within 1e-7 over tens of kilometres
@@ -85,6 +85,7 @@ def horizontal(crs: CRS) -> CRS:
     return crs
 
 
+@safe_gdal()
 def placement(path: str | PathLike[str], *, allow_vrt: bool = False) -> tuple[bool, tuple[int, int]]:
     """Whether a raster says anything about where it lies, and its (height, width)."""
     dataset = open_raster(local_file(path), allow_vrt=allow_vrt)

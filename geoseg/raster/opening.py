@@ -39,6 +39,7 @@ _CODES = (*DTYPES, "int64", "uint64")
 _PROBE = 64
 
 
+@safe_gdal()  # whose warnings would be printed at any word asked of a file outside of it
 def open_scene(
     source: Source,
     *,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geoseg.errors import InputError
-from geoseg.raster.open import driver_of, open_raster
+from geoseg.raster.open import driver_of, open_raster, safe_gdal
 
 _MOST_BYTES = 20_000_000
 _MOST_CLASSES = 100_000
@@ -68,6 +68,7 @@ def read_side(path: Path) -> Mapping[int, Side]:
     return {number: _side(band) for number, band in bands.items()}
 
 
+@safe_gdal()
 def side_mask(path: Path, shape: tuple[int, int]) -> Path | None:
     """``scene.tif.msk`` beside ``scene.tif`` if it is a GeoTIFF of one band and that shape, else None."""
     file = path.with_name(f"{path.name}.msk")

@@ -143,6 +143,19 @@ def test_warnings_of_gdal_do_not_reach_the_terminal(capfd: pytest.CaptureFixture
     assert "CPLE" not in capfd.readouterr().err
 
 
+def test_what_gdal_thinks_of_a_file_does_not_reach_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A tag for the bands beyond three colours under another number: libtiff warns whenever it reads it."""
+    path = write(tmp_path / "a.tif", np.ones((5, 20, 20), np.uint8), photometric="RGB")
+    content = path.read_bytes()
+    assert content.count(b"\x52\x01\x03\x00") == 1
+    path.write_bytes(content.replace(b"\x52\x01\x03\x00", b"\x51\x01\x03\x00"))
+    scene = open_scene(path, bands=[1, 2, 3])
+    scene.read(scene.grid.window)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("verb", ["predict", "plan", "fit"])
 def test_pixels_in_memory_are_told_to_be_written_first(tmp_path: Path, verb: str) -> None:
     array = open_scene(write(tmp_path / "a.tif", np.ones((20, 20), np.uint8))).to_xarray()
