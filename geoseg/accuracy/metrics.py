@@ -31,8 +31,8 @@ Place = Literal["evaluation", "card"]
 
 Evidence = Mapping[str, Any]
 """What was counted, by name: ``counts``; ``boundary`` or ``boundary_edge`` (`BoundaryCounts`); ``outline``
-(`OutlineCounts`); ``objects`` (`Panoptic`); ``confidence`` (`ConfidenceCounts`); and ``calibration``
-(`Calibration`)."""
+(`OutlineCounts`); ``objects`` (`Panoptic`), and the same as ``panoptic`` where objects have ids;
+``confidence`` (`ConfidenceCounts`); and ``calibration`` (`Calibration`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +231,16 @@ def mean_panoptic_quality(objects: Panoptic) -> float:
     return mean(objects.quality)
 
 
+def quality_of_things(objects: Panoptic) -> float:
+    """Mean panoptic quality over the classes of objects with ids."""
+    return mean(objects.quality[np.asarray(objects.things, np.bool_)])
+
+
+def quality_of_stuff(objects: Panoptic) -> float:
+    """Mean panoptic quality over the other classes, each of which is one segment."""
+    return mean(objects.quality[~np.asarray(objects.things, np.bool_)])
+
+
 def confidence_error(confidence: ConfidenceCounts) -> float:
     """Expected calibration error of a map's confidence."""
     return confidence.error()
@@ -351,8 +361,8 @@ METRICS = (
         name="pq",
         heading="PQ",
         function=panoptic_quality,
-        rule="sum of the IoUs of matched areas / (matched + (missed + extra) / 2); areas are 4-connected and "
-        "match where their IoU is above 0.5",
+        rule="sum of the IoUs of matched areas / (matched + (missed + extra) / 2); areas are 4-connected, or "
+        "what has one id and all of a class without ids, and match where their IoU is above 0.5",
         source="Kirillov et al. (2019)",
         per_class=True,
         needs="objects",
@@ -462,6 +472,22 @@ METRICS = (
         rule="unweighted mean of pq over the classes with an area in the reference or the map",
         source="Kirillov et al. (2019)",
         needs="objects",
+    ),
+    Metric(
+        name="pq_things",
+        heading="PQ of things",
+        function=quality_of_things,
+        rule="mean_pq over the classes with ids of objects",
+        source="Kirillov et al. (2019)",
+        needs="panoptic",
+    ),
+    Metric(
+        name="pq_stuff",
+        heading="PQ of stuff",
+        function=quality_of_stuff,
+        rule="mean_pq over the classes without ids, each of which is one segment of the whole map",
+        source="Kirillov et al. (2019)",
+        needs="panoptic",
     ),
     Metric(
         name="confidence_error",

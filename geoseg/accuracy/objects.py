@@ -57,22 +57,37 @@ class Overlaps:
         (n,) positions of the objects.
     iou
         (n,) intersection over union.
+    excused
+        (mapped objects,) share of each that lies in one thing that nobody is asked to find, COCO's crowd: by
+        so much an object without a partner is not counted as wrong. None where there are no such things.
     """
 
     reference: Wholes
     mapped: Wholes
     iou: Reals
+    excused: Reals | None = None
 
     @classmethod
     def of(
-        cls, reference: ObjectLayer, mapped: ObjectLayer, pairs: tuple[Wholes, Wholes], common: NDArray[Any]
+        cls,
+        reference: ObjectLayer,
+        mapped: ObjectLayer,
+        pairs: tuple[Wholes, Wholes],
+        common: NDArray[Any],
+        excused: Reals | None = None,
     ) -> Overlaps:
         """Overlaps from what pairs have in common; pairs of two classes are left out."""
         one, other = pairs
         union = reference.area[one] + mapped.area[other] - common
         same = (reference.position[one] == mapped.position[other]) & (common > 0)
         iou = common[same] / union[same]
-        return cls(reference=one[same], mapped=other[same], iou=np.asarray(iou, np.float64))
+        return cls(reference=one[same], mapped=other[same], iou=np.asarray(iou, np.float64), excused=excused)
+
+    def counted(self, partner: Wholes, threshold: float) -> NDArray[np.bool_]:
+        """Mapped objects that are right or wrong at `threshold`: those with a partner, or without excuse."""
+        if self.excused is None:
+            return np.ones(len(partner), np.bool_)
+        return (partner >= 0) | (self.excused < min(threshold, _JUST_BELOW_ONE))
 
 
 def matched(overlaps: Overlaps, mapped: ObjectLayer, threshold: float) -> tuple[Wholes, Reals]:
@@ -135,6 +150,8 @@ class ObjectScores:
         Of the objects at that threshold; F1 is RQ too. NaN where there are none.
     pq
         Panoptic quality, SQ times RQ.
+    reference_area, mapped_area
+        Areas of the objects together.
     ap, ap50
         Average precision over `THRESHOLDS`, and at a half; NaN where there is no reference, or no score.
     area_ratio
@@ -149,23 +166,31 @@ class ObjectScores:
     recall: float
     f1: float
     pq: float
+    reference_area: float
+    mapped_area: float
     ap: float = math.nan
     ap50: float = math.nan
     area_ratio: float = math.nan
 
     @classmethod
-    def of(cls, reference: int, mapped: int, fits: Sequence[float], **further: float) -> ObjectScores:
-        """Scores from counts and from the fits of the pairs."""
-        n, total = len(fits), math.fsum(fits)
+    def of(
+        cls, reference: NDArray[Any], mapped: NDArray[Any], fits: Sequence[float], **further: float
+    ) -> ObjectScores:
+        """Scores from areas of the objects and from the fits of the pairs."""
+        known, found, n, total = len(reference), len(mapped), len(fits), math.fsum(fits)
+        areas = float(reference.sum()), float(mapped.sum())
         return cls(
-            reference=reference,
-            mapped=mapped,
+            reference=known,
+            mapped=found,
             matched=n,
             iou=_ratio(total, n),
-            precision=_ratio(n, mapped),
-            recall=_ratio(n, reference),
-            f1=_ratio(2 * n, reference + mapped),
-            pq=_ratio(2 * total, reference + mapped),
+            precision=_ratio(n, found),
+            recall=_ratio(n, known),
+            f1=_ratio(2 * n, known + found),
+            pq=_ratio(2 * total, known + found),
+            reference_area=areas[0],
+            mapped_area=areas[1],
+            area_ratio=_ratio(_ratio(areas[1], found), _ratio(areas[0], known)),
             **further,
         )
 
@@ -174,25 +199,26 @@ def score_objects(
     reference: ObjectLayer, mapped: ObjectLayer, overlaps: Overlaps, classes: int
 ) -> list[ObjectScores]:
     """Scores of every class, by its position."""
-    partner, fit = matched(overlaps, mapped, THRESHOLDS[0])
+    tries = [matched(overlaps, mapped, threshold) for threshold in THRESHOLDS]
+    counted = [overlaps.counted(found, t) for (found, _), t in zip(tries, THRESHOLDS, strict=True)]
+    partner, fit = tries[0]
     ranked = by_score(mapped)
-    hits = [matched(overlaps, mapped, threshold)[0][ranked] >= 0 for threshold in THRESHOLDS]
     scores = []
     for k in range(classes):
-        of_class, there = mapped.position[ranked] == k, reference.position == k
-        count, pairs = int(there.sum()), fit[(partner >= 0) & (mapped.position == k)]
-        precisions = [average_precision(hit[of_class], count) for hit in hits]
-        if mapped.score is None:
-            precisions = [math.nan] * len(THRESHOLDS)
-        mean = _ratio(float(mapped.area[mapped.position == k].sum()), int(of_class.sum()))
+        of_class, there = mapped.position == k, reference.position == k
+        precisions = [math.nan] * len(THRESHOLDS)
+        if mapped.score is not None:
+            precisions = [
+                average_precision((found >= 0)[ranked[(of_class & known)[ranked]]], int(there.sum()))
+                for (found, _), known in zip(tries, counted, strict=True)
+            ]
         scores.append(
             ObjectScores.of(
-                count,
-                int(of_class.sum()),
-                pairs.tolist(),
+                reference.area[there],
+                mapped.area[of_class & counted[0]],
+                fit[(partner >= 0) & of_class].tolist(),
                 ap=float(np.mean(precisions)),
                 ap50=precisions[0],
-                area_ratio=_ratio(mean, _ratio(float(reference.area[there].sum()), count)),
             )
         )
     return scores
@@ -206,16 +232,16 @@ def score_sizes(
     A pair counts for the size of its reference object, an object without a partner for its own.
     """
     partner, fit = matched(overlaps, mapped, THRESHOLDS[0])
-    paired = partner >= 0
+    counted, paired = overlaps.counted(partner, THRESHOLDS[0]), partner >= 0
     own = np.asarray(mapped.area, np.float64).copy()
     own[paired] = reference.area[partner[paired]]
     limits = [0.0, *edges, math.inf]
     scores = {}
     for low, high in itertools.pairwise(limits):
-        inside = (own >= low) & (own < high)
+        inside = counted & (own >= low) & (own < high)
         there = (reference.area >= low) & (reference.area < high)
         scores[low, high] = ObjectScores.of(
-            int(there.sum()), int(inside.sum()), fit[inside & paired].tolist()
+            reference.area[there], mapped.area[inside], fit[inside & paired].tolist()
         )
     return scores
 

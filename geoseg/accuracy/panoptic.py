@@ -41,12 +41,15 @@ class Panoptic:
         (K,) int64: pairs; regions of the reference, and of the map, without a partner.
     iou
         (K,) float64: sum of the intersections over unions of the pairs.
+    things
+        (K,) bool: classes whose regions are objects with ids; None where no region has one.
     """
 
     matched: Whole
     missed: Whole
     extra: Whole
     iou: NDArray[np.float64]
+    things: NDArray[np.bool_] | None = None
 
     @property
     def recognition(self) -> NDArray[np.float64]:

@@ -92,14 +92,22 @@ def _evaluate_objects(objects: Path, reference: Path, options: dict[str, Any], *
     job = job_of(EvaluateObjectsJob, options, objects=objects, reference=reference)
     result = run_evaluate_objects(job, overwrite=overwrite)
     show_notes(result.notes)
-    table = Table("", box=None, pad_edge=False)
-    for heading in ("reference", "objects", "found", "precision", "recall", "F1", "SQ", "PQ", "AP", "AP50"):
+    table = Table("", box=None, pad_edge=False, padding=(0, 1, 0, 0))  # within 80 columns
+    for heading in ("ref.", "objects", "found", "precision", "recall", "F1", "SQ", "PQ", "AP", "AP50"):
         table.add_column(heading, justify="right")
     several = result.sizes if len(result.sizes) > 1 else {}
     for name, s in {**result.classes, **several}.items():
         shares = (s.precision, s.recall, s.f1, s.iou, s.pq, s.ap, s.ap50)
         table.add_row(name, f"{s.reference:,}", f"{s.mapped:,}", f"{s.matched:,}", *map(_share, shares))
     show_table(table)
+    for name, s in result.classes.items():
+        density = result.per_hectare[name]
+        say(
+            f"{name}: {density['mapped']:,.4g} per hectare of {s.mapped_area:,.0f} m2 in all; "
+            f"in the reference {density['reference']:,.4g} of {s.reference_area:,.0f} m2"
+        )
+    place = "the area of interest" if job.aoi else "the box around both layers: --aoi gives another"
+    say(f"hectares are the {result.hectares:,.4g} of {place}")
     if len(result.classes) > 1:
         text = ", ".join(f"{name.upper()} {_share(value)}" for name, value in result.mean.items())
         screen().print(f"mean over classes: {text}", highlight=False)

@@ -18,7 +18,9 @@ class EvaluateObjectsJob(Job):
     objects
         Polygons with a class, and with a score where there is one.
     reference
-        Polygons of the objects that are there.
+        Polygons of the objects that are there. Those with a field iscrowd that is not 0 (COCO), and those
+        that the crosswalk ignores, are not to be found, nor is an object wrong that lies in one by half or
+        more.
     objects_layer
         Layer of the objects where their file has several, by default ``objects``.
     field

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS
+from pyproj import CRS, Proj
 
 from geoseg.accuracy.objects import ObjectLayer, Overlaps
 from geoseg.errors import InputError, UsageError
@@ -22,8 +22,43 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 _OBJECTS = "objects"
-_CLASS, _CLASS_ID, _SCORE = "class", "class_id", "score"
+_CLASS, _CLASS_ID, _SCORE, _CROWD = "class", "class_id", "score", "iscrowd"
 _BLOCK = 1 << 14
+_TRUE_TO_AREA = 0.01
+"""Share by which areas in a projected CRS may be off."""
+
+Shapes = NDArray[np.object_]
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Placed:
+    """Polygons, and the position of each one's class; -1 where it may be any."""
+
+    shapes: Shapes
+    position: Places
+
+    def where(self, chosen: NDArray[np.bool_]) -> Placed:
+        """The chosen ones."""
+        return Placed(shapes=self.shapes[chosen], position=self.position[chosen])
+
+    def shared(self, mapped: Placed) -> tuple[Places, Places, NDArray[np.float64]]:
+        """(polygons here, those of `mapped`, area that they share) of pairs that can be of one class.
+
+        Exactly, and found through an R-tree block by block.
+        """
+        tree = shapely.STRtree(self.shapes)
+        parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+        for begin in range(0, len(mapped.shapes), _BLOCK):
+            block = mapped.shapes[begin : begin + _BLOCK]
+            other, one = tree.query(block, predicate="intersects")
+            position = self.position[one]
+            same = (position == mapped.position[other + begin]) | (position < 0)
+            one, other = one[same], other[same]
+            common = shapely.area(shapely.intersection(self.shapes[one], block[other]))
+            parts.append((one, other + begin, common))
+        one, other, common = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return one, other, common
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +71,10 @@ class ObjectInputs:
         Names of the classes, by position.
     reference, mapped
         The objects; areas in square metres.
-    shapes
-        Polygons of the reference and of the objects.
+    overlaps
+        What objects of one class have in common.
+    hectares
+        Size of the area of interest, or where none was given of the box around both layers.
     notes
         What the user should know.
     """
@@ -45,26 +82,9 @@ class ObjectInputs:
     classes: tuple[str, ...]
     reference: ObjectLayer
     mapped: ObjectLayer
-    shapes: tuple[NDArray[np.object_], NDArray[np.object_]]
+    overlaps: Overlaps
+    hectares: float
     notes: tuple[str, ...]
-
-    def overlaps(self) -> Overlaps:
-        """What objects of one class have in common, exactly, found through an R-tree block by block."""
-        reference, mapped = self.shapes
-        tree = shapely.STRtree(reference)
-        parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
-        for begin in range(0, len(mapped), _BLOCK):
-            block = mapped[begin : begin + _BLOCK]
-            other, one = tree.query(block, predicate="intersects")
-            same = self.reference.position[one] == self.mapped.position[other + begin]
-            one, other = one[same], other[same]
-            parts.append(
-                (one, other + begin, shapely.area(shapely.intersection(reference[one], block[other])))
-            )
-        if not parts:
-            parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-        one, other, common = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Overlaps.of(self.reference, self.mapped, (one, other), common)
 
 
 def open_objects(job: EvaluateObjectsJob) -> ObjectInputs:
@@ -81,51 +101,86 @@ def open_objects(job: EvaluateObjectsJob) -> ObjectInputs:
     )
     of_objects = _names(mapped, job)
     legend = _legend(of_objects, reference, job)
-    of_reference = _reference_classes(reference, job, legend)
-    kept = of_reference >= 0
-    if not kept.all():
-        notes.append(f"{int((~kept).sum())} reference objects are ignored by the crosswalk")
-    reference, of_reference = reference[kept], of_reference[kept]
     crs = metric_crs(mapped if len(mapped) else reference)
-    shapes = []
-    for frame, path in ((reference, job.reference), (mapped, job.objects)):
+
+    def placed(frame: GeoDataFrame, path: Path, position: Places) -> Placed:
         polygons = np.asarray(frame.to_crs(crs).geometry.array, object)
-        shapes.append(valid_polygons(polygons, path, repair=job.repair, notes=notes))
-    places = [of_reference, np.searchsorted(legend.names, of_objects).astype(np.int64)]
+        return Placed(
+            shapes=valid_polygons(polygons, path, repair=job.repair, notes=notes), position=position
+        )
+
+    known = placed(reference, job.reference, _reference_classes(reference, job, legend))
+    found = placed(mapped, job.objects, np.searchsorted(legend.names, of_objects).astype(np.int64))
     scores = np.asarray(mapped[_SCORE], np.float64) if _SCORE in mapped.columns else None
-    chosen = [np.ones(len(polygons), np.bool_) for polygons in shapes]
+    box = shapely.box(*shapely.total_bounds(np.concatenate([known.shapes, found.shapes])))
+    area = box if job.aoi is None else _area_of_interest(job.aoi, crs)
+    ignored = _crowds(reference) | (known.position < 0)
+    excusing, known = known.where(ignored), known.where(~ignored)
     if job.aoi is not None:
-        area = shapely.union_all(np.asarray(read_vector(job.aoi, columns=[]).to_crs(crs).geometry.array))
-        chosen = [_mostly_inside(polygons, area) for polygons in shapes]
+        chosen = [_mostly_inside(layer.shapes, area) for layer in (known, found)]
+        known, found = known.where(chosen[0]), found.where(chosen[1])
+        scores = None if scores is None else scores[chosen[1]]
         for name, inside in zip(("reference objects", "objects"), chosen, strict=True):
             if not inside.all():
                 notes.append(
                     f"{int((~inside).sum())} {name} lie outside the area of interest and are left out"
                 )
-    if not chosen[0].any():
+    if not len(known.shapes):
         raise InputError("no reference object to score against", where=job.reference)
     layers = [
-        ObjectLayer(area=shapely.area(polygons[inside]), position=place[inside], score=score)
-        for polygons, inside, place, score in zip(
-            shapes, chosen, places, (None, None if scores is None else scores[chosen[1]]), strict=True
-        )
+        ObjectLayer(area=shapely.area(one.shapes), position=one.position, score=score)
+        for one, score in ((known, None), (found, scores))
     ]
+    one, other, common = known.shared(found)
+    excused = None
+    if ignored.any():
+        excused = _excused(excusing, found, layers[1].area)
+        notes.append(
+            f"{int(ignored.sum())} reference objects are ignored, by the crosswalk or as crowds: objects "
+            "that lie in one of them by half or more and match no other are not counted"
+        )
     return ObjectInputs(
         classes=legend.names,
         reference=layers[0],
         mapped=layers[1],
-        shapes=(shapes[0][chosen[0]], shapes[1][chosen[1]]),
+        overlaps=Overlaps.of(layers[0], layers[1], (one, other), common, excused),
+        hectares=float(shapely.area(area)) / 1e4,
         notes=tuple(notes),
     )
 
 
+def _excused(excusing: Placed, found: Placed, area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) largest share of each object that lies in one polygon that is not to be found."""
+    _, other, common = excusing.shared(found)
+    share = np.zeros(len(area))
+    np.maximum.at(share, other, common / area[other])
+    return share
+
+
+def _crowds(frame: GeoDataFrame) -> NDArray[np.bool_]:
+    """(n,) whether a reference object stands for a crowd of them, as COCO says it."""
+    if _CROWD not in frame.columns:
+        return np.zeros(len(frame), np.bool_)
+    return np.array([not is_null(value) and bool(float(value)) for value in frame[_CROWD]], np.bool_)
+
+
+def _area_of_interest(path: Path, crs: CRS) -> Any:
+    return shapely.union_all(np.asarray(read_vector(path, columns=[]).to_crs(crs).geometry.array))
+
+
 def metric_crs(frame: GeoDataFrame) -> CRS:
-    """The layer's CRS where its unit is the metre, else an equal-area one around its middle."""
+    """The layer's CRS where its areas are square metres, else an equal-area one around its middle.
+
+    They are none in degrees, in feet, and in Web Mercator, where a house in Oslo is four times its size.
+    """
     crs = CRS.from_user_input(frame.crs)
-    if crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info):
-        return crs
     west, south, east, north = frame.to_crs(4326).total_bounds
-    return CRS.from_proj4(f"+proj=laea +lat_0={(south + north) / 2} +lon_0={(west + east) / 2} +units=m")
+    lon, lat = (west + east) / 2, (south + north) / 2
+    if crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info):
+        scale = Proj(crs).get_factors(lon, lat).areal_scale
+        if abs(scale - 1) < _TRUE_TO_AREA:
+            return crs
+    return CRS.from_proj4(f"+proj=laea +lat_0={lat} +lon_0={lon} +units=m")
 
 
 def _objects_layer(path: Path) -> str | None:

@@ -35,6 +35,10 @@ class ObjectEvaluation:
         By size, like ``50 to 500 m2``, of all classes.
     mean
         Means over the classes: pq, sq, rq, ap, ap50.
+    hectares
+        Size of the area of interest, or where none was given of the box around both layers.
+    per_hectare
+        Objects per hectare, by name of class: ``reference`` and ``mapped``.
     notes
         What the user should know.
     provenance
@@ -44,6 +48,8 @@ class ObjectEvaluation:
     classes: Mapping[str, ObjectScores]
     sizes: Mapping[str, ObjectScores]
     mean: Mapping[str, float]
+    hectares: float
+    per_hectare: Mapping[str, Mapping[str, float]]
     notes: tuple[str, ...]
     provenance: Mapping[str, Any]
 
@@ -101,7 +107,7 @@ def run_evaluate_objects(job: EvaluateObjectsJob, *, overwrite: bool = False) ->
         require_free(job.out, overwrite=overwrite, inputs=inputs_given, marks={"geoseg", "classes"})
         require_place(job.out)
     inputs = open_objects(job)
-    overlaps = inputs.overlaps()
+    overlaps = inputs.overlaps
     scored = score_objects(inputs.reference, inputs.mapped, overlaps, len(inputs.classes))
     by_size = score_sizes(inputs.reference, inputs.mapped, overlaps, job.sizes)
     classes = dict(zip(inputs.classes, scored, strict=True))
@@ -112,6 +118,11 @@ def run_evaluate_objects(job: EvaluateObjectsJob, *, overwrite: bool = False) ->
         classes=classes,
         sizes={_named(low, high): scores for (low, high), scores in by_size.items()},
         mean=mean_scores(classes),
+        hectares=inputs.hectares,
+        per_hectare={
+            name: {"reference": s.reference / inputs.hectares, "mapped": s.mapped / inputs.hectares}
+            for name, s in classes.items()
+        },
         notes=notes,
         provenance={
             "objects": {"path": str(job.objects), "sha256": sha256_of(job.objects)},

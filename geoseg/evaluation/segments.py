@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,7 +65,8 @@ class SegmentTable:
         np.add.at(void, other_at[(one < 0) & (other >= 0)], pixels[(one < 0) & (other >= 0)])
         pairs = (one >= 0) & (other >= 0)
         table = _summed(np.stack([one_at[pairs], other_at[pairs], pixels[pairs]]))
-        return panoptic(reference, mapped, (table[0], table[1]), table[2], self._classes, void)
+        found = panoptic(reference, mapped, (table[0], table[1]), table[2], self._classes, void)
+        return replace(found, things=np.isin(np.arange(self._classes), things))
 
 
 def _segments(

@@ -73,7 +73,7 @@ class Together:
         if self._job.objects:
             found["objects"] = self._objects.matched()
         if self._job.instances is not None:
-            found["objects"] = self._segments.matched()
+            found["objects"] = found["panoptic"] = self._segments.matched()
         if self._confidence is not None:
             found["confidence"] = self._confidence
         return found

@@ -105,8 +105,65 @@ def test_the_command_tells_objects_from_maps(files: tuple[Path, Path], tmp_path:
 
     code, text = call("--field", "kind", "--out", str(tmp_path / "scores.json"))
     assert code == 0 and "house" in text and "AP50" in text and "50 to 500 m2" in text
+    assert max(map(len, text.splitlines()[:7])) <= 80
+    assert "house: 3.279 per hectare of 1,041 m2 in all; in the reference" in text
     code, text = call("--field", "kind", "--boundary", "3")
     assert code == 2 and "--boundary is for class maps" in text
+
+
+def test_crowds_and_what_is_ignored_excuse_what_lies_in_them(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A quarter full of houses that nobody drew one by one: two found in it, and a tree."""
+    found = gpd.read_file(files[0], layer="objects")
+    inside = gpd.GeoDataFrame(
+        {"class": ["house", "house", "tree"], "score": [95.0, 50.0, 40.0]},
+        geometry=squares((210, 10, 10), (246, 10, 10), (230, 10, 5)),
+        crs=CRS,
+    )
+    found = gpd.pd.concat([found, inside])
+    found.to_file(tmp_path / "found.gpkg", layer="objects")
+    reference = gpd.read_file(files[1])
+    plain = geoseg.evaluate_objects(*files, field="kind").classes["house"]
+    quarter = gpd.GeoDataFrame({"kind": ["HOUSE"]}, geometry=squares((200, 0, 50)), crs=CRS)
+    for name, values, tree in (("crowd", {"iscrowd": 1}, 2), ("ignored", {"kind": "QUARTER"}, 1)):
+        given = gpd.pd.concat([reference.assign(iscrowd=0), quarter.assign(iscrowd=0).assign(**values)])
+        given.to_file(tmp_path / f"{name}.gpkg")
+        walk = {"HOUSE": "house", "TREE": "tree", "QUARTER": "ignore"}
+        made = geoseg.evaluate_objects(
+            tmp_path / "found.gpkg", tmp_path / f"{name}.gpkg", field="kind", crosswalk=walk
+        )
+        house = made.classes["house"]
+        # one of the two lies in the quarter by less than half, and counts as wrong
+        assert (house.reference, house.mapped, house.matched) == (3, 4, 2)
+        assert house.ap50 == pytest.approx(plain.ap50)
+        # a crowd is of its class; what is ignored may be anything
+        assert made.classes["tree"].mapped == tree
+        assert sum(s.mapped for s in made.sizes.values()) == 4 + tree
+        assert any("1 reference objects are ignored" in note for note in made.notes)
+
+
+def test_areas_are_square_metres_in_any_crs(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Web Mercator says metres, and means more of them the farther from the equator."""
+    for name, path in zip(("objects", "reference"), files, strict=True):
+        gpd.read_file(path).to_crs(3857).to_file(tmp_path / f"{name}_web.gpkg", layer=name)
+    here = geoseg.evaluate_objects(*files, field="kind")
+    there = geoseg.evaluate_objects(
+        tmp_path / "objects_web.gpkg", tmp_path / "reference_web.gpkg", field="kind"
+    )
+    assert there.classes["house"].mapped_area == pytest.approx(here.classes["house"].mapped_area, rel=1e-3)
+    assert there.sizes["from 500 m2"].reference == 1
+    assert here.hectares == pytest.approx(0.915)
+
+
+def test_objects_per_hectare_are_of_the_area_of_interest(files: tuple[Path, Path], tmp_path: Path) -> None:
+    area = gpd.GeoDataFrame(geometry=[shapely.box(EAST, NORTH, EAST + 200, NORTH + 50)], crs=CRS)
+    area.to_file(tmp_path / "aoi.gpkg")
+    made = geoseg.evaluate_objects(*files, field="kind", aoi=tmp_path / "aoi.gpkg", out=tmp_path / "s.json")
+    assert made.hectares == pytest.approx(1)
+    said = json.loads((tmp_path / "s.json").read_text())
+    assert said["per_hectare"]["house"] == {"reference": pytest.approx(3), "mapped": pytest.approx(3)}
+    assert said["classes"]["house"]["reference_area"] == pytest.approx(1100)
 
 
 def test_many_polygons_are_matched_as_by_hand(tmp_path: Path) -> None:

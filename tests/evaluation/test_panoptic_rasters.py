@@ -69,13 +69,28 @@ def test_quality_is_that_of_torchmetrics(maps: tuple[np.ndarray, ...], tmp_path:
         torch.from_numpy(np.stack([c.astype(np.int64), i.astype(np.int64)], axis=-1))[None]
         for c, i in ((found, found_ids), (truth, ids))
     ]
-    quality = dict(zip((4, 9, 1, 2), metric(*pairs).numpy(), strict=True))
+    torch.set_default_dtype(torch.float64)  # in which it divides pixels by pixels
+    try:
+        quality = dict(zip((4, 9, 1, 2), metric(*pairs).numpy(), strict=True))
+    finally:
+        torch.set_default_dtype(torch.float32)
     for record in scores.per_class:
         pq, sq, rq = quality[record["id"]]
-        assert record["pq"] == pytest.approx(pq, abs=1e-7)  # which divides in single precision
-        assert np.nan_to_num(record["sq"]) == pytest.approx(sq, abs=1e-7)  # there 0 without a match
-        assert record["rq"] == pytest.approx(rq, abs=1e-7)
+        assert record["pq"] == pytest.approx(pq, abs=1e-9)
+        assert np.nan_to_num(record["sq"]) == pytest.approx(sq, abs=1e-9)  # there 0 without a match
+        assert record["rq"] == pytest.approx(rq, abs=1e-9)
     assert 0 < quality[4][0] < 1
+    overall = scores.overall
+    assert overall["pq_things"] == pytest.approx(np.mean([quality[k][0] for k in THINGS]), abs=1e-9)
+    assert overall["pq_stuff"] == pytest.approx(np.mean([quality[k][0] for k in STUFF]), abs=1e-9)
+    assert overall["mean_pq"] == pytest.approx(np.mean([q[0] for q in quality.values()]), abs=1e-9)
+
+
+def test_quality_of_things_and_stuff_needs_ids(maps: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    truth, _, found, _ = maps
+    files = [write(tmp_path / f"{k}.tif", array, nodata=255) for k, array in enumerate((found, truth))]
+    areas = geoseg.evaluate(*files, legend=LEGEND, objects=True)
+    assert "mean_pq" in areas.overall and "pq_things" not in areas.overall
 
 
 def test_void_is_no_part_of_a_union_and_excuses_what_lies_in_it() -> None:
