@@ -91,6 +91,35 @@ def test_objects_do_not_depend_on_chunks_or_workers(
         assert same.equals(rows), name
 
 
+def test_masked_and_bounded_objects_do_not_depend_on_chunks_or_workers(
+    scene: Path, save: Callable[..., Path], tmp_path: Path, ids: np.ndarray
+) -> None:
+    hidden = np.zeros((SIDE, SIDE), np.uint8)
+    hidden[60:75] = hidden[:, 90:97] = 1
+    mask = write(tmp_path / "mask.tif", hidden)
+    with rasterio.open(scene) as file:
+        area = shapely.Polygon([file.xy(*corner) for corner in ((5, 10), (20, 195), (190, 150), (170, 30))])
+        gpd.GeoDataFrame(geometry=[area], crs=file.crs).to_file(tmp_path / "aoi.gpkg")
+        outside = rasterio.features.geometry_mask([area], ids.shape, file.transform)
+    model = save(miss=0.1, wobble=1)
+    given = {"mask": str(mask), "aoi": tmp_path / "aoi.gpkg", **PLAN}
+    made = [
+        geoseg.predict(scene, model=model, out=tmp_path / name, **given, **options)
+        for name, options in {
+            "one": {"chunk": 64},
+            "two": {"chunk": 128},
+            "three": {"chunk": 192, "workers": 3},
+            "seven": {"chunk": 448},
+        }.items()
+    ]
+    first, rows = pixels_of(made[0].panoptic), rows_of(made[0].objects)
+    for other in made[1:]:
+        np.testing.assert_array_equal(pixels_of(other.panoptic), first)
+        assert rows_of(other.objects).equals(rows)
+    assert len(rows) > 5 and not first[hidden > 0].any() and not first[outside].any()
+    assert rows["at_edge"].any() and not rows["at_edge"].all()
+
+
 def test_files_say_the_same(scene: Path, save: Callable[..., Path], tmp_path: Path) -> None:
     made = geoseg.predict(
         scene, model=save(panoptic=True, miss=0.1, wobble=1), out=tmp_path / "out", chunk=128, **PLAN
