@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from geoseg.errors import UsageError
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONSTANT = "1"
+
+IndexName = Literal["ndvi", "ndwi", "mndwi", "ndbi", "nbr", "evi"]
+"""Keys of `INDICES`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ INDICES: dict[str, Index] = {
         reflectance=True,
     ),
 }
-"""Known indices; add a line."""
+"""Known indices; add a line, and its name above."""
 
 ROLES: dict[str, tuple[float, float]] = {
     "blue": (440, 520),

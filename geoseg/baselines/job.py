@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from geoseg.baselines.indices import INDICES, ROLES
+from geoseg.baselines.indices import INDICES, ROLES, IndexName
 from geoseg.raster.reading import Reading
 from geoseg.truth.layer import Overlap
 
-Method = Literal["ndvi", "ndwi", "mndwi", "ndbi", "nbr", "evi", "kmeans", "forest", "model"]
+Method = Literal[IndexName, "kmeans", "forest", "model"]
 
 _ONLY: dict[str, tuple[str, ...]] = {
     "threshold": tuple(INDICES),
@@ -29,8 +29,8 @@ class FitJob(Reading):
     Attributes
     ----------
     method
-        A spectral index (``ndvi``, ``ndwi``, ``mndwi``, ``ndbi``, ``nbr``, ``evi``), ``kmeans``, ``forest``,
-        or ``model``: a bundle that exists, to put regions over.
+        A spectral index of `INDICES`, like ``ndvi``, or ``kmeans``, ``forest``, or ``model``: a bundle that
+        exists, to put regions over.
     scene
         Path, list of paths, folder or pattern, as `predict` takes them.
     out

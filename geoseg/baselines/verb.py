@@ -50,7 +50,7 @@ def fit(
     Parameters
     ----------
     method
-        ``ndvi``, ``ndwi``, ``mndwi``, ``ndbi``, ``nbr``, ``evi``, ``kmeans``, ``forest`` or ``model``.
+        A spectral index, like ``ndvi``, or ``kmeans``, ``forest`` or ``model``.
     scene
         Path, list of paths, folder or glob pattern.
     out

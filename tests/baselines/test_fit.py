@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 import geoseg
 from geoseg.baselines.forest import forest_arrays
-from geoseg.baselines.indices import INDICES, name_bands, role_of
+from geoseg.baselines.indices import INDICES, IndexName, name_bands, role_of
 from geoseg.baselines.sample import MOST_PIXELS, sample_scene, sample_windows
 from geoseg.cli.main import cli
 from geoseg.engines.choice import EngineChoice
@@ -97,6 +99,13 @@ def test_an_index_is_its_papers_formula(name):
     )
     found = network.index(torch.from_numpy(values[None]))[0].numpy()
     np.testing.assert_allclose(found, BY_HAND[name](reflectances(values, roles)), rtol=3e-5, atol=1e-6)
+
+
+def test_every_index_can_be_chosen_and_stands_on_the_page():
+    page = (Path(geoseg.__file__).parent.parent / "docs" / "baselines.md").read_text(encoding="utf-8")
+    assert get_args(IndexName) == tuple(INDICES)
+    for name, index in INDICES.items():
+        assert re.search(rf"^\| {name.upper()} \| [^|]+ \| {re.escape(index.source)} \|$", page, re.MULTILINE)
 
 
 def test_a_denominator_of_zero_is_no_nan(place, tmp_path):
