@@ -398,6 +398,7 @@ class TrainOptions(TypedDict, total=False):
 
     classes: Mapping[Any, Any]
     colors: Mapping[Any, Any] | None
+    things: str | int | Sequence[str | int] | None
     crosswalk: FilePath | Mapping[Any, Any] | None
     bands: int | str | Sequence[int | str] | None
     band_names: str | Sequence[str] | None

@@ -51,6 +51,15 @@ class Panoptic:
     iou: NDArray[np.float64]
     things: NDArray[np.bool_] | None = None
 
+    def __add__(self, other: Panoptic) -> Panoptic:
+        """Both, counted together."""
+        return Panoptic(
+            matched=self.matched + other.matched,
+            missed=self.missed + other.missed,
+            extra=self.extra + other.extra,
+            iou=self.iou + other.iou,
+        )
+
     @property
     def recognition(self) -> NDArray[np.float64]:
         """RQ per class, the F1 of regions; NaN where there are none at all."""

@@ -5,8 +5,9 @@ that maps (N, bands, H, W) float to logits (N, classes, H, W).
 
 Modules of `OBJECTS` map it to what each tile holds, a list of N dictionaries of tensors: ``scores`` (k,),
 ``classes`` (k,) as positions in the legend, ``boxes`` (k, 4) as whole numbers row, col, row_end, col_end, and
-``masks``, k of them as large as their boxes. Told the tiles' `ObjectLabels` too, they answer with losses
-by name.
+``masks``, k of them as large as their boxes. Panoptic ones are built with ``things``, the positions of the
+classes of things, and give ``stuff`` (H, W) too, positions of the others. Told the tiles' `ObjectLabels`,
+they answer with losses by name.
 """
 
 from __future__ import annotations
@@ -58,13 +59,14 @@ ARCHITECTURES: dict[str, str] = {
     "random_forest": "geoseg.models.random_forest:random_forest",
     "interior_rim": "geoseg.models.interior_rim:interior_rim",
     "mask_rcnn": "geoseg.models.mask_rcnn:mask_rcnn",
+    "panoptic_fpn": "geoseg.models.panoptic_fpn:panoptic_fpn",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
 
 PROMPTED = ("clicks",)
 """Those that answer prompts, each a `geoseg.engines.torch_prompter.PromptNetwork`."""
 
-OBJECTS: dict[str, Task] = {"interior_rim": "instance", "mask_rcnn": "instance"}
+OBJECTS: dict[str, Task] = {"interior_rim": "instance", "mask_rcnn": "instance", "panoptic_fpn": "panoptic"}
 """What those answer that know objects; all others have a class for every pixel."""
 
 TRUSTED = "GEOSEG_ARCHITECTURES"

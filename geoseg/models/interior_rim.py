@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d
 
-from geoseg.models.object_labels import ObjectLabels
+from geoseg.models.object_labels import UNKNOWN, ObjectLabels
 from geoseg.models.smp import unet
-
-_UNKNOWN = 255
 
 
 def interior_rim(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
@@ -64,11 +62,11 @@ class InteriorRim(nn.Module):
         from segmentation_models_pytorch.losses import DiceLoss
 
         truth = torch.stack([interior_and_rim(o, self._kinds, self._rim) for o in objects])
-        if not (truth != _UNKNOWN).any():
+        if not (truth != UNKNOWN).any():
             return {"cross_entropy": logits.sum() * 0.0}  # nothing to learn, and no division by nothing
-        dice = DiceLoss("multiclass", ignore_index=_UNKNOWN)
+        dice = DiceLoss("multiclass", ignore_index=UNKNOWN)
         return {
-            "cross_entropy": cross_entropy(logits, truth, ignore_index=_UNKNOWN),
+            "cross_entropy": cross_entropy(logits, truth, ignore_index=UNKNOWN),
             "dice": dice(logits, truth),
         }
 
@@ -89,7 +87,7 @@ def interior_and_rim(objects: ObjectLabels, kinds: int, rim: int) -> Tensor:
         deep = (low == high) & torch.isin(ids, left)
         truth[deep] = 1 + objects.classes[ids[deep] - 1]
         left = left[~torch.isin(left, ids[deep])]
-    truth[ids < 0] = _UNKNOWN
+    truth[ids < 0] = UNKNOWN
     return truth
 
 

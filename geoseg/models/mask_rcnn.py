@@ -89,9 +89,7 @@ class MaskRcnn(nn.Module):
     ) -> list[dict[str, Any]] | dict[str, Tensor]:
         """Detections of each tile (N, B, H, W) in evaluation, torchvision's losses in training."""
         features = self.features(x)
-        # boxes in bfloat16 would be off by whole pixels
-        with torch.autocast(x.device.type, enabled=False):
-            return self.detect(x, {k: v.float() for k, v in features.items()}, objects)
+        return self.detections(x, features) if objects is None else self.losses(x, features, objects)
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """The pyramid's levels, from fine to coarse."""
@@ -100,17 +98,26 @@ class MaskRcnn(nn.Module):
         )
         return found
 
-    def detect(
-        self, x: Tensor, features: dict[str, Tensor], objects: Sequence[ObjectLabels] | None
-    ) -> list[dict[str, Any]] | dict[str, Tensor]:
-        """What `forward` gives, of features that are there."""
+    def detections(self, x: Tensor, features: dict[str, Tensor]) -> list[dict[str, Any]]:
+        """Detections of each tile, of features that are there."""
+        return [_detections(one) for one in self._pass(x, features, None)[0]]
+
+    def losses(
+        self, x: Tensor, features: dict[str, Tensor], objects: Sequence[ObjectLabels]
+    ) -> dict[str, Tensor]:
+        """Losses of torchvision by name, of features that are there."""
+        return self._pass(x, features, [_target(o) for o in objects])[1]
+
+    def _pass(
+        self, x: Tensor, features: dict[str, Tensor], targets: list[dict[str, Tensor]] | None
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """What the heads find in each tile, and their losses where there are targets."""
         sizes = [(int(x.shape[-2]), int(x.shape[-1]))] * len(x)
-        targets = None if objects is None else [_target(o) for o in objects]
-        boxes, first = self.proposals(ImageList(x, sizes), features, targets)
-        found, second = self.heads(features, boxes, sizes, targets)
-        if objects is not None:
-            return {**first, **second}
-        return [_detections(one) for one in found]
+        with torch.autocast(x.device.type, enabled=False):  # boxes in bfloat16 would be off by whole pixels
+            features = {k: v.float() for k, v in features.items()}
+            boxes, first = self.proposals(ImageList(x, sizes), features, targets)
+            found, second = self.heads(features, boxes, sizes, targets)
+        return found, {**first, **second}
 
 
 def _proposals(channels: int, anchors: Sequence[float]) -> RegionProposalNetwork:

@@ -1,4 +1,4 @@
-"""What a network of objects is taught by: the objects of a crop, pixel by pixel."""
+"""What a network of objects is taught by: the objects of a crop, and what lies between them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+UNKNOWN = 255
+"""What no loss on pixels is taken of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -18,14 +21,22 @@ class ObjectLabels:
         (H, W) int64: 0 no object, n the n-th object, -1 not known.
     classes
         (n,) int64 position of each object's class in the legend; an object may have no pixel.
+    stuff
+        (H, W) int64 position of the class of stuff; `UNKNOWN` in objects and where it is not known. None
+        where objects alone are taught.
     """
 
     ids: Tensor
     classes: Tensor
+    stuff: Tensor | None = None
 
     def to(self, device: torch.device) -> ObjectLabels:
         """The same on another device."""
-        return ObjectLabels(ids=self.ids.to(device), classes=self.classes.to(device))
+        return ObjectLabels(
+            ids=self.ids.to(device),
+            classes=self.classes.to(device),
+            stuff=None if self.stuff is None else self.stuff.to(device),
+        )
 
     def masks(self) -> tuple[Tensor, Tensor]:
         """(n, H, W) bool of the objects that have a pixel, and their classes (n,)."""

@@ -1,16 +1,20 @@
-"""Objects that a network found beside those of the reference, counted at any score."""
+"""Objects that a network found beside those of the reference, counted at any score; and stuff beside it."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.accuracy.matrix import confusion
 from geoseg.accuracy.panoptic import Panoptic
 from geoseg.engines.pixels import PROBABILITY_SCALE
 from geoseg.engines.segments import TileSegments
+from geoseg.legend import NODATA
 
 _PART = 3  # an object of which less than one part in three is in the window is not judged there
 _SCORES = np.arange(1, 20) / 20
@@ -32,6 +36,8 @@ class Found:
         (n,) bool: which half of the windows it is in.
     reference
         (K,) objects of each class in the reference.
+    stuff
+        What classes of stuff match, each one region in a window; None where objects alone are known.
     """
 
     score: NDArray[np.float64]
@@ -39,16 +45,19 @@ class Found:
     iou: NDArray[np.float64]
     half: NDArray[np.bool_]
     reference: NDArray[np.int64]
+    stuff: Panoptic | None = None
 
     @classmethod
     def join(cls, parts: Sequence[Found]) -> Found:
         """All of them."""
+        stuff = [p.stuff for p in parts if p.stuff is not None]
         return cls(
             score=np.concatenate([p.score for p in parts]),
             position=np.concatenate([p.position for p in parts]),
             iou=np.concatenate([p.iou for p in parts]),
             half=np.concatenate([p.half for p in parts]),
             reference=np.sum([p.reference for p in parts], axis=0),
+            stuff=reduce(operator.add, stuff) if stuff else None,
         )
 
     def tempered(self, temperature: float) -> NDArray[np.float64]:
@@ -73,6 +82,11 @@ class Found:
             extra=np.bincount(position, minlength=classes) - matched,
             iou=np.bincount(position, iou, minlength=classes).astype(np.float64),
         )
+
+    def all_counts(self, least: float, temperature: float = 1.0) -> Panoptic:
+        """Matches of objects and of stuff."""
+        objects = self.counts(least, temperature)
+        return objects if self.stuff is None else objects + self.stuff
 
     def best_score(self, temperature: float = 1.0) -> float:
         """Score of 0.05 to 0.95 with the best F1 over all classes; the nearest to 0.5 of equals."""
@@ -132,4 +146,30 @@ def compare(
         iou=iou[kept],
         half=np.full(int(kept.sum()), half),
         reference=np.bincount(classes[own > 0], minlength=len(ids)),
+    )
+
+
+def compare_stuff(reference: NDArray[np.int64], mapped: NDArray[np.uint8], ids: Sequence[int]) -> Panoptic:
+    """Classes of stuff beside the reference, each one region, where the reference has stuff.
+
+    Parameters
+    ----------
+    reference
+        (h, w) positions in the legend; 255 where it is not known and in objects.
+    mapped
+        (h, w) class ids.
+    ids
+        Class ids of the legend.
+    """
+    position = np.full(NODATA + 1, NODATA, np.uint8)
+    position[list(ids)] = np.arange(len(ids))
+    counts = confusion(reference.astype(np.uint8), position[mapped], len(ids))
+    own, other, common = counts.sum(axis=1), counts.sum(axis=0), np.diagonal(counts)
+    union = own + other - common
+    match = 2 * common > union
+    return Panoptic(
+        matched=match.astype(np.int64),
+        missed=((own > 0) & ~match).astype(np.int64),
+        extra=((other > 0) & ~match).astype(np.int64),
+        iou=np.where(match, common / np.maximum(union, 1), 0.0),
     )

@@ -1,9 +1,9 @@
-"""Training of objects: the network's own losses on the objects of crops, scores by objects."""
+"""Training of objects: the network's own losses on what crops hold, scores by objects and areas of stuff."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,20 +19,19 @@ from geoseg.engines.segments import TileSegments
 from geoseg.engines.torch_detector import detections_of
 from geoseg.engines.torch_engine import choose_precision
 from geoseg.errors import InputError
-from geoseg.models.object_rule import ObjectRule
+from geoseg.models.object_rule import ObjectRule, Task
 from geoseg.tables import markdown
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
 from geoseg.training.card import split_in_words
 from geoseg.training.forward import forward
-from geoseg.training.found_objects import Found, compare, overall_f1
+from geoseg.training.found_objects import Found, compare, compare_stuff, overall_f1
 from geoseg.training.measure import spread
 from geoseg.training.pictures import Outlined
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.targets import ObjectTargets
 from geoseg.training.task import Figures, Report
 
-_FIGURES = ("F1", "PQ", "precision", "recall")
 _ALL = ObjectRule(score=0.0)
 """Every object that is found; which of them count is chosen by score afterwards."""
 
@@ -81,14 +80,17 @@ class InstanceTask:
         return torch.stack([value.float() for value in losses.values()]).sum()
 
     def figures(self, batches: Batches, network: nn.Module) -> Figures:
-        """F1 and PQ, precision and recall of objects, at the score with the best F1."""
+        """F1, precision and recall of objects, and PQ, at the score with the best F1.
+
+        The first decides: PQ where stuff is taught too.
+        """
         preparation = self._preparation
         if not preparation.cores:
-            return dict.fromkeys(_FIGURES)
+            return dict.fromkeys(_figures(preparation.task))
         cores = spread(preparation.cores, preparation.job.validation_windows)
         found = Found.join([self._compared(batches, network, core)[0] for core in cores])
-        counts = found.counts(found.best_score())
-        return {name: round(value, 6) for name, value in _overall(counts).items()}
+        values = _overall(found, found.best_score())
+        return {name: round(values[name], 6) for name in _figures(preparation.task)}
 
     def examine(self, network: nn.Module) -> Examination:
         """Objects found in every validation window."""
@@ -135,6 +137,9 @@ class InstanceTask:
             ids=legend.ids,
             half=core.number % 2 == 1,
         )
+        if truth.stuff is not None and segments.stuff is not None:
+            stuff = compare_stuff(truth.stuff.numpy(), segments.stuff[window], legend.ids)
+            found = replace(found, stuff=stuff)
         return found, segments, (x[0].numpy()[:, *window], reference, segments.ids[window].astype(np.int64))
 
     def report(self, parts: Sequence[Any]) -> Report:
@@ -169,13 +174,18 @@ def _calibrate(found: Found) -> Calibration | None:
     return calibrate(CalibrationSample(stride=1, logits=[logits], truth=[truth], half=[found.half]))
 
 
-def _overall(counts: Panoptic) -> dict[str, float]:
-    """F1, PQ, precision and recall over all classes; PQ is the mean of the classes that there are."""
+def _figures(task: Task) -> tuple[str, ...]:
+    return ("PQ", "F1", "precision", "recall") if task == "panoptic" else ("F1", "PQ", "precision", "recall")
+
+
+def _overall(found: Found, least: float, temperature: float = 1.0) -> dict[str, float]:
+    """F1, precision and recall over all objects; PQ is the mean of the classes that there are."""
+    counts, every = found.counts(least, temperature), found.all_counts(least, temperature)
     matched, missed, extra = (int(v.sum()) for v in (counts.matched, counts.missed, counts.extra))
-    there = counts.matched + counts.missed + counts.extra > 0
+    there = every.matched + every.missed + every.extra > 0
     return {
         "F1": overall_f1(counts),
-        "PQ": float(counts.quality[there].mean()) if there.any() else 0.0,
+        "PQ": float(every.quality[there].mean()) if there.any() else 0.0,
         "precision": matched / max(matched + extra, 1),
         "recall": matched / max(matched + missed, 1),
     }
@@ -195,16 +205,16 @@ def _scores(
     preparation: Preparation, found: Found, least: float, calibration: Calibration | None
 ) -> dict[str, Any]:
     """Scores in the form of ``bundle.json``; null where there is none."""
-    counts = found.counts(least, 1.0 if calibration is None else calibration.temperature)
+    temperature = 1.0 if calibration is None else calibration.temperature
     kind = "cross-validated" if preparation.job.split.folds else "validation"
-    columns = _of_classes(counts)
+    columns = _of_classes(found.all_counts(least, temperature))
     return {
         "data": f"{found.reference.sum()} {kind} objects ({split_in_words(preparation)})",
         "classes": {
             name: {key: rounded(values[i]) for key, values in columns.items()}
             for i, name in enumerate(preparation.legend.names)
         },
-        **{key.lower(): rounded(value) for key, value in _overall(counts).items()},
+        **{key.lower(): rounded(value) for key, value in _overall(found, least, temperature).items()},
         "calibration_error": None if calibration is None else rounded(calibration.after),
     }
 
@@ -220,15 +230,16 @@ def _text(
     temperature = 1.0 if calibration is None else calibration.temperature
     found = Found.join(list(scenes.values()))
     head = ["", "reference", "found", "F1", "precision", "recall", "PQ", "SQ"]
-    counts = found.counts(least, temperature)
+    counts = found.all_counts(least, temperature)
+    reference, mapped = counts.matched + counts.missed, counts.matched + counts.extra
     rows = [
-        [f"**{name}**", f"{number:,}", f"{int(counts.matched[i] + counts.extra[i]):,}"]
+        [f"**{name}**", f"{int(reference[i]):,}", f"{int(mapped[i]):,}"]
         + [cell(values[i]) for values in _of_classes(counts).values()]
-        for i, (name, number) in enumerate(zip(preparation.legend.names, found.reference, strict=True))
+        for i, name in enumerate(preparation.legend.names)
     ]
     for name, own in scenes.items() if len(scenes) > 1 else ():
         one = own.counts(least, temperature)
-        total = _overall(one)
+        total = _overall(own, least, temperature)
         sq = float(one.iou.sum() / one.matched.sum()) if one.matched.any() else float("nan")
         shares = [total[key] for key in ("F1", "precision", "recall", "PQ")]
         rows.append(
@@ -236,6 +247,8 @@ def _text(
             + [cell(v) for v in [*shares, sq]]
         )
     lines = [_SCORED.format(least=least), "", markdown(head, rows)]
+    if found.stuff is not None:
+        lines[1:1] = ["", _STUFF]
     if capped:
         lines += ["", f"In {capped} windows more objects were found than one tile may have."]
     lines += ["", "![Learning curve](curve.png)"]
@@ -251,6 +264,9 @@ _SCORED = """Objects of every validation window, once, with their surroundings a
 counts where its intersection over union with one of the reference is more than a half; at the windows' edges
 both are cut. Counted are objects with a score of {least:.2f} or more: that score has the best F1 here, and it
 was chosen on these objects, as was the temperature. Scores on other ground will be lower."""
+
+_STUFF = """A class of stuff is one region in each window, compared where the reference has stuff; it counts
+where the intersection over union is more than a half. Its pixels under objects are not judged."""
 
 _CALIBRATED = """**Calibration.** The score says how likely an object has such a partner: temperature
 {temperature} on its log odds. Expected calibration error (15 bins) {before:.4f} without it; {after:.4f} where

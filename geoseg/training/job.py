@@ -37,7 +37,8 @@ class Labelled(Reading):
     labels
         Raster of class numbers or of colours, on the scene's grid or another, or polygons or points. A raster
         without georeference lies on the image pixel by pixel. Models of objects learn from polygons, one for
-        each object; where there is none, there is no object.
+        each object; where there is none, there is no object. Panoptic ones find the ground between them in
+        the same layer.
     field
         Field of the polygons or points that holds the class; may be left out where only one can.
     layer
@@ -186,7 +187,9 @@ class TrainJob(Job):
     out
         Folder of the bundle. The work (checkpoint, log, pictures) goes to ``<out>.training`` beside it.
     classes, colors
-        Class number to name, and to ``#RRGGBB``; of a model of objects those of the objects alone.
+        Class number to name, and to ``#RRGGBB``; of a model of objects alone those of the objects.
+    things
+        Classes of objects, by name or number, of a panoptic model, in which all others are what lies between.
     crosswalk
         YAML file or mapping of label value to class (name or number) or ``ignore``, as in `evaluate`; without
         it, labels hold class names or numbers.
@@ -245,6 +248,7 @@ class TrainJob(Job):
     out: Path
     classes: dict[Annotated[int, Field(ge=0, le=254)], str]
     colors: dict[int, str] | None = None
+    things: list[str | int] | None = None
     crosswalk: Path | dict[Any, Any] | None = None
     bands: list[int | str] | None = None
     band_names: list[str] | None = None

@@ -126,7 +126,8 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     start = None if job.start is None else load_bundle(job.start)
     architecture = _architecture(job, start)
     task = OBJECTS.get(architecture.name, "semantic")
-    legend = _legend(job, task)
+    legend = _legend(job, task, architecture.name)
+    architecture = _with_things(architecture, task, legend)
     targets = TARGETS[task](legend=legend)
     entries = expand(job.scenes, root)
     opened = [_open(scene, job, legend) for scene in entries]
@@ -173,8 +174,14 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     )
 
 
-def _legend(job: TrainJob, task: Task) -> Legend:
-    """Classes of the job, things where the architecture knows objects."""
+def _legend(job: TrainJob, task: Task, name: str) -> Legend:
+    """Classes of the job, with those that are things where the architecture knows objects."""
+    if task != "panoptic" and job.things is not None:
+        raise UsageError(
+            f"things: not for architecture {name!r}",
+            why="it knows no objects" if task == "semantic" else "all its classes are things",
+            hint="without, or a panoptic model",
+        )
     if task == "semantic":
         if len(job.classes) < 2:
             raise UsageError(
@@ -184,11 +191,27 @@ def _legend(job: TrainJob, task: Task) -> Legend:
     given = job.model_dump(include=_OF_PIXELS, exclude_defaults=True)
     if given:
         raise UsageError(
-            f"{', '.join(sorted(given))}: not for architecture {job.model!r}",
+            f"{', '.join(sorted(given))}: not for architecture {name!r}",
             why="its losses are its own, and it is scored by objects",
             hint="without",
         )
-    return Legend(tuple(replace(c, kind="thing") for c in job.legend.classes))
+    legend = job.legend
+    things = set(legend.ids) if task == "instance" else {legend.find(t).id for t in job.things or ()}
+    if task == "panoptic" and not 0 < len(things) < len(legend):
+        raise UsageError(
+            f"architecture {name!r} needs classes of things and others",
+            why=f"{len(things)} of {len(legend)} classes are things",
+            hint="things: [house], say; or a model of objects alone",
+        )
+    return Legend(tuple(replace(c, kind="thing") if c.id in things else c for c in legend.classes))
+
+
+def _with_things(architecture: Architecture, task: Task, legend: Legend) -> Architecture:
+    """The architecture told which positions are things, where it has others too."""
+    if task != "panoptic":
+        return architecture
+    things = [position for position, own in enumerate(legend.classes) if own.kind == "thing"]
+    return replace(architecture, arguments=MappingProxyType({**architecture.arguments, "things": things}))
 
 
 def _validation_side(crop: int, scenes: Sequence[Scene]) -> tuple[int, int]:

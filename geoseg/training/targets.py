@@ -19,7 +19,7 @@ from torch import Tensor
 from geoseg.errors import UsageError
 from geoseg.geometry import Window
 from geoseg.legend import NODATA, Legend
-from geoseg.models.object_labels import ObjectLabels
+from geoseg.models.object_labels import UNKNOWN, ObjectLabels
 from geoseg.models.object_rule import Task
 from geoseg.truth.layer import Truth
 from geoseg.truth.shapes import PolygonTruth
@@ -95,24 +95,27 @@ class PixelTargets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectTargets:
-    """Objects, one for each polygon, and background wherever there is none.
+    """Objects, one for each polygon of a class of things, and what lies between them.
 
-    Layers are int32: 0 for background, 1 + number of the polygon that is seen. Not known is what lies in
-    polygons without a class, and in those of which less than a third is seen in the window.
+    Between them is background where the legend has things alone; else classes of stuff, from polygons and
+    from the background that the labels name. Layers are int32: 0 for background, 1 + number of the polygon
+    that is seen. Not known is what lies in polygons without a class, in things of which less than a third is
+    seen in the window, and, where stuff is taught, outside of all polygons of labels without a background.
     """
 
     legend: Legend
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes, and the background."""
-        return (*self.legend.names, "background")
+        """The classes, and where there are things alone the background."""
+        return self.legend.names if self._stuff else (*self.legend.names, "background")
 
     @property
     def positions(self) -> NDArray[np.uint8]:
-        """(256,) position of each class id in the legend, and behind them what has none."""
+        """(256,) position of each class id in the legend, and behind them of the background."""
         table = PixelTargets(legend=self.legend).positions
-        table[NODATA] = len(self.legend)
+        if not self._stuff:
+            table[NODATA] = len(self.legend)
         return table
 
     @property
@@ -121,21 +124,31 @@ class ObjectTargets:
         return -1
 
     def check(self, labels: Truth) -> None:
-        """UsageError where they are no polygons."""
-        polygons_of(labels)
+        """UsageError where they are no polygons, or there are objects wherever there is none."""
+        background = polygons_of(labels).background
+        if background in self._things:
+            raise UsageError(
+                f"the background cannot be {self.legend.name(background)!r}",
+                where=labels.files[0],
+                why="one polygon is one object, and outside of all polygons there is none",
+                hint="without `background`, or a class of stuff",
+            )
 
     def read(self, labels: Truth, window: Window) -> NDArray[Any]:
         """Numbers of polygons (h, w)."""
         import shapely
 
-        polygons = polygons_of(labels)
+        polygons, things = polygons_of(labels), self._things
         owners, place, pixels = np.unique(polygons.owners(window), return_inverse=True, return_counts=True)
         numbers = (owners + 1).astype(np.int32)
         for at in np.flatnonzero(owners >= 0).tolist():
             owner = int(owners[at])
+            own = int(polygons.classes[owner])
             cut = _PART * int(pixels[at]) < shapely.area(polygons.shapes[owner])
-            if cut or polygons.classes[owner] == NODATA:
+            if own == NODATA or (cut and own in things):
                 numbers[at] = self.unknown
+        if self._stuff and polygons.background == NODATA:
+            numbers[owners < 0] = self.unknown
         return numbers[place].reshape(window.shape)
 
     def taught(self, layers: Sequence[Tensor], labels: Sequence[Truth]) -> tuple[ObjectLabels, ...]:
@@ -144,11 +157,26 @@ class ObjectTargets:
 
     def objects(self, layer: Tensor, labels: Truth) -> ObjectLabels:
         """The objects of one layer (h, w), numbered from 1 as their polygons are."""
+        polygons = polygons_of(labels)
         seen, place = torch.unique(layer, return_inverse=True)
-        real = seen > 0
-        ids = torch.where(real, real.cumsum(0), seen.clamp(max=0)).long()
-        classes = self.positions[polygons_of(labels).classes[(seen[real] - 1).numpy()]]
-        return ObjectLabels(ids=ids[place], classes=torch.from_numpy(classes.astype(np.int64)))
+        of_numbers = np.append(polygons.classes, polygons.background)  # number 0 is the last one
+        own = of_numbers[(seen.clamp(min=0) - 1).numpy()]
+        own[(seen < 0).numpy()] = NODATA
+        thing = torch.from_numpy(np.isin(own, list(self._things)))
+        position = torch.from_numpy(self.positions[own].astype(np.int64))
+        ids = torch.where(thing, thing.cumsum(0), seen.clamp(max=0).long())
+        if not self._stuff:
+            return ObjectLabels(ids=ids[place], classes=position[thing])
+        stuff = position.masked_fill(thing, UNKNOWN)
+        return ObjectLabels(ids=ids[place], classes=position[thing], stuff=stuff[place])
+
+    @property
+    def _things(self) -> frozenset[int]:
+        return frozenset(c.id for c in self.legend.things)
+
+    @property
+    def _stuff(self) -> bool:
+        return len(self.legend.things) < len(self.legend)
 
 
 def polygons_of(labels: Truth) -> PolygonTruth:
@@ -166,6 +194,6 @@ def polygons_of(labels: Truth) -> PolygonTruth:
 
 
 TARGETS: Mapping[Task, type[PixelTargets] | type[ObjectTargets]] = MappingProxyType(
-    {"semantic": PixelTargets, "instance": ObjectTargets}
+    {"semantic": PixelTargets, "instance": ObjectTargets, "panoptic": ObjectTargets}
 )
 """By task of the architecture."""

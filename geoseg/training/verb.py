@@ -33,10 +33,10 @@ from geoseg.training.task import Report, Task
 from geoseg.training.team import Team, join_team
 
 OnRow = Callable[[Mapping[str, Any]], None]
-_MARGINS: Mapping[str, int] = MappingProxyType({"semantic": 32, "instance": 64})
+_MARGINS: Mapping[str, int] = MappingProxyType({"semantic": 32, "instance": 64, "panoptic": 64})
 """Pixels; objects that reach out of a tile's core by less are seen whole."""
 _TASKS: Mapping[str, Callable[[Preparation, torch.device], Task]] = MappingProxyType(
-    {"semantic": SemanticTask, "instance": InstanceTask}
+    {"semantic": SemanticTask, "instance": InstanceTask, "panoptic": InstanceTask}
 )
 
 

@@ -15,7 +15,7 @@ from geoseg.errors import UsageError
 from geoseg.models.architectures import OBJECTS, Architecture, build
 from geoseg.models.interior_rim import _detections, interior_and_rim
 from geoseg.models.mask_rcnn import _paste, _target
-from geoseg.models.object_labels import ObjectLabels
+from geoseg.models.object_labels import UNKNOWN, ObjectLabels
 
 _SMALL = {
     "interior_rim": Architecture(
@@ -28,7 +28,14 @@ _SMALL = {
         encoder="mobilenetv3_small_050",
         arguments={"channels": 16, "hidden": 32, "detections": 20},
     ),
+    "panoptic_fpn": Architecture(
+        name="panoptic_fpn",
+        encoder="mobilenetv3_small_050",
+        arguments={"channels": 16, "hidden": 32, "detections": 20, "branch": 16, "things": [0, 2]},
+    ),
 }
+_THINGS = {"panoptic_fpn": (0, 2)}
+"""Positions of the classes of things where there are others too, of four."""
 
 
 def boxes(*places: tuple[int, int, int, int], side: int = 64) -> torch.Tensor:
@@ -38,15 +45,23 @@ def boxes(*places: tuple[int, int, int, int], side: int = 64) -> torch.Tensor:
     return ids
 
 
-def two_objects() -> ObjectLabels:
+def labelled(ids: torch.Tensor, name: str = "", classes: tuple[int, ...] = ()) -> ObjectLabels:
+    """Objects with classes by rank among the things, and what lies between them where `name` knows stuff."""
+    if name not in _THINGS:
+        return ObjectLabels(ids=ids, classes=torch.tensor(classes, dtype=torch.int64))
+    positions = torch.tensor([_THINGS[name][k] for k in classes], dtype=torch.int64)
+    return ObjectLabels(ids=ids, classes=positions, stuff=torch.where(ids == 0, 3, UNKNOWN))
+
+
+def two_objects(name: str = "") -> ObjectLabels:
     ids = boxes((4, 4, 30, 30), (34, 20, 60, 50))
     ids[:, 60:] = -1
-    return ObjectLabels(ids=ids, classes=torch.tensor([1, 0]))
+    return labelled(ids, name, (1, 0))
 
 
-def network(name: str, bands: int = 3, classes: int = 2) -> torch.nn.Module:
+def network(name: str, bands: int = 3) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build(_SMALL[name], bands=bands, classes=classes)
+    return build(_SMALL[name], bands=bands, classes=4 if name in _THINGS else 2)
 
 
 @pytest.mark.parametrize("name", OBJECTS)
@@ -59,7 +74,11 @@ def test_objects_of_every_tile_for_any_number_of_bands(name: str, bands: int) ->
         count = len(one["scores"])
         assert len(one["classes"]) == len(one["masks"]) == count and one["boxes"].shape == (count, 4)
         assert not one["boxes"].is_floating_point()
-        assert all(0 <= s <= 1 for s in one["scores"]) and all(0 <= c < 2 for c in one["classes"])
+        assert all(0 <= s <= 1 for s in one["scores"])
+        assert set(one["classes"].tolist()) <= set(_THINGS.get(name, (0, 1)))
+        assert ("stuff" in one) == (name in _THINGS)
+        if "stuff" in one:
+            assert one["stuff"].shape == (64, 96) and set(one["stuff"].unique().tolist()) <= {1, 3}
         for (row, col, row_end, col_end), mask in zip(one["boxes"].tolist(), one["masks"], strict=True):
             assert mask.shape == (row_end - row, col_end - col) and 0 <= mask.min() <= mask.max() <= 1
 
@@ -68,18 +87,38 @@ def test_objects_of_every_tile_for_any_number_of_bands(name: str, bands: int) ->
 def test_losses_reach_every_parameter(name: str) -> None:
     """Of a tile with objects, and of one without any."""
     made = network(name).train()
-    empty = ObjectLabels(ids=boxes(), classes=torch.zeros(0, dtype=torch.int64))
-    losses = made(torch.randn(2, 3, 64, 64), [two_objects(), empty])
+    empty = labelled(boxes(), name)
+    losses = made(torch.randn(2, 3, 64, 64), [two_objects(name), empty])
     torch.stack(list(losses.values())).sum().backward()
     assert [k for k, v in made.named_parameters() if v.grad is None] == []
-    alone = made(torch.randn(2, 3, 64, 64), [empty, empty])
-    assert all(torch.isfinite(v) for v in alone.values())
+    unknown = labelled(boxes() - 1, name)
+    for nothing in (empty, unknown):
+        alone = made(torch.randn(2, 3, 64, 64), [nothing, nothing])
+        assert all(torch.isfinite(v) for v in alone.values())
 
 
-def test_nothing_known_teaches_nothing() -> None:
-    unknown = ObjectLabels(ids=boxes() - 1, classes=torch.zeros(0, dtype=torch.int64))
-    losses = network("interior_rim").train()(torch.randn(2, 3, 64, 64), [unknown, unknown])
-    assert [float(v.detach()) for v in losses.values()] == [0.0]
+@pytest.mark.parametrize(("name", "loss"), [("interior_rim", "cross_entropy"), ("panoptic_fpn", "semantic")])
+def test_pixels_that_are_not_known_teach_nothing(name: str, loss: str) -> None:
+    unknown = labelled(boxes() - 1, name)
+    losses = network(name).train()(torch.randn(2, 3, 64, 64), [unknown, unknown])
+    assert float(losses[loss].detach()) == 0.0
+
+
+def test_the_branch_of_stuff_is_taught_what_lies_between_and_where_things_are() -> None:
+    made, ids = network("panoptic_fpn"), boxes((4, 4, 30, 30))
+    ids[:, 60:] = -1
+    known = labelled(ids, "panoptic_fpn", (1,))
+    right = torch.zeros(1, 3, 64, 64)
+    right[0, 1], right[0, 2] = 20.0 * (ids == 0), 20.0 * (ids == 1)
+    right[0, 0, :, 60:] = 20.0  # wrong, if it were known
+    assert float(made._loss(right, [known])) < 1e-6 < 1 < float(made._loss(-right, [known]))
+
+
+@pytest.mark.parametrize("things", [[], [0, 1], [1, 2]])
+def test_things_are_some_of_the_classes(things: list[int]) -> None:
+    wrong = Architecture(name="panoptic_fpn", encoder="resnet18", arguments={"things": things})
+    with pytest.raises(UsageError, match="things are some of the positions 0 to 1, not all"):
+        build(wrong, bands=3, classes=2)
 
 
 @pytest.mark.parametrize("name", OBJECTS)
@@ -88,7 +127,7 @@ def test_a_tile_does_not_see_its_neighbours_in_the_batch(name: str) -> None:
     first, second, other = torch.randn(3, 3, 64, 64)
     with torch.inference_mode():
         pairs = [made(torch.stack(pair))[0] for pair in ((first, second), (first, other * 100))]
-    for key in ("scores", "classes", "boxes"):
+    for key in sorted(pairs[0].keys() - {"masks"}):
         assert torch.equal(pairs[0][key], pairs[1][key])
     assert all(torch.equal(*masks) for masks in zip(pairs[0]["masks"], pairs[1]["masks"], strict=True))
 
@@ -110,12 +149,18 @@ def _known(name: str) -> dict[str, Any]:
 def test_fixed_weights_and_input_give_the_answer_they_gave(name: str) -> None:
     """A release of torchvision or smp that computes something else is found here."""
     found = _known(name)
-    best = found["scores"].sort(descending=True).values[:5].tolist()
-    assert (len(found["scores"]), best) == (_GOLDEN[name][0], pytest.approx(_GOLDEN[name][1], abs=2e-3))
+    values = found["scores"].sort(descending=True).values[:5].tolist()
+    if "stuff" in found:
+        values.append(float((found["stuff"] == 1).float().mean()))
+    assert (len(found["scores"]), values) == (_GOLDEN[name][0], pytest.approx(_GOLDEN[name][1], abs=2e-3))
 
 
-_GOLDEN = {"interior_rim": (1, [0.7613]), "mask_rcnn": (20, [0.6478, 0.6411, 0.641, 0.6409, 0.6407])}
-"""Objects found, and the scores of the best five."""
+_GOLDEN = {
+    "interior_rim": (1, [0.7613]),
+    "mask_rcnn": (20, [0.6478, 0.6411, 0.641, 0.6409, 0.6407]),
+    "panoptic_fpn": (20, [0.6484, 0.6408, 0.6408, 0.6408, 0.6408, 0.8389]),
+}
+"""Objects found, the scores of the best five, and the share of one class of stuff."""
 
 
 places = st.lists(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import geopandas
 import numpy as np
 import pytest
+import rasterio
 import shapely
 import torch
 import yaml
@@ -18,11 +20,11 @@ import geoseg
 from geoseg.accuracy.panoptic import Regions, panoptic
 from geoseg.cli.main import cli
 from geoseg.engines.segments import SEGMENT, TileSegments
-from geoseg.errors import UsageError
+from geoseg.errors import GeosegError, UsageError
 from geoseg.geometry import Window
 from geoseg.legend import Legend
 from geoseg.models.bundle import load_bundle
-from geoseg.training.found_objects import Found, compare
+from geoseg.training.found_objects import Found, compare, compare_stuff
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import prepare
 from geoseg.training.targets import ObjectTargets
@@ -30,7 +32,7 @@ from geoseg.training.verb import run_train
 from geoseg.truth.shapes import PolygonTruth
 from tests.training.makers import write
 
-LEGEND = Legend.of({3: "house", 5: "tank"})
+LEGEND = Legend(tuple(replace(c, kind="thing") for c in Legend.of({3: "house", 5: "tank"}).classes))
 TARGETS = ObjectTargets(legend=LEGEND)
 SMALL = {"encoder": "mobilenetv3_small_050", "arguments": {"decoder_channels": [32, 24, 16, 12, 8]}}
 
@@ -63,6 +65,34 @@ def houses(folder: Path, *, seed: int = 0, side: int = 128, kinds: bool = False)
     frame = geopandas.GeoDataFrame({"kind": names}, geometry=boxes, crs="EPSG:32720")
     frame.to_file(folder / f"houses{seed}.gpkg")
     return {"image": str(path), "labels": str(folder / f"houses{seed}.gpkg"), "single_class": "house"}
+
+
+def village(folder: Path, *, seed: int = 0, side: int = 128) -> dict[str, Any]:
+    """The scene of houses on grass in the west and sand in the east; the layer has the ground too."""
+    scene = houses(folder, seed=seed, side=side)
+    with rasterio.open(scene["image"], "r+") as file:
+        image = file.read().astype(np.int64)
+        image[2, :, side // 2 :] += 70
+        file.write(np.clip(image, 0, 255).astype(np.uint8))
+    frame = geopandas.read_file(scene["labels"])
+    west, south, east, north = 500000 + 1000 * seed, 9000000 - side, 500000 + 1000 * seed + side, 9000000
+    ground = [
+        shapely.box(west, south, west + side // 2, north),
+        shapely.box(west + side // 2, south, east, north),
+    ]
+    layer = geopandas.GeoDataFrame(
+        {"kind": ["grass", "sand", *frame["kind"]]}, geometry=[*ground, *frame.geometry], crs=frame.crs
+    )
+    layer.to_file(folder / f"village{seed}.gpkg")
+    return {"image": scene["image"], "labels": str(folder / f"village{seed}.gpkg"), "field": "kind"}
+
+
+VILLAGE = {
+    "classes": {1: "grass", 2: "house", 7: "sand"},
+    "things": ["house"],
+    "model": "panoptic_fpn",
+    "arguments": {"channels": 32, "hidden": 64, "branch": 32},
+}
 
 
 def job(folder: Path, **fields: Any) -> dict[str, Any]:
@@ -101,6 +131,54 @@ def test_a_crop_knows_its_objects() -> None:
     assert torch.equal(objects.ids > 0, torch.from_numpy(layer[:, 4:] > 0))
     assert torch.equal(objects.ids < 0, torch.from_numpy(layer[:, 4:] < 0))
     assert TARGETS.positions[255] == 2 and TARGETS.names == ("house", "tank", "background")
+
+
+def test_a_crop_knows_what_lies_between_its_objects() -> None:
+    """Ground from polygons, objects upon it; what no polygon covers is not known, or the background."""
+    legend = Legend.of({3: "house", 5: "tank"})
+    legend = Legend((legend.classes[0], replace(legend.classes[1], kind="thing")))
+    targets, box = ObjectTargets(legend=legend), shapely.box
+    shapes = np.array(
+        [box(0, 0, 12, 16), box(2, 2, 8, 8), box(10, 10, 15, 15), box(4, 12, 6, 40), None], object
+    )
+    classes = np.array([3, 5, 5, 5], np.uint8)
+    labels = PolygonTruth(shapes=shapes[:-1], classes=classes, features=np.arange(4), legend=legend)
+    layer = targets.read(labels, Window(0, 0, 16, 16))
+    found = targets.objects(torch.from_numpy(layer), labels)
+    assert found.classes.tolist() == [1, 1] and found.stuff is not None
+    assert (found.ids[2:8, 2:8] == 1).all() and (found.ids[10:15, 10:15] == 2).all()
+    assert (found.ids[12:, 4:6] == -1).all()  # a slice of a thing
+    assert (found.stuff[found.ids != 0] == 255).all() and (found.stuff[found.ids == 0] == 0).all()
+    assert (found.ids[:, 12:] == -1).sum() == 4 * 16 - 3 * 5
+    ground = replace(labels, background=3)
+    found = targets.objects(torch.from_numpy(targets.read(ground, Window(0, 0, 16, 16))), ground)
+    assert found.stuff is not None and (found.stuff[:, 12:] == 0).sum() == 4 * 16 - 3 * 5
+    assert targets.names == ("house", "tank") and targets.positions[255] == 255
+    with pytest.raises(UsageError, match="the background cannot be 'tank'"):
+        targets.check(replace(labels, background=5, files=(Path("layer.gpkg"),)))
+    nothing = replace(labels, shapes=shapes[:0], classes=classes[:0], features=np.arange(0))
+    assert (
+        targets.objects(torch.from_numpy(targets.read(nothing, Window(0, 0, 4, 4))), nothing).ids == -1
+    ).all()
+
+
+def test_stuff_is_counted_as_panoptic_quality_does() -> None:
+    rng = np.random.default_rng(6)
+    ids, seen = (4, 5, 9), []
+    for noise in (0.2, 0.45, 0.5, 0.55, 0.7):
+        reference = rng.choice([0, 1, 2, 255], p=[0.5, 0.2, 0.1, 0.2], size=(20, 20))
+        mapped = np.where(rng.random((20, 20)) < noise, rng.integers(0, 3, (20, 20)), reference % 255)
+        mine = compare_stuff(reference, np.array(ids, np.uint8)[mapped], ids)
+        known = reference < 255
+        sizes = [np.bincount(a[known], minlength=3) for a in (reference, mapped)]
+        pairs, common = np.unique(np.stack([reference[known], mapped[known]]), axis=1, return_counts=True)
+        regions = [Regions(size=size, position=np.arange(3)) for size in sizes]
+        expected = panoptic(*regions, (pairs[0], pairs[1]), common, 3)
+        for name in ("matched", "missed", "extra"):
+            assert np.array_equal(getattr(mine, name), getattr(expected, name))
+        assert mine.iou == pytest.approx(expected.iou)
+        seen.append(int(mine.matched.sum()))
+    assert seen[0] == 3 and min(seen) < 3
 
 
 def segments_of(ids: np.ndarray[Any, Any], class_ids: list[int], scores: list[float]) -> TileSegments:
@@ -174,6 +252,65 @@ def test_a_job_of_polygons_becomes_a_bundle_of_objects(tmp_path: Path) -> None:
     assert (tmp_path / "model" / "samples.png").read_bytes().startswith(b"\x89PNG")
     header = (tmp_path / "model.training" / "metrics.csv").read_text().splitlines()[0]
     assert header == "step,loss,rate,F1,PQ,precision,recall"
+
+
+def test_a_job_of_things_and_stuff_becomes_a_panoptic_bundle(tmp_path: Path) -> None:
+    fields = job(tmp_path, scenes=[village(tmp_path)], **VILLAGE)
+    result = train(fields)
+    bundle = load_bundle(tmp_path / "model")
+    assert bundle.task == "panoptic" and bundle.margin == 64
+    assert [c.kind for c in bundle.legend.classes] == ["stuff", "thing", "stuff"]
+    assert bundle.architecture.arguments["things"] == [1]
+    assert list(result.history[0]["figures"]) == ["PQ", "F1", "precision", "recall"]
+    assert set(bundle.scores["classes"]) == {"grass", "house", "sand"}
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "A class of stuff is one region in each window" in card and "| **sand** | 1 |" in card
+    again = train({**fields, "out": tmp_path / "again", "start": str(bundle.path), "model": None} | _STARTS)
+    assert again.bundle.architecture == bundle.architecture
+
+
+_STARTS = {"encoder": None, "arguments": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"things": None}, "needs classes of things and others.*0 of 3 classes are things"),
+        ({"things": ["grass", 2, "sand"]}, "3 of 3 classes are things"),
+        ({"things": ["hose"]}, "hose"),
+        (
+            {"model": "mask_rcnn", "arguments": {}},
+            "things: not for architecture 'mask_rcnn'.*all its classes",
+        ),
+        ({"model": "unet", "arguments": {}}, "things: not for architecture 'unet'.*knows no objects"),
+    ],
+)
+def test_things_that_do_not_fit_the_model_are_refused(
+    tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(GeosegError, match=says):
+        prepare(TrainJob.parse({**job(tmp_path), **VILLAGE, **change}))
+
+
+@pytest.mark.slow
+def test_things_and_stuff_are_learnt_and_found_in_another_scene(tmp_path: Path) -> None:
+    scenes = [village(tmp_path, seed=s) for s in (0, 1)]
+    fields = job(
+        tmp_path, scenes=scenes, steps=250, batch=4, validate_every=250, learning_rate=0.005, average=0.95
+    )
+    bundle = train({**fields, **VILLAGE}).bundle
+    assert bundle.scores["pq"] > 0.6 and bundle.scores["f1"] > 0.8
+    other = village(tmp_path, seed=7)
+    geoseg.predict(other["image"], model=bundle.path, out=tmp_path / "out", tile=128, margin=32, threads=1)
+    found = geopandas.read_file(tmp_path / "out" / "objects.gpkg")
+    assert set(found["class"]) == {"house"} and 12 <= len(found) <= 20
+    with rasterio.open(tmp_path / "out" / "classes.tif") as file:
+        classes = file.read(1)
+    with rasterio.open(tmp_path / "out" / "panoptic.tif") as file:
+        ids = file.read(1)
+    assert ((ids > 0) == (classes == 2)).all()
+    assert (classes[:, :56][ids[:, :56] == 0] == 1).mean() > 0.95
+    assert (classes[:, 72:][ids[:, 72:] == 0] == 7).mean() > 0.95
 
 
 @pytest.mark.parametrize("model", ["interior_rim", "mask_rcnn"])
