@@ -60,14 +60,20 @@ ARCHITECTURES: dict[str, str] = {
     "interior_rim": "geoseg.models.interior_rim:interior_rim",
     "mask_rcnn": "geoseg.models.mask_rcnn:mask_rcnn",
     "panoptic_fpn": "geoseg.models.panoptic_fpn:panoptic_fpn",
+    "mask2former": "geoseg.models.mask2former:mask2former",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
 
 PROMPTED = ("clicks",)
 """Those that answer prompts, each a `geoseg.engines.torch_prompter.PromptNetwork`."""
 
-OBJECTS: dict[str, Task] = {"interior_rim": "instance", "mask_rcnn": "instance", "panoptic_fpn": "panoptic"}
-"""What those answer that know objects; all others have a class for every pixel."""
+OBJECTS: dict[str, tuple[Task, ...]] = {
+    "interior_rim": ("instance",),
+    "mask_rcnn": ("instance",),
+    "panoptic_fpn": ("panoptic",),
+    "mask2former": ("instance", "panoptic"),
+}
+"""What those can answer that know objects; all others have a class for every pixel."""
 
 TRUSTED = "GEOSEG_ARCHITECTURES"
 """Environment variable: packages, separated by commas, whose functions a bundle may name."""

@@ -125,7 +125,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     """
     start = None if job.start is None else load_bundle(job.start)
     architecture = _architecture(job, start)
-    task = OBJECTS.get(architecture.name, "semantic")
+    task = _task(architecture.name, job)
     legend = _legend(job, task, architecture.name)
     architecture = _with_things(architecture, task, legend)
     targets = TARGETS[task](legend=legend)
@@ -172,6 +172,12 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         identity=_identity(job, opened, start, fold),
         notes=tuple(dict.fromkeys([*(n for pair in opened for part in pair for n in part.notes), *notes])),
     )
+
+
+def _task(name: str, job: TrainJob) -> Task:
+    """What the architecture is to answer: where it can answer several, `things` ask for stuff too."""
+    first, *more = OBJECTS.get(name, ("semantic",))
+    return "panoptic" if "panoptic" in more and job.things is not None else first
 
 
 def _legend(job: TrainJob, task: Task, name: str) -> Legend:

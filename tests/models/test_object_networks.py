@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from geoseg.errors import UsageError
-from geoseg.models.architectures import OBJECTS, Architecture, build
+from geoseg.errors import ResourceError, UsageError
+from geoseg.models.architectures import OBJECTS, Architecture, build, resolve
 from geoseg.models.interior_rim import _detections, interior_and_rim
 from geoseg.models.mask_rcnn import _paste, _target
 from geoseg.models.object_labels import UNKNOWN, ObjectLabels
@@ -33,8 +35,19 @@ _SMALL = {
         encoder="mobilenetv3_small_050",
         arguments={"channels": 16, "hidden": 32, "detections": 20, "branch": 16, "things": [0, 2]},
     ),
+    "mask2former": Architecture(
+        name="mask2former",
+        encoder="mobilenetv3_small_050",
+        arguments={
+            "width": 32,
+            "queries": 10,
+            "pixel_layers": 1,
+            "layers": 2,
+            "things": [0, 2],
+        },
+    ),
 }
-_THINGS = {"panoptic_fpn": (0, 2)}
+_THINGS = {"panoptic_fpn": (0, 2), "mask2former": (0, 2)}
 """Positions of the classes of things where there are others too, of four."""
 
 
@@ -60,6 +73,8 @@ def two_objects(name: str = "") -> ObjectLabels:
 
 
 def network(name: str, bands: int = 3) -> torch.nn.Module:
+    if name == "mask2former":
+        pytest.importorskip("transformers")
     torch.manual_seed(0)
     return build(_SMALL[name], bands=bands, classes=4 if name in _THINGS else 2)
 
@@ -135,10 +150,12 @@ def test_a_tile_does_not_see_its_neighbours_in_the_batch(name: str) -> None:
 def _known(name: str) -> dict[str, Any]:
     """What a network with weights that numpy drew makes of a picture that it drew."""
     made, rng = network(name).eval(), np.random.default_rng(8)
+    around_one = name == "mask2former"  # weights of norms, without which all its queries say the same
     with torch.no_grad():
-        for value in made.parameters():
+        for key, value in made.named_parameters():
             scale = 1.4 / np.sqrt(value[0].numel()) if value.ndim > 1 else 0.1
             drawn = rng.standard_normal(tuple(value.shape)) * scale
+            drawn += around_one and value.ndim == 1 and key.endswith("weight")
             value.copy_(torch.from_numpy(drawn.astype(np.float32)))
         picture = torch.from_numpy(rng.standard_normal((1, 3, 64, 64)).astype(np.float32))
         found: list[dict[str, Any]] = made(picture)
@@ -158,6 +175,7 @@ def test_fixed_weights_and_input_give_the_answer_they_gave(name: str) -> None:
 _GOLDEN = {
     "interior_rim": (1, [0.7613]),
     "mask_rcnn": (20, [0.6478, 0.6411, 0.641, 0.6409, 0.6407]),
+    "mask2former": (10, [0.2232, 0.194, 0.1931, 0.1828, 0.1794, 0.9956]),
     "panoptic_fpn": (20, [0.6484, 0.6408, 0.6408, 0.6408, 0.6408, 0.8389]),
 }
 """Objects found, the scores of the best five, and the share of one class of stuff."""
@@ -222,6 +240,51 @@ def test_a_mask_lies_where_its_box_is() -> None:
     found = _paste(mask, box, (4, 10, 12, 30))
     assert found.shape == (8, 20)
     assert (found[1:-1, 1:9] > 0.99).all() and (found[:, 11:] == 0).all()
+
+
+def test_every_query_is_an_object_and_all_together_say_what_lies_between() -> None:
+    made = network("mask2former")
+    masks = torch.full((1, 3, 16, 16), -20.0)
+    masks[0, 0, 2:6, 4:10] = masks[0, 1, 8:12, 2:4] = 20.0
+    masks[0, 2] = 20.0
+    shares = torch.tensor([[0.1, 0, 0.8, 0, 0.1], [0, 0.3, 0.4, 0.1, 0.2], [0, 0.2, 0.1, 0.7, 0]])
+    found = made._found(shares, masks, (64, 64))
+    assert found["classes"].tolist() == [2, 2, 2]
+    assert found["scores"].tolist() == pytest.approx([0.8, 0.4, 0.1], abs=0.05)
+    assert found["boxes"].tolist() == [[8, 16, 24, 40], [32, 8, 48, 16], [0, 0, 64, 64]]
+    assert all((m > 0.5).float().mean() > 0.9 for m in found["masks"])
+    assert (found["stuff"] == 3).all()
+    nothing = made._found(shares, torch.full((1, 3, 16, 16), -20.0), (64, 64))
+    assert nothing["boxes"].shape == (0, 4) and len(nothing["scores"]) == len(nothing["classes"]) == 0
+
+
+def test_masks_learn_nothing_where_nothing_is_known() -> None:
+    made, known = network("mask2former").train(), two_objects("mask2former")
+    torch.manual_seed(0)
+    answer = torch.randn(1, 10, 5, requires_grad=True), torch.randn(1, 10, 16, 16, requires_grad=True)
+    made.decoder.forward = lambda _levels: [answer]
+    losses = made._losses([], [known])
+    torch.stack(list(losses.values())).sum().backward()
+    taught = answer[1].grad[0].abs().sum(dim=0)
+    assert (taught[:, 15] == 0).all() and (taught[:, :14] > 0).float().mean() > 0.9
+
+
+def test_mask2former_of_things_alone_knows_no_stuff() -> None:
+    pytest.importorskip("transformers")
+    arguments = {k: v for k, v in _SMALL["mask2former"].arguments.items() if k != "things"}
+    made = build(replace(_SMALL["mask2former"], arguments=arguments), bands=2, classes=2).eval()
+    with torch.inference_mode():
+        (found,) = made(torch.randn(1, 2, 64, 64))
+    assert "stuff" not in found and set(found["classes"].tolist()) <= {0, 1}
+
+
+def test_without_the_extra_the_error_says_what_it_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    for name in ("mask2former", "mask2former_decoder"):
+        monkeypatch.delitem(sys.modules, f"geoseg.models.{name}", raising=False)
+    with pytest.raises(ResourceError, match=r"needs the library transformers.*geoseg\[objects\]"):
+        resolve("mask2former")
+    assert build(_SMALL["mask_rcnn"], bands=3, classes=2) is not None
 
 
 def test_arguments_that_make_no_sense_are_refused() -> None:

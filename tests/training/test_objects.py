@@ -292,6 +292,17 @@ def test_things_that_do_not_fit_the_model_are_refused(
         prepare(TrainJob.parse({**job(tmp_path), **VILLAGE, **change}))
 
 
+@pytest.mark.parametrize(("things", "task"), [(["house"], "panoptic"), (None, "instance")])
+def test_mask2former_learns_stuff_where_things_are_named(
+    tmp_path: Path, things: list[str] | None, task: str
+) -> None:
+    pytest.importorskip("transformers")
+    fields = {**VILLAGE, "model": "mask2former", "arguments": {}, "things": things}
+    preparation = prepare(TrainJob.parse({**job(tmp_path), **fields}))
+    assert preparation.task == task
+    assert preparation.architecture.arguments.get("things") == (None if things is None else [1])
+
+
 @pytest.mark.slow
 def test_things_and_stuff_are_learnt_and_found_in_another_scene(tmp_path: Path) -> None:
     scenes = [village(tmp_path, seed=s) for s in (0, 1)]
