@@ -18,37 +18,7 @@ from geoseg.models.architectures import OBJECTS, Architecture, build, resolve
 from geoseg.models.interior_rim import _detections, interior_and_rim
 from geoseg.models.mask_rcnn import _paste, _target
 from geoseg.models.object_labels import UNKNOWN, ObjectLabels
-
-_SMALL = {
-    "interior_rim": Architecture(
-        name="interior_rim",
-        encoder="mobilenetv3_small_050",
-        arguments={"decoder_channels": [16, 16, 8, 8, 8]},
-    ),
-    "mask_rcnn": Architecture(
-        name="mask_rcnn",
-        encoder="mobilenetv3_small_050",
-        arguments={"channels": 16, "hidden": 32, "detections": 20},
-    ),
-    "panoptic_fpn": Architecture(
-        name="panoptic_fpn",
-        encoder="mobilenetv3_small_050",
-        arguments={"channels": 16, "hidden": 32, "detections": 20, "branch": 16, "things": [0, 2]},
-    ),
-    "mask2former": Architecture(
-        name="mask2former",
-        encoder="mobilenetv3_small_050",
-        arguments={
-            "width": 32,
-            "queries": 10,
-            "pixel_layers": 1,
-            "layers": 2,
-            "things": [0, 2],
-        },
-    ),
-}
-_THINGS = {"panoptic_fpn": (0, 2), "mask2former": (0, 2)}
-"""Positions of the classes of things where there are others too, of four."""
+from tests.models.object_networks import SMALL, THINGS, network
 
 
 def boxes(*places: tuple[int, int, int, int], side: int = 64) -> torch.Tensor:
@@ -60,9 +30,9 @@ def boxes(*places: tuple[int, int, int, int], side: int = 64) -> torch.Tensor:
 
 def labelled(ids: torch.Tensor, name: str = "", classes: tuple[int, ...] = ()) -> ObjectLabels:
     """Objects with classes by rank among the things, and what lies between them where `name` knows stuff."""
-    if name not in _THINGS:
+    if name not in THINGS:
         return ObjectLabels(ids=ids, classes=torch.tensor(classes, dtype=torch.int64))
-    positions = torch.tensor([_THINGS[name][k] for k in classes], dtype=torch.int64)
+    positions = torch.tensor([THINGS[name][k] for k in classes], dtype=torch.int64)
     return ObjectLabels(ids=ids, classes=positions, stuff=torch.where(ids == 0, 3, UNKNOWN))
 
 
@@ -70,13 +40,6 @@ def two_objects(name: str = "") -> ObjectLabels:
     ids = boxes((4, 4, 30, 30), (34, 20, 60, 50))
     ids[:, 60:] = -1
     return labelled(ids, name, (1, 0))
-
-
-def network(name: str, bands: int = 3) -> torch.nn.Module:
-    if name == "mask2former":
-        pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    return build(_SMALL[name], bands=bands, classes=4 if name in _THINGS else 2)
 
 
 @pytest.mark.parametrize("name", OBJECTS)
@@ -90,8 +53,8 @@ def test_objects_of_every_tile_for_any_number_of_bands(name: str, bands: int) ->
         assert len(one["classes"]) == len(one["masks"]) == count and one["boxes"].shape == (count, 4)
         assert not one["boxes"].is_floating_point()
         assert all(0 <= s <= 1 for s in one["scores"])
-        assert set(one["classes"].tolist()) <= set(_THINGS.get(name, (0, 1)))
-        assert ("stuff" in one) == (name in _THINGS)
+        assert set(one["classes"].tolist()) <= set(THINGS.get(name, (0, 1)))
+        assert ("stuff" in one) == (name in THINGS)
         if "stuff" in one:
             assert one["stuff"].shape == (64, 96) and set(one["stuff"].unique().tolist()) <= {1, 3}
         for (row, col, row_end, col_end), mask in zip(one["boxes"].tolist(), one["masks"], strict=True):
@@ -271,8 +234,8 @@ def test_masks_learn_nothing_where_nothing_is_known() -> None:
 
 def test_mask2former_of_things_alone_knows_no_stuff() -> None:
     pytest.importorskip("transformers")
-    arguments = {k: v for k, v in _SMALL["mask2former"].arguments.items() if k != "things"}
-    made = build(replace(_SMALL["mask2former"], arguments=arguments), bands=2, classes=2).eval()
+    arguments = {k: v for k, v in SMALL["mask2former"].arguments.items() if k != "things"}
+    made = build(replace(SMALL["mask2former"], arguments=arguments), bands=2, classes=2).eval()
     with torch.inference_mode():
         (found,) = made(torch.randn(1, 2, 64, 64))
     assert "stuff" not in found and set(found["classes"].tolist()) <= {0, 1}
@@ -284,7 +247,7 @@ def test_without_the_extra_the_error_says_what_it_gives(monkeypatch: pytest.Monk
         monkeypatch.delitem(sys.modules, f"geoseg.models.{name}", raising=False)
     with pytest.raises(ResourceError, match=r"needs the library transformers.*geoseg\[objects\]"):
         resolve("mask2former")
-    assert build(_SMALL["mask_rcnn"], bands=3, classes=2) is not None
+    assert build(SMALL["mask_rcnn"], bands=3, classes=2) is not None
 
 
 def test_arguments_that_make_no_sense_are_refused() -> None:
@@ -297,7 +260,7 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
 
 
 def test_frozen_norms_stay_as_they_are_loaded() -> None:
-    given_arguments = {**_SMALL["mask_rcnn"].arguments, "freeze_norms": True}
+    given_arguments = {**SMALL["mask_rcnn"].arguments, "freeze_norms": True}
     made = build(
         Architecture(name="mask_rcnn", encoder="resnet18", arguments=given_arguments), bands=3, classes=2
     ).train()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ import shapely
 import geoseg
 from geoseg.errors import ChunksFailedError, UsageError
 from geoseg.execution.manifest import verify_files
+from geoseg.legend import Legend
+from geoseg.models.architectures import OBJECTS
 from geoseg.models.object_rule import ObjectRule
 from geoseg.prediction.folder import Prediction
 from geoseg.raster.scene import Scene
+from tests.models.bundles import bundle
+from tests.models.object_networks import SMALL, THINGS, network
 from tests.objects.blobs import save_blobs
 from tests.objects.scenes import draw
 from tests.raster.makers import write
@@ -89,6 +94,32 @@ def test_objects_do_not_depend_on_chunks_or_workers(
         again, same = run(name, **options)
         assert again == files, name
         assert same.equals(rows), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OBJECTS)
+def test_what_networks_find_does_not_depend_on_chunks(tmp_path: Path, name: str) -> None:
+    """With random weights, and a rule that lets nearly everything count."""
+    things = THINGS.get(name, (0, 1))
+    legend = Legend.of(dict(enumerate("abcd"[: 4 if name in THINGS else 2])))
+    kinds = [replace(c, kind="thing") if k in things else c for k, c in enumerate(legend.classes)]
+    model = bundle(
+        tmp_path,
+        SMALL[name],
+        network=network(name),
+        legend=Legend(tuple(kinds)),
+        task="panoptic" if name in THINGS else "instance",
+        objects=ObjectRule(score=0.01, mask=0.3, min_pixels=1),
+    )
+    pixels = np.kron(np.random.default_rng(2).integers(1, 255, (3, 16, 16)), np.ones((8, 8)))
+    scene = write(tmp_path / "scene.tif", pixels.astype(np.uint8))
+    found = [
+        geoseg.predict(scene, model=model.path, out=tmp_path / str(chunk), chunk=chunk, tile=96, threads=1)
+        for chunk in (32, 128)
+    ]
+    assert len(rows_of(found[0].objects)) > 0
+    assert rasters_of(found[0]) == rasters_of(found[1])
+    assert rows_of(found[0].objects).equals(rows_of(found[1].objects))
 
 
 def test_masked_and_bounded_objects_do_not_depend_on_chunks_or_workers(
