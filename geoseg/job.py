@@ -93,7 +93,8 @@ def _explain(error: ValidationError, job: type[BaseModel], where: object) -> Usa
             hint=f"{near[0]!r}" if near else None,
         )
     if first["type"] == "missing":
-        return UsageError(f"{key!r} is missing", where=where)
+        named = f"`{key}`" if key.isidentifier() else repr(key)
+        return UsageError(f"{named} is missing", where=where)
     given = first["input"]
     found = "" if isinstance(given, dict) else f", found {str(given) if isinstance(given, Path) else given!r}"
     message = first["msg"].removeprefix("Value error, ")

@@ -39,6 +39,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError("not valid YAML", where=file, why=f"a value cannot be read: {reason}") from None
     except OSError as error:
         raise InputError("cannot be read", where=file, why=error.strerror) from None
+    if loaded is None:
+        hint = "keys in quotes where they begin with #, which else begins a comment"
+        raise InputError("holds no keys", where=file, why="it is empty, or all comment", hint=hint)
     if not isinstance(loaded, dict):
         raise InputError("not a mapping of keys to values", where=file, why=f"found {type(loaded).__name__}")
     return loaded

@@ -60,7 +60,7 @@ def test_a_job_is_frozen_and_hashable() -> None:
     [
         ({"scene": "a", "tyle": 3}, r"unknown key 'tyle'.*scene, tile, margin, bands.*Try: 'tile'"),
         ({"scene": "a", "zzz": 3}, r"unknown key 'zzz'.*scene, tile, margin, bands\.$"),
-        ({"tile": 3}, "'scene' is missing"),
+        ({"tile": 3}, "`scene` is missing"),
         ({"scene": "a", "tile": "many"}, r"'tile': .*integer.*found 'many'"),
         ({"scene": "a", "bands": [1, "red"]}, r"'bands\.1'.*found 'red'"),
     ],
@@ -84,7 +84,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         pytest.param(BOMB, "aliases are not allowed", id="bomb"),
         pytest.param("base: &b {tile: 1}\nother:\n  <<: *b\n", "aliases are not allowed", id="merge"),
         pytest.param("- 1\n- 2\n", "not a mapping.*found list", id="list"),
-        pytest.param("", "not a mapping.*found NoneType", id="empty"),
+        pytest.param("", "holds no keys", id="empty"),
+        pytest.param("#006400: forest\n#FFFF00: pasture\n", "quotes where they begin with #", id="comment"),
         pytest.param("scene: [1, 2\n", r"not valid YAML.*line 2", id="unclosed"),
         pytest.param("scene: !!python/object/apply:os.system ['true']\n", "not valid YAML", id="code"),
         pytest.param(b"scene: \xff\xfe\n", "not UTF-8", id="bytes"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,9 @@ UNKNOWN = "unknown"
 
 def name_of_unknown(names: Collection[str]) -> str:
     """Name of the row and column without a class: ``unknown``, or another where a class is called that."""
-    return UNKNOWN if all(as_compared(n) != UNKNOWN for n in names) else "no class"
+    taken = {as_compared(n) for n in names}
+    numbered = (f"no class ({i})" for i in count(2))
+    return next(n for n in chain((UNKNOWN, "no class"), numbered) if as_compared(n) not in taken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

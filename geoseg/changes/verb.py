@@ -169,9 +169,21 @@ def _open(job: ChangeJob) -> tuple[Pair, Legend, list[str]]:
     if job.crosswalk is not None and (job.crosswalk_before is not None or job.crosswalk_after is not None):
         raise UsageError("`crosswalk` is for both maps", hint="it, or one for each date")
     with called(job.names_at(BEFORE_NAMES)):
-        before = open_class_map(job.before, job.legend, band=job.band_before, **job.reading_at(BEFORE_NAMES))
+        before = open_class_map(
+            job.before,
+            job.legend,
+            band=job.band_before,
+            to_recode=(job.crosswalk or job.crosswalk_before) is not None,
+            **job.reading_at(BEFORE_NAMES),
+        )
     with called(job.names_at(AFTER_NAMES)):
-        after = open_class_map(job.after, job.legend, band=job.band_after, **job.reading_at(AFTER_NAMES))
+        after = open_class_map(
+            job.after,
+            job.legend,
+            band=job.band_after,
+            to_recode=(job.crosswalk or job.crosswalk_after) is not None,
+            **job.reading_at(AFTER_NAMES),
+        )
     notes = [
         *called_notes(before.scene.notes, job.names_at(BEFORE_NAMES)),
         *called_notes(after.scene.notes, job.names_at(AFTER_NAMES)),

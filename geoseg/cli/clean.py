@@ -9,7 +9,7 @@ import click
 
 from geoseg.cleaning.job import CleanJob
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import screen, show_notes, shown
+from geoseg.cli.say import hectares, screen, show_notes, shown
 
 if TYPE_CHECKING:
     from geoseg.cleaning.verb import Cleaned
@@ -47,7 +47,7 @@ def _show(result: Cleaned) -> None:
     for name in ("pixels before", "after", "hectares"):
         table.add_column(name, justify="right")
     for c in result.classes:
-        table.add_row(c.name, f"{c.before:,}", f"{c.after:,}", f"{c.hectares:,.2f}")
+        table.add_row(c.name, f"{c.before:,}", f"{c.after:,}", hectares(c.hectares))
     console = screen()
     console.print(table)
     console.print(f"{result.changed:,} pixels changed in {result.seconds:.1f} s")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, one_or_more, take_where, where_options
-from geoseg.cli.say import screen, show_notes
+from geoseg.cli.say import pixels_per_second, screen, show_notes, size
 from geoseg.prediction.job import PredictJob
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def show_plan(job: PredictJob, where: Where, *, probe: bool) -> None:
         f"{tiling.stitch}, {opened.batch} per forward pass",
         "cost": _cost(opened),
         "chunks": f"{len(opened.chunks):,} of {in_words(tiling.chunk)} pixels",
-        "memory": f"{cost.memory / 1e6:,.0f} MB per worker"
-        + ("" if cost.engine_memory is None else f", and {cost.engine_memory / 1e6:,.0f} MB for {networks}"),
-        "disk": f"at most {cost.disk / 1e6:,.1f} MB",
+        "memory": f"{size(cost.memory)} per worker"
+        + ("" if cost.engine_memory is None else f", and {size(cost.engine_memory)} for {networks}"),
+        "disk": f"at most {size(cost.disk)}",
     }
     if cost.engine is not None and cost.seconds is not None:
-        speed = opened.area / max(cost.seconds, 1e-9) / 1e6
+        speed = pixels_per_second(opened.area, cost.seconds)
         rows["engine"] = _engine(cost.engine)
-        rows["time"] = f"{_duration(cost.seconds)} ({speed:.2f} Mpx/s, one tile timed)"
+        rows["time"] = f"{_duration(cost.seconds)} ({speed}, one tile timed)"
     for key, value in rows.items():
         table.add_row(key, value)
     screen().print(table)

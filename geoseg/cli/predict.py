@@ -9,7 +9,7 @@ import click
 
 from geoseg.cli.fields import job_of, job_options, one_or_more, take_where, where_options
 from geoseg.cli.progress import pixel_progress
-from geoseg.cli.say import screen, show_notes, shown
+from geoseg.cli.say import pixel_count, pixels_per_second, screen, show_notes, shown
 from geoseg.prediction.job import PredictJob
 
 
@@ -106,8 +106,8 @@ def _show(result: Any) -> None:
     ]:
         console.print(f"Nowhere on this map: {', '.join(never)}")
     if result.fresh:
-        speed = result.mapped / max(result.seconds, 1e-9) / 1e6
-        console.print(f"{result.mapped / 1e6:.1f} Mpx in {result.seconds:.1f} s ({speed:.2f} Mpx/s)")
+        speed = pixels_per_second(result.mapped, result.seconds)
+        console.print(f"{pixel_count(result.mapped)} in {result.seconds:.1f} s ({speed})")
     else:
         console.print("This run was already complete; its files were checked again.")
     for path in (*result.layers.values(), result.manifest):

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from geoseg.cli.say import screen
+from geoseg.cli.say import pixels_per_second, screen
 
 _LINE_EVERY = 30.0
 
@@ -90,9 +90,9 @@ def _lines(verb: str) -> Callable[[Any], None]:
 
 def _detail(progress: Any, seconds: float) -> str:
     share = (progress.tiles - progress.tiles_resumed) / max(progress.tiles_total, 1)
-    speed = share * progress.total / max(seconds, 1e-9) / 1e6
+    speed = pixels_per_second(share * progress.total, seconds)
     failed = f", {progress.failed} chunks failed" if progress.failed else ""
-    return f"{progress.tiles:,}/{progress.tiles_total:,} tiles, {speed:.2f} Mpx/s{failed}"
+    return f"{progress.tiles:,}/{progress.tiles_total:,} tiles, {speed}{failed}"
 
 
 def _duration(seconds: float) -> str:

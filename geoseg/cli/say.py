@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -64,6 +65,29 @@ def _below() -> re.Pattern[str]:
 def shown(path: Path) -> str:
     """A file that was written, as every command shows it: from the working folder if it lies there."""
     return safe(os.path.abspath(path))  # noqa: PTH100 (a symbolic link keeps the name that was given)
+
+
+def hectares(value: float) -> str:
+    """Hectares with as many decimals as their size asks for, never 0.00 of something."""
+    return f"{value:,.2f}" if value >= 1 or not value else f"{value:.3g}"
+
+
+def pixel_count(count: float) -> str:
+    """A number of pixels, in millions where there are many."""
+    return f"{count / 1e6:,.1f} Mpx" if count >= 1e6 else f"{count:,.0f} px"
+
+
+def pixels_per_second(count: float, seconds: float) -> str:
+    """A speed, in millions of pixels where that says something."""
+    speed = count / max(seconds, 1e-9)
+    return f"{speed / 1e6:,.2f} Mpx/s" if speed >= 1e4 else f"{speed:,.0f} px/s"
+
+
+def size(count: float) -> str:
+    """A number of bytes."""
+    if count < 1e5:
+        return f"{math.ceil(count / 1e3)} kB"
+    return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e6:,.1f} MB"
 
 
 def screen(*, err: bool = False) -> Console:

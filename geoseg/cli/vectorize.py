@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cli.fields import job_of, job_options, take_where, where_options
-from geoseg.cli.say import screen, show_notes, shown
+from geoseg.cli.say import hectares, screen, show_notes, shown
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.writers.formats import suffixes
 
@@ -76,8 +76,8 @@ def _vectorize_each(
             return {"state": "was there", "polygons file": str(out)}
         job = job_of(VectorizeJob, options, classes=path, out=out)
         result = run_vectorize(job, where=where, overwrite=overwrite)
-        hectares = {f"{c.name} ha": round(c.hectares, 2) for c in result.classes}
-        return {"polygons file": str(out), "polygons": result.polygons, **hectares}
+        areas = {f"{c.name} ha": round(c.hectares, 2) for c in result.classes}
+        return {"polygons file": str(out), "polygons": result.polygons, **areas}
 
     run_each(each_file(classes), run, pattern.parent)
 
@@ -117,9 +117,9 @@ def _show(result: Vectorization) -> None:
         table.add_column("area error", justify="right")
     for c in result.classes:
         error = () if c.area_error is None else (f"{c.area_error:+.3%}",)
-        table.add_row(c.name, f"{c.polygons:,}", f"{c.pixels:,}", f"{c.hectares:,.2f}", *error)
+        table.add_row(c.name, f"{c.polygons:,}", f"{c.pixels:,}", hectares(c.hectares), *error)
     table.add_row(
-        "all", f"{result.polygons:,}", f"{result.pixels:,}", f"{sum(c.hectares for c in result.classes):,.2f}"
+        "all", f"{result.polygons:,}", f"{result.pixels:,}", hectares(sum(c.hectares for c in result.classes))
     )
     console = screen()
     console.print(table)

@@ -10,24 +10,24 @@ from geoseg.cli.say import say
 
 
 @click.command(name="verify")
-@click.argument("folder", type=click.Path(path_type=Path))
-def command(folder: Path) -> None:
-    """Check the files of the run in FOLDER, or of all runs below it, by size and SHA-256.
+@click.argument("path", type=click.Path(path_type=Path))
+def command(path: Path) -> None:
+    """Check the files of the run in the folder PATH, of all runs below it, or one file, by size and SHA-256.
 
     What other commands wrote beside a run's own files, such as polygons and scores, is checked too.
 
     Exit code 0 when all agree, 3 when a file is missing or was changed, or a run did not finish.
     """
     from geoseg.errors import InputError
-    from geoseg.execution.manifest import read_manifest, runs_in, verify_files
+    from geoseg.execution.manifest import read_manifest, runs_in, verify_file, verify_files
 
-    runs = runs_in(folder) or [folder]
     broken: list[str] = []
     count = 0
+    runs = [path.parent] if path.is_file() else runs_in(path) or [path]
     for run in runs:
-        at = "" if run == folder else f"{run.relative_to(folder).as_posix()}/"
+        at = "" if run in (path, path.parent) else f"{run.relative_to(path).as_posix()}/"
         try:
-            results = verify_files(run)
+            results = verify_file(path) if path.is_file() else verify_files(run)
             missing = read_manifest(run).get("chunks", {}).get("failed", {})
         except InputError as error:
             if len(runs) == 1:
@@ -42,7 +42,7 @@ def command(folder: Path) -> None:
     if broken:
         raise InputError(
             f"{len(broken)} of {count} files are not what was written",
-            where=folder,
+            where=path,
             why=", ".join(broken),
             hint="the command that wrote them again, with --overwrite",
         )

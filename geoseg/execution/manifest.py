@@ -95,9 +95,24 @@ def verify_files(folder: Path, *, added: bool = True) -> list[tuple[str, str | N
 
     `added`: also for what other verbs wrote into the folder since.
     """
-    content = read_manifest(folder)
-    listed = {**content["files"], **(content.get("added", {}) if added else {})}
+    listed = _all_listed(folder, added=added)
     return [(name, _fault(folder, name, expected)) for name, expected in listed.items()]
+
+
+def verify_file(path: Path) -> list[tuple[str, str | None]]:
+    """(file, what is wrong or None) for one file of a run's folder; InputError where no manifest names it."""
+    if path.name == MANIFEST:
+        return verify_files(path.parent)
+    known = (path.parent / MANIFEST).is_file()
+    listed = _all_listed(path.parent, added=True) if known else {}
+    if path.name not in listed:
+        raise InputError(
+            "no manifest says what was written here",
+            where=path,
+            why=f"{MANIFEST} beside it does not name it" if known else f"there is no {MANIFEST} beside it",
+            hint="the folder of a predict or series; what other commands write there is listed, too",
+        )
+    return [(path.name, _fault(path.parent, path.name, listed[path.name]))]
 
 
 def runs_in(folder: Path, *, depth: int = 3) -> list[Path]:
@@ -108,6 +123,11 @@ def runs_in(folder: Path, *, depth: int = 3) -> list[Path]:
         return []
     inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
     return [run for path in inside for run in runs_in(path, depth=depth - 1)]
+
+
+def _all_listed(folder: Path, *, added: bool) -> dict[str, Any]:
+    content = read_manifest(folder)
+    return {**content["files"], **(content.get("added", {}) if added else {})}
 
 
 def _listed(path: Path) -> dict[str, Any]:

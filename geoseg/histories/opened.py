@@ -74,8 +74,12 @@ class OpenedSeries:
     def of(cls, job: SeriesJob) -> OpenedSeries:
         """Series of a job; UsageError or InputError where it cannot be made."""
         sources = _sources(job)
-        maps = [open_class_map(s.path, job.legend, band=s.band, **job.reading) for s in sources]
-        united = UnitedMaps.of(maps, read_crosswalk(job.crosswalk))
+        walk = read_crosswalk(job.crosswalk)
+        maps = [
+            open_class_map(s.path, job.legend, band=s.band, to_recode=walk is not None, **job.reading)
+            for s in sources
+        ]
+        united = UnitedMaps.of(maps, walk)
         grid, legend = united.grid, united.legend
         forests, said = _forests(job.loss_of, legend)
         where = sorted({s.found for s in sources} - {"given"})

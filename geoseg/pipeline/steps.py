@@ -83,7 +83,7 @@ def check_steps(job: PipelineJob) -> tuple[Step, ...]:
         for i, section in enumerate(getattr(job, verb)):
             known = {**made.before(verb, i), **section}
             if verb == "sample" and "out" not in known:
-                raise UsageError("'out' is missing", where=verb)
+                raise UsageError("`out` is missing", where=verb)
             step = Step(verb=verb, job=kind.parse(known, where=verb))
             made.add(step, i)
             steps.append(step)

@@ -113,8 +113,11 @@ def open_measure(job: ZonesJob) -> Measure:
 def _maps(job: ZonesJob, cutoff: date | None) -> Measure:
     """Of one class map, or of two."""
     paths = [job.source] if job.before is None else [job.before, job.source]
-    maps = [open_class_map(p, job.legend, band=job.band, **job.reading) for p in paths]
-    united = UnitedMaps.of(maps, read_crosswalk(job.crosswalk))
+    walk = read_crosswalk(job.crosswalk)
+    maps = [
+        open_class_map(p, job.legend, band=job.band, to_recode=walk is not None, **job.reading) for p in paths
+    ]
+    united = UnitedMaps.of(maps, walk)
     notes = [*dict.fromkeys(note for one in maps for note in one.scene.notes), *united.notes]
     legend, k = united.legend, len(united.legend)
     confidence = _confidence(job, united.grid)

@@ -18,7 +18,7 @@ from geoseg.legend import NODATA, Legend
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions
-from geoseg.raster.recoding import Recoding
+from geoseg.raster.recoding import Recoding, is_coloured
 from geoseg.raster.rules import Rules, legend_of_targets, read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.sidecars import Side, read_side
@@ -100,8 +100,8 @@ class ClassMap:
         ----------
         crosswalk
             ``{value or name in the file: class name, id, or "ignore"}``, or a YAML file of that; ``"*"``
-            stands for all other values. Values are whole numbers of any size. A value that it makes a class
-            is no nodata, whatever the file's tag says.
+            stands for all other values. Values are whole numbers of any size, or colours like ``"#3C1098"``
+            of three bands. A value that it makes a class is no nodata, whatever the file's tag says.
         legend
             The classes that it maps to; None makes them of what it names.
         nodata
@@ -114,7 +114,11 @@ class ClassMap:
         """
         walk = read_crosswalk(crosswalk) or {}
         legend = legend or legend_of_targets(walk, self.declared, where=self.path)
-        recoding = Recoding.by_number(self.scene, Rules.parse(walk, legend), self.declared)
+        rules = Rules.parse(walk, legend)
+        if is_coloured(self.scene):
+            recoding = Recoding.by_colour(self.scene, rules)
+        else:
+            recoding = Recoding.by_number(self.scene, rules, self.declared)
         scene = recoding.claimed(self.scene, nodata)
         return replace(self, scene=scene, declared=legend, colors={}, recoding=recoding)
 
@@ -213,6 +217,7 @@ def open_class_map(
     *,
     band: int | str | None = None,
     crosswalk: Mapping[Any, Any] | Path | None = None,
+    to_recode: bool = False,
     **reading: Unpack[ReadingOptions],
 ) -> ClassMap:
     """Class map from any raster of class numbers.
@@ -229,6 +234,8 @@ def open_class_map(
         Which band of several, by number or name.
     crosswalk
         The file's values, or its names, in other classes; `legend` then names those. See `ClassMap.recoded`.
+    to_recode
+        Whether the caller will call `ClassMap.recoded`, so that colours may come without a crosswalk.
     reading
         As in `open_scene`. A nodata tag of 0 means that 0 is nodata; 255 is no class without a crosswalk.
 
@@ -238,12 +245,13 @@ def open_class_map(
         A file that cannot be used as it is, or one of several bands without a choice.
     """
     scene = open_scene(path, bands=None if band is None else [band], categorical=True, **reading)
-    if scene.count != 1:
+    if scene.count != 1 and not (is_coloured(scene) and (to_recode or crosswalk is not None)):
         raise InputError(
             f"classes stand in one band, found {scene.count}",
             where=scene.name,
             why=", ".join(scene.band_names),
-            hint="`band=1`, or another of them by number or name",
+            hint="`band=1`, or another of them by number or name"
+            + ('; for colours, `crosswalk` with {"#3C1098": building, ...}' if is_coloured(scene) else ""),
         )
     if scene.scaling != (1.0, 0.0):
         note = (

@@ -161,12 +161,15 @@ def locate(dataset: Any, path: Path, assumed: Assumption) -> tuple[Grid, str]:
 
 def _on_a_plane(dataset: Any, path: Path, side: float) -> tuple[Grid, str]:
     """Grid around the origin of an equal-area plane: a picture that lies nowhere on the earth."""
-    if dataset.crs or dataset.transform != Affine.identity():
+    t: Affine = dataset.transform
+    counted = {abs(t.a), abs(t.e)} == {1.0} and not t.b and not t.d  # in pixels, as many programs write
+    measured = math.isclose(abs(t.a), side, rel_tol=1e-6) and math.isclose(abs(t.e), side, rel_tol=1e-6)
+    if dataset.crs or not (counted or measured):
         raise InputError(
             "`pixel_size` contradicts the file",
             where=path,
-            why="the file says itself where it lies",
-            hint="leave the option out",
+            why="the file says itself where it lies" if dataset.crs else f"its pixels are {t.a:g} x {-t.e:g}",
+            hint="leave the option out" if dataset.crs else "`assume_crs=EPSG:...`, or leave the option out",
         )
     left, top = -dataset.width * side / 2, dataset.height * side / 2
     transform = Affine(side, 0.0, left, 0.0, -side, top)

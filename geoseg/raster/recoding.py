@@ -24,7 +24,7 @@ _UNKNOWN = 256
 
 _MOST_NAMED = 10
 _LARGEST = 2**53
-_COLOUR = re.compile("#[0-9A-Fa-f]{6}")
+_COLOUR = re.compile("#(?:[0-9A-Fa-f]{6}|[0-9A-Fa-f]{3})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,9 @@ class Recoding:
 
     @classmethod
     def by_colour(cls, scene: Scene, rules: Rules) -> Recoding:
-        """Recoding of colours, keys like ``"#3C1098"``; UsageError without any."""
-        keys = rules.crosswalk.mapping.items()
-        table = {int(str(k)[1:], 16): target for k, target in keys if _COLOUR.fullmatch(str(k))}
+        """Recoding of colours, keys like ``"#3C1098"``; UsageError without any, or with another key."""
+        keys = rules.crosswalk.mapping if rules.given else {}
+        table = {_colour(key, scene): target for key, target in keys.items()}
         if not table and not rules.has_rest:
             raise UsageError(
                 "three bands of colours need a crosswalk",
@@ -186,6 +186,25 @@ class Recoding:
 
 def _without_nodata(scene: Scene) -> Scene:
     return replace(scene, bands=tuple(replace(band, nodata=None) for band in scene.bands))
+
+
+def is_coloured(scene: Scene) -> bool:
+    """Whether pixels are colours, red, green and blue in three bands of bytes."""
+    return scene.count == 3 and scene.dtype == np.uint8
+
+
+def _colour(key: str | int, scene: Scene) -> int:
+    """Colour that a key of a crosswalk names, 0xRRGGBB; #F00 is short for #FF0000."""
+    text = str(key).strip()
+    if _COLOUR.fullmatch(text):
+        digits = text[1:] if len(text) == 7 else "".join(2 * c for c in text[1:])
+        return int(digits, 16)
+    raise UsageError(
+        f"crosswalk key {key!r} is no colour",
+        where=scene.name,
+        why="the raster has three bands of colours",
+        hint='keys in quotes, like "#3C1098", and "*" for all other colours; or `band`',
+    )
 
 
 def _number(key: str | int, scene: Scene, own: Legend | None) -> int:

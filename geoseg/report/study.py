@@ -75,7 +75,9 @@ def run_report(job: ReportJob, *, overwrite: bool = False) -> StudyReport:
     sources = read_sources(job.results)
     sheets = study_sheets(job.title, sources)
     text = methods(job.title, sources)
-    _check_output(job, sheets, overwrite)
+    require_place(job.out / WORKBOOK)
+    if job.out.is_file():
+        raise OutputConflictError("is a file", where=job.out, hint="name a folder")
     with writing(job.out):
         job.out.mkdir(parents=True, exist_ok=True)
         with partial_folder(job.out / METHODS) as folder:
@@ -90,25 +92,18 @@ def run_report(job: ReportJob, *, overwrite: bool = False) -> StudyReport:
             made.append(folder / METHODS)
             made[-1].write_text(text, encoding="utf-8")
             files = tuple(job.out / file.name for file in made)
+            if not overwrite:
+                _require_own(files)
             commit(zip(made, files, strict=True))
     return StudyReport(out=job.out, files=files)
 
 
-def _check_output(job: ReportJob, sheets: Sequence[Sheet], overwrite: bool) -> None:
-    """Refuse to replace files of these names but those of a report: a workbook with its methods."""
-    require_place(job.out / WORKBOOK)
-    if job.out.is_file():
-        raise OutputConflictError("is a file", where=job.out, hint="name a folder")
-    if overwrite or all((job.out / name).exists() for name in (WORKBOOK, METHODS)):
-        return
-    for name in (WORKBOOK, METHODS, *map(_file_name, sheets)):
-        if (job.out / name).exists():
-            raise OutputConflictError(
-                "exists",
-                where=job.out / name,
-                why="no report wrote it",
-                hint="another folder, or `overwrite`",
-            )
+def _require_own(files: Sequence[Path]) -> None:
+    """Refuse to replace files, unless they are those of a report: a workbook with its methods."""
+    there = [file for file in files if file.exists()]
+    if there and not {WORKBOOK, METHODS} <= {file.name for file in there}:
+        hint = "another folder, or `overwrite`"
+        raise OutputConflictError("exists", where=there[0], why="no report wrote it", hint=hint)
 
 
 def _file_name(sheet: Sheet) -> str:

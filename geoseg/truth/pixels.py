@@ -17,7 +17,7 @@ from geoseg.raster.classmap import ClassMap, open_class_map
 from geoseg.raster.georeference import placement
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions, called, called_notes
-from geoseg.raster.recoding import Labels, Recoding
+from geoseg.raster.recoding import Labels, Recoding, is_coloured
 from geoseg.raster.rules import Rules
 from geoseg.raster.scene import Scene
 from geoseg.truth.layer import TruthFile
@@ -97,7 +97,7 @@ def open_pixels(file: TruthFile, grid: Grid, legend: Legend) -> RasterTruth:
     bands = None if file.band is None else [file.band]
     rules = Rules.parse(file.crosswalk, legend)
     scene = open_scene(file.path, bands=bands, categorical=True, **reading)
-    if _is_coloured(scene):
+    if is_coloured(scene):
         recoding = Recoding.by_colour(scene, rules)
     else:
         class_map = open_class_map(file.path, band=file.band, **reading)
@@ -125,7 +125,7 @@ def class_map_of(file: TruthFile, grid: Grid) -> ClassMap | None:
         reading = _georeference(file, grid, [])
         bands = None if file.band is None else [file.band]
         scene = open_scene(file.path, bands=bands, categorical=True, **reading)
-        return None if _is_coloured(scene) else open_class_map(file.path, band=file.band, **reading)
+        return None if is_coloured(scene) else open_class_map(file.path, band=file.band, **reading)
 
 
 def grid_of_raster(file: TruthFile, grid: Grid) -> Grid:
@@ -133,10 +133,6 @@ def grid_of_raster(file: TruthFile, grid: Grid) -> Grid:
     reading = _georeference(file, grid, [])
     bands = None if file.band is None else [file.band]
     return open_scene(file.path, bands=bands, categorical=True, **reading).grid
-
-
-def _is_coloured(scene: Scene) -> bool:
-    return scene.count == 3 and scene.dtype == np.uint8
 
 
 def _georeference(file: TruthFile, grid: Grid, notes: list[str]) -> ReadingOptions:

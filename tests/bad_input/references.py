@@ -139,6 +139,13 @@ def references() -> Iterator[Case]:
         says=("truth value", "quotes"),
     )
     yield Case(
+        what="colours without quotes in a crosswalk",
+        make=lambda: text("w.yaml", "#006400: forest\n"),
+        command=f"{EVALUATE} BASE/ref.gpkg --crosswalk w.yaml",
+        code=3,
+        says=("quotes", "begins a comment"),
+    )
+    yield Case(
         what="a number with a leading zero in a crosswalk",
         make=lambda: text("w.yaml", "010: forest\n"),
         command=f"{EVALUATE} BASE/ref.gpkg --crosswalk w.yaml",
@@ -165,6 +172,13 @@ def references() -> Iterator[Case]:
         command=f"{EVALUATE} a.tif",
         code=2,
         says=("--crosswalk",),
+    )
+    yield Case(
+        what="a key that is no colour for a reference of colours",
+        make=lambda: (raster(ONES), text("w.yaml", '"#010101": forest\nred: water\n')),
+        command=f"{EVALUATE} a.tif --crosswalk w.yaml",
+        code=2,
+        says=("'red' is no colour", "#3C1098"),
     )
     yield Case(
         what="a MapInfo table",

@@ -114,16 +114,17 @@ def test_maps_without_a_common_class_say_so(make_map, tmp_path):
     assert [n for n in found.notes if "no class is in both maps" in n]
 
 
-def test_a_class_called_unknown_is_told_from_what_has_no_class(make_map, tmp_path):
+@pytest.mark.parametrize(("third", "lack"), [("water", "no class"), ("no class", "no class (2)")])
+def test_a_class_called_unknown_is_told_from_what_has_no_class(make_map, tmp_path, third, lack):
     labels = np.array([[1, 2, 3, 255]], np.uint8)
-    names = {1: "forest", 2: "Unknown", 3: "water"}
+    names = {1: "forest", 2: "Unknown", 3: third}
     path = make_map(labels, "a.tif", names=names)
     found = change(path, path, out=tmp_path / "out")
     table = found.to_table()
     assert table.columns.is_unique
-    assert table.columns.tolist() == ["forest", "Unknown", "water", "no class"]
+    assert table.columns.tolist() == ["forest", "Unknown", third, lack]
     rows = list(csv.DictReader(found.table.open()))
-    assert [r["from"] for r in rows if r["kind"] == "unknown"] == ["no class"]
+    assert [r["from"] for r in rows if r["kind"] == "unknown"] == [lack]
 
 
 def test_from_to_raster_lies_on_the_map_and_says_what_its_codes_mean(dates, tmp_path):

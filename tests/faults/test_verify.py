@@ -38,6 +38,24 @@ def test_a_folder_of_runs_is_each_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "third/manifest.json" in capsys.readouterr().err
 
 
+def test_one_file_is_checked_by_the_manifest_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "run")
+    file = next(p for p in sorted(folder.iterdir()) if p.name != "manifest.json")
+    assert verify(file) == verify(folder / "manifest.json") == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"ok   {file.name}"
+    file.write_bytes(b"x")
+    assert verify(file) == 3
+    (folder / "own.txt").write_text("mine")
+    (tmp_path / "alone.gpkg").write_text("mine")
+    for other in (folder / "own.txt", tmp_path / "alone.gpkg"):
+        assert verify(other) == 3
+    said = capsys.readouterr().err
+    assert "manifest.json beside it does not name it" in said
+    assert "there is no manifest.json beside it" in said
+
+
 @pytest.mark.parametrize("name", ["classes.tif", "classes.gpkg", MANIFEST])
 @pytest.mark.parametrize(
     "harm",

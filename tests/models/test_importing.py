@@ -257,7 +257,7 @@ def test_the_command_says_everything_in_options_or_in_a_file(theirs, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"--mean": None}, "'mean' is missing"),
+        ({"--mean": None}, "(`mean`|--mean) is missing"),
         ({"--mean": "1,2"}, "found 2 values for 4 bands"),
         ({"--mean": "a"}, "mean"),
         ({"--value-range": None}, "value_range is needed for uint16"),

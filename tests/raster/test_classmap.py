@@ -210,6 +210,20 @@ def test_names_of_the_file_may_be_merged_and_keep_numbers_and_colours(tmp_path: 
         open_class_map(path, crosswalk={"forrest": "land"})
 
 
+def test_colours_are_classes_by_a_crosswalk(tmp_path: Path) -> None:
+    labels = np.array([[0, 1, 2], [2, 1, 0]])
+    table = np.array([[0, 100, 0], [255, 255, 0], [9, 9, 9]], np.uint8)
+    path = write(tmp_path / "a.tif", table[labels].transpose(2, 0, 1), photometric="RGB")
+    walk = {"#006400": "forest", "#FF0": "pasture", "*": "ignore"}
+    classes = open_class_map(path, crosswalk=walk)
+    assert classes.legend.names == ("forest", "pasture")
+    assert np.array_equal(classes.read(classes.grid.window), np.array([1, 2, 255])[labels])
+    later = open_class_map(path, to_recode=True).recoded(walk)
+    assert np.array_equal(later.read(later.grid.window), classes.read(classes.grid.window))
+    with pytest.raises(InputError, match=r"one band, found 3.*for colours, `crosswalk`"):
+        open_class_map(path)
+
+
 @pytest.mark.parametrize("nodata", [None, 255])
 def test_255_is_a_class_where_a_crosswalk_says_so_whatever_the_tag(
     tmp_path: Path, nodata: int | None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from affine import Affine
 
 from geoseg.baselines.job import FitJob
 from geoseg.changes.job import AFTER_NAMES, BEFORE_NAMES, ChangeJob
@@ -80,6 +81,16 @@ def test_a_photograph_needs_one_number(tmp_path: Path) -> None:
         open_scene(path, pixel_size=0.3, assume_crs="EPSG:32720")
     with pytest.raises(UsageError, match="no length"):
         open_scene(path, pixel_size=-1)
+
+
+@pytest.mark.parametrize(
+    "transform", [Affine(1, 0, 0, 0, -1, 0), Affine(1, 0, 0, 0, -1, 8), Affine.scale(0.3, -0.3)]
+)
+def test_a_picture_that_counts_pixels_lies_nowhere(tmp_path: Path, transform: Affine) -> None:
+    path = write(tmp_path / "a.tif", np.zeros((8, 9), np.uint8), crs=None, transform=transform)
+    assert open_scene(path, pixel_size=0.3).grid.ground_size == pytest.approx((0.3, 0.3))
+    with pytest.raises(InputError, match=r"contradicts the file.*pixels are"):
+        open_scene(write(path, np.zeros((8, 9), np.uint8), crs=None), pixel_size=0.3)
 
 
 def test_a_placed_file_takes_no_pixel_size(tmp_path: Path) -> None:

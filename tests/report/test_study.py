@@ -109,6 +109,12 @@ def test_the_same_again_and_nothing_else_is_replaced(report: Path, results: Path
     (tmp_path / "study.xlsx").write_text("mine")
     with pytest.raises(OutputConflictError, match="no report wrote it"):
         geoseg.write_report(results, out=tmp_path)
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "sankey.svg").write_text("mine")
+    with pytest.raises(OutputConflictError, match=r"sankey.svg: exists. no report wrote it"):
+        geoseg.write_report(results / "change", out=others)
+    assert [p.name for p in others.iterdir()] == ["sankey.svg"]
     scores = (results / "scores.csv").read_bytes()
     with pytest.raises(OutputConflictError, match=r"scores.csv: exists. no report wrote it"):
         geoseg.write_report(results / "scores.json", out=results)

@@ -113,6 +113,8 @@ def coloured(path, colours):
 def test_colours_through_a_crosswalk(tmp_path):
     path = coloured(tmp_path / "rgb.tif", [(60, 16, 152), (254, 221, 58), (1, 2, 3)])
     walk = {"#3C1098": "forest", "#fedd3a": "pasture"}
+    with pytest.raises(UsageError, match="crosswalk key 'red' is no colour"):
+        opened(path, crosswalk={"#3C1098": "forest", "red": "pasture"})
     with pytest.raises(InputError, match="colours without a class: #010203"):
         opened(path, crosswalk=walk).read(GRID.window)
     assert values(path, crosswalk={**walk, "*": "ignore"}) == {1, 2, 255}
