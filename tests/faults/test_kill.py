@@ -42,6 +42,26 @@ def _started(out: Path) -> bool:
     return (out / "log.jsonl").exists()
 
 
+def kill_until_done(command: list[str], out: Path, rng: random.Random, whole: float) -> None:
+    """Run a prediction and kill it at moments of a run that takes `whole` seconds, until it is done."""
+    kills = 0
+    for _ in range(30):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not _started(out):
+            time.sleep(0.01)
+        # anywhere between the first chunk and the last byte of the manifest
+        time.sleep(rng.uniform(0, whole))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        if (out / "manifest.json").exists():
+            break
+        if kills >= 4:
+            subprocess.run(command, check=True, capture_output=True)
+            break
+
+
 @pytest.fixture
 def request_of(
     scene_file: Callable[..., Path], linear: Path, tmp_path: Path
@@ -60,23 +80,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     whole = time.monotonic() - began
     events = [json.loads(line) for line in (clean / "log.jsonl").read_text().splitlines()]
     command, out = request_of("killed")
-    rng = random.Random(seed)
-    kills = 0
-    for _ in range(30):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not _started(out):
-            time.sleep(0.01)
-        # anywhere between the first chunk and the last byte of the manifest
-        time.sleep(rng.uniform(0, whole))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-        if (out / "manifest.json").exists():
-            break
-        if kills >= 4:
-            subprocess.run(command, check=True, capture_output=True)
-            break
+    kill_until_done(command, out, random.Random(seed), whole)
     assert _products(out) == _products(clean)
     assert {p.name for p in out.iterdir()} == {p.name for p in clean.iterdir()}
     done = [e["chunk"] for e in events if e["event"] == "chunk"]
