@@ -228,6 +228,7 @@ class PredictOptions(TypedDict, total=False):
     novelty: bool
     clouds: str | None
     objects_format: str
+    everything: int | None
     aoi: FilePath | None
     force: bool
     allow_missing: bool

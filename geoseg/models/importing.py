@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -46,6 +46,15 @@ class Imported:
     left_out: tuple[str, ...]
 
 
+@runtime_checkable
+class Renaming(Protocol):
+    """A network that others save under other names than its own."""
+
+    def own_weights(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """(weights by its own names, names of those that are not its)."""
+        ...
+
+
 def is_pickle(path: str | Path) -> bool:
     """Whether a file of that name is read as a torch checkpoint; safetensors are no pickles."""
     return Path(path).suffix.lower() != ".safetensors"
@@ -66,30 +75,39 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     file = Path(path)
     if not file.is_file():
         raise InputError("not found", where=file.absolute())
-    weights = _tensors(_read(file))
+    if is_pickle(file):
+        return tensors_in(file, where=file)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return _state_dict(load_file(file), where=file)
+    except (SafetensorError, OSError) as error:
+        raise InputError("not a safetensors file", where=file, why=str(error)) from None
+
+
+def tensors_in(file: Path | IO[bytes], *, where: object) -> dict[str, Tensor]:
+    """Tensors by name of what ``torch.save`` wrote; see `read_checkpoint`."""
+    return _state_dict(_unpickled(file, where), where=where)
+
+
+def _state_dict(loaded: Any, *, where: object) -> dict[str, Tensor]:
+    weights = _tensors(loaded)
     if not weights:
         raise InputError(
-            "no state dict in it", where=file, why=f"looked at the top and under {', '.join(_NESTS)}"
+            "no state dict in it", where=where, why=f"looked at the top and under {', '.join(_NESTS)}"
         )
     return {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
 
 
-def _read(file: Path) -> Any:
-    if not is_pickle(file):
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise InputError("not a safetensors file", where=file, why=str(error)) from None
+def _unpickled(file: Path | IO[bytes], where: object) -> Any:
     _require_torch(torch.__version__)
     try:
         # what timm trains has its command line beside the weights, a Namespace of plain values
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can raise anything
-        raise _refused(file, " ".join(str(error).split())) from None
+        raise _refused(where, " ".join(str(error).split())) from None
 
 
 def _require_torch(version: str) -> None:
@@ -102,7 +120,7 @@ def _require_torch(version: str) -> None:
         )
 
 
-def _refused(file: Path, text: str) -> InputError:
+def _refused(file: object, text: str) -> InputError:
     named = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class|GLOBAL) ([\w.]+)", text)
     if named or "weights_only" in text.lower():
         return InputError(
@@ -188,7 +206,11 @@ def import_checkpoint(
     weights = read_checkpoint(file)
     network = build(model.architecture, bands=len(model.contract.bands), classes=len(model.legend))
     expected = network.state_dict()
-    taken, left_out, prefix = strip_prefix(weights, expected, prefix)
+    if isinstance(network, Renaming):
+        taken, left_out = network.own_weights(weights)
+        prefix = ""
+    else:
+        taken, left_out, prefix = strip_prefix(weights, expected, prefix)
     _join_split_layers(taken, expected)
     taken = with_counters(taken, expected)
     compare_weights(taken, expected, where=file)

@@ -43,12 +43,15 @@ class EngineRequest:
         Their digests as the driver saw them; others on the worker are refused.
     choice
         What the driver decided.
+    everything
+        Pixels between the points at which a promptable bundle is asked.
     """
 
     bundles: tuple[str, ...]
     digests: tuple[str, ...]
     tta: Tta
     choice: EngineChoice
+    everything: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

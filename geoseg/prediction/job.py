@@ -53,6 +53,8 @@ class PredictJob(Reading):
         ``clouds-s2-l2a`` by the scene's level. Its map is in the folder clouds of `out`.
     objects_format
         Format of the polygons that a model of objects makes: gpkg, shp, fgb, parquet, geojson or pmtiles.
+    everything
+        Find all objects by a model that answers prompts, asked at points that many pixels from each other.
     aoi
         Polygon layer; pixels whose centre is outside become nodata.
     force
@@ -77,6 +79,7 @@ class PredictJob(Reading):
     novelty: bool = False
     clouds: str | None = None
     objects_format: str = "gpkg"
+    everything: Annotated[int, Field(ge=4, le=1024)] | None = None
     aoi: Path | None = None
     force: bool = False
     allow_missing: bool = False

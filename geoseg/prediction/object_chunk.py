@@ -63,7 +63,7 @@ class ObjectRecord:
 def segment_engine_for(request: EngineRequest) -> SegmentEngine:
     """Engine of a request, opened once per process; InputError where the bundle is another now."""
     (bundle,) = same_ensemble(request).bundles
-    return open_segment_engine(bundle, request.choice)
+    return open_segment_engine(bundle, request.choice, everything=request.everything)
 
 
 def find_objects(request: ChunkRequest, match: float, index: int) -> ObjectRecord:

@@ -16,6 +16,7 @@ from geoseg.engines.probing import Decision
 from geoseg.execution import Where
 from geoseg.execution.resume import Computed
 from geoseg.geometry import TilePlan, Window
+from geoseg.legend import LandClass
 from geoseg.models.object_rule import ObjectRule
 from geoseg.objects.joining import Objects, join_objects
 from geoseg.objects.packing import unpack
@@ -63,6 +64,12 @@ class ObjectMap:
     def rule(self) -> ObjectRule:
         """What counts as an object."""
         return self.opened.ensemble.bundles[0].objects or ObjectRule()
+
+    @property
+    def things(self) -> tuple[LandClass, ...]:
+        """Classes of objects; what a promptable model answers with is always one."""
+        legend, task = self.opened.ensemble.legend, self.opened.ensemble.task
+        return legend.classes if task == "promptable" else legend.things
 
     @property
     def is_panoptic(self) -> bool:
@@ -154,7 +161,7 @@ class ObjectMap:
 
     def facts(self, computed: Computed[ObjectRecord]) -> dict[str, Any]:
         """Model and engine, legend, tiles, objects and their pixels by class, what the user should know."""
-        found, legend = self._objects(computed).table, self.opened.ensemble.legend
+        found = self._objects(computed).table
         records = computed.records.values()
         counts = np.bincount(found["class_id"], minlength=256)
         pixels = np.zeros(256, np.int64)
@@ -167,7 +174,7 @@ class ObjectMap:
             **facts,
             "task": self.opened.ensemble.task,
             "rule": self.rule.to_json(),
-            "objects": {c.name: int(counts[c.id]) for c in legend.things},
+            "objects": {c.name: int(counts[c.id]) for c in self.things},
             "pixels": self._pixels(pixels, sum(record.wanted for record in records)),
         }
 
@@ -177,7 +184,7 @@ class ObjectMap:
         if self.is_panoptic:
             mapped = {c.name: self._mapped[c.id] for c in legend.classes}
             return {**mapped, "nodata": area - sum(mapped.values())}
-        things = {c.name: int(of_objects[c.id]) for c in legend.things}
+        things = {c.name: int(of_objects[c.id]) for c in self.things}
         return {**things, "no object": wanted - sum(things.values()), "nodata": area - wanted}
 
     def _objects(self, computed: Computed[ObjectRecord]) -> Objects:
@@ -209,7 +216,7 @@ class ObjectMap:
             crs_wkt=scene.crs_wkt or scene.grid.crs.to_wkt(),
             schema=COLUMNS,
             detail=max(scene.grid.ground_size),
-            style=lambda: vector_qml(ensemble.legend.things),
+            style=lambda: vector_qml(self.things),
             metadata={
                 "description": "Objects, each with all its parts. score is in percent, area_m2 is geodesic; "
                 "at_edge is 1 where an object touches nodata or the end of the scene.",

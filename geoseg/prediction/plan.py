@@ -29,6 +29,7 @@ from geoseg.errors import GeosegError, InputError, ResourceError, UsageError
 from geoseg.execution.where import Where
 from geoseg.files import nearest_existing, write_durably
 from geoseg.geometry import Grid, TilePlan, in_words, plan_tiles
+from geoseg.models.architectures import PROMPTED
 from geoseg.prediction.clouds import Clouds
 from geoseg.prediction.engine import asked_engine, sample_tiles
 from geoseg.prediction.job import PredictJob, objects_name
@@ -99,9 +100,11 @@ class OpenedJob:
 
     @property
     def batch(self) -> int:
-        """Tiles per forward pass: asked for, or as many as make one million pixels."""
+        """Tiles per forward pass: asked for, or as many as make one million pixels; of prompts, one."""
         if self.job.batch is not None:
             return self.job.batch
+        if self.job.everything is not None:
+            return 1
         return max(min(1024**2 // math.prod(self.tiling.tile), 8), 1)
 
     @property
@@ -170,6 +173,12 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
     ensemble = Ensemble.load(job.models, tta=job.tta)
     if job.novelty:
         check_experience(ensemble.bundles)
+    if job.everything is not None and ensemble.task != "promptable":
+        raise UsageError(
+            f"model {ensemble.name} answers no prompts",
+            why=f"it is {ensemble.task}",
+            hint="no `everything`, or a promptable model",
+        )
     if ensemble.task != "semantic":
         _check_objects(job, ensemble)
     reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
@@ -183,7 +192,7 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
     tiling = plan_tiles(
         scene.grid.height,
         scene.grid.width,
-        tile=job.tile,
+        tile=job.tile if job.everything is None else job.tile or _tile_of_everything(ensemble),
         margin=ensemble.margin if job.margin is None else job.margin,
         chunk=job.chunk,
         stitch=job.stitch,
@@ -201,12 +210,19 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
     )
 
 
+def _tile_of_everything(ensemble: Ensemble) -> int:
+    """Side of the tiles in which a promptable bundle looks for all objects."""
+    return PROMPTED.get(ensemble.bundles[0].architecture.name, max(PROMPTED.values()))
+
+
 def _check_objects(job: PredictJob, ensemble: Ensemble) -> None:
     """UsageError where a job asks what a model of objects has no answer for."""
     name = ensemble.name
-    if ensemble.task == "promptable":
+    if ensemble.task == "promptable" and job.everything is None:
         raise UsageError(
-            f"model {name} answers prompts", why="points or boxes that say where", hint="geoseg prompt"
+            f"model {name} answers prompts",
+            why="points or boxes that say where",
+            hint="geoseg prompt, or `everything=32` for all objects, from a point every 32 pixels",
         )
     if job.stitch != "crop":
         raise UsageError(
@@ -367,7 +383,7 @@ def _probe(opened: OpenedJob, where: Where) -> tuple[float, int, dict[str, Any]]
         engine = labels = ensemble.open(choice)
         run = labels.classify
     else:
-        engine = objects = open_segment_engine(ensemble.bundles[0], choice)
+        engine = objects = open_segment_engine(ensemble.bundles[0], choice, everything=opened.job.everything)
         run = objects.segments
     rows, cols = tiling.lattice
     tile = tiling.tile_at(rows // 2, cols // 2)

@@ -174,6 +174,7 @@ def chunk_request(opened: OpenedJob, store: Path, choice: EngineChoice) -> Chunk
             digests=tuple(b.digest for b in opened.ensemble.bundles),
             tta=opened.job.tta,
             choice=choice,
+            everything=opened.job.everything,
         ),
         store=store,
         batch=opened.batch,

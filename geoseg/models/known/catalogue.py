@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 
 from geoseg.errors import UsageError
-from geoseg.models.known import csmask, dynamic_world
+from geoseg.models.known import csmask, dynamic_world, segment_anything
 from geoseg.models.known.recipe import Recipe
 
-KNOWN: dict[str, Recipe] = {recipe.name: recipe for recipe in (dynamic_world.RECIPE, *csmask.RECIPES)}
+KNOWN: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (dynamic_world.RECIPE, *csmask.RECIPES, *segment_anything.RECIPES)
+}
 """Recipes by the name of the model; a line for every new one."""
 
 
