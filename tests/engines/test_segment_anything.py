@@ -97,7 +97,7 @@ def noisy(kind: str) -> Any:
     model = build(SMALL[kind], bands=3, classes=1).model
     with torch.no_grad():
         for value in model.parameters():
-            value.add_(torch.randn_like(value) * 0.05)
+            value.add_(torch.randn_like(value) * 0.2)
     return model.eval()
 
 
@@ -164,7 +164,7 @@ def test_answers_are_those_of_transformers_own_pipeline(pair: Any) -> None:
         assert torch.allclose(probabilities[0], logits.sigmoid(), atol=1e-5)
         assert float(quality[0]) == pytest.approx(float(expected.iou_scores[0, 0, best]), abs=1e-5)
         sure = logits.abs().numpy() > 0.02  # half a step of a probability in 255 steps
-        assert sure.mean() > 0.5
+        assert sure.mean() > 0.2
         assert np.array_equal(masked.mask[sure], (logits > 0).numpy()[sure])
 
 
