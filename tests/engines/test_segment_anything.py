@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
-from geoseg.cli.main import main
 from geoseg.engines.opening import open_prompt_engine
-from geoseg.errors import InputError, ResourceError
+from geoseg.errors import InputError, ResourceError, UsageError
 from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
 from geoseg.models.importing import import_checkpoint
+from geoseg.models.known.get import get_model
 from geoseg.models.prompt import Prompt
 from geoseg.models.segment_anything import own_weights
 
@@ -56,8 +55,8 @@ SMALL = {
                     "backbone_config": {
                         "hidden_size": 8,
                         "embed_dim_per_stage": [8, 16, 32, 64],
-                        "blocks_per_stage": [1, 1, 1, 1],
-                        "global_attention_blocks": [2],
+                        "blocks_per_stage": [1, 2, 2, 1],
+                        "global_attention_blocks": [4],
                         "image_size": [SIDE, SIDE],
                     },
                     "backbone_channel_list": [64, 32, 16, 8],
@@ -260,6 +259,6 @@ def test_without_the_extra_it_is_said_what_it_gives(monkeypatch: pytest.MonkeyPa
 
 
 def test_recipes_name_the_licence_before_anything_else(tmp_path: Path) -> None:
-    ran = CliRunner().invoke(main, ["model", "get", "sam2-tiny", "--from", str(tmp_path)])
-    assert ran.exit_code != 0
-    assert "Apache-2.0" in ran.output + str(ran.exception)
+    with pytest.raises(UsageError, match="licence of sam2-tiny") as raised:
+        get_model("sam2-tiny", source=tmp_path)
+    assert "Apache-2.0" in str(raised.value.why)
