@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -64,6 +65,23 @@ def test_named_files_exist(page: Path) -> None:
         r"`((?:geoseg|tests|workflows|docs|configs|benchmarks)/[\w/.-]+)`", page.read_text("utf-8")
     )
     assert [n for n in named if not (ROOT / n).exists()] == []
+
+
+def test_the_page_on_architecture_has_every_room_on_the_floor_of_the_contract() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lists, floors = page.partition("## Rooms")[2].split("Floors, low to high")
+    named = re.findall(r"^    ((?:\w+(?:\.py|/) +)+)", lists, re.MULTILINE)
+    rooms = [re.sub(r"\.py|/", "", name) for line in named for name in line.split()]
+    there = {
+        p.stem
+        for p in (ROOT / "geoseg").iterdir()
+        if (p.is_dir() and any(p.glob("*.py"))) or (p.suffix == ".py" and p.stem != "__init__")
+    }
+    assert len(rooms) == len(there) and set(rooms) == there
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = contract["contracts"][0]["layers"]
+    said = re.findall(r"`([a-z_, ]+)`", floors.partition("`make lint`")[0])
+    assert [set(f.split(", ")) for f in said] == [set(f.split(" | ")) for f in reversed(layers)]
 
 
 def test_the_readme_gives_the_models_own_numbers() -> None:

@@ -96,7 +96,7 @@ def crowded_maps(draw: st.DrawFn) -> np.ndarray:
     return np.kron(a, np.ones((2, 3), np.uint8)) if draw(st.booleans()) else a
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     a=class_maps() | crowded_maps(),
     least=st.integers(1, 40),

@@ -19,7 +19,7 @@ from tests.outlines.maps import NORTH_UP, class_maps, polygons_of, trace_chunked
 from tests.raster.makers import TRANSFORM, UTM
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(a=class_maps(), rows=st.integers(1, 6), cols=st.integers(1, 9), most=st.integers(1, 40))
 def test_parts_are_valid_and_burn_back_to_the_map(a: np.ndarray, rows: int, cols: int, most: int) -> None:
     traced = trace_chunked(a, rows, cols, most)
