@@ -132,7 +132,7 @@ def _entry(bundle: Bundle) -> Iterator[str]:
     score = _score(bundle)
     yield ", ".join(
         [
-            f"{bundle.name}  {len(bundle.legend)} classes",
+            f"{bundle.name}  {len(bundle.legend)} class{'' if len(bundle.legend) == 1 else 'es'}",
             f"{len(bundle.contract.bands)} bands",
             _metres(bundle),
             *([score] if score else []),
