@@ -58,6 +58,7 @@ SPEAKERS = {
     "geoseg.models.bundle": PREDICTING - {"plan"} | {"fit", "train"},  # its `overwrite` is for saving
     "geoseg.engines.network_engine": PREDICTING,  # prompts have an engine of their own
     "geoseg.engines.segment_engine": PREDICTING,
+    "geoseg.engines.everything": PREDICTING,
     "geoseg.raster.classmap": ANYWHERE - {"plan", "predict"} | {"landscape", "suggest"},
     "geoseg.raster.recoding": ANYWHERE - {"plan", "predict"} | LABELS | {"landscape", "suggest"},
     "geoseg.raster.rules": ANYWHERE - {"plan", "predict"} | LABELS,
