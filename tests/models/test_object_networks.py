@@ -232,6 +232,28 @@ def test_masks_learn_nothing_where_nothing_is_known() -> None:
     assert (taught[:, 15] == 0).all() and (taught[:, :14] > 0).float().mean() > 0.9
 
 
+@pytest.mark.slow
+def test_mask2former_learns_the_objects_of_a_tile_by_heart() -> None:
+    made, places = network("mask2former").train(), ((4, 4, 30, 30), (34, 20, 60, 50), (6, 40, 20, 58))
+    objects = labelled(boxes(*places), "mask2former", (1, 0, 1))
+    x = torch.randn(1, 3, 64, 64) * 0.1
+    x[0, 0] += objects.ids > 0
+    x[0, 1] += objects.ids == 2
+    optimiser = torch.optim.AdamW(made.parameters(), 1e-3)
+    for _ in range(150):
+        losses = made(x.repeat(2, 1, 1, 1), [objects, objects])
+        optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(made.parameters(), 1.0)
+        optimiser.step()
+    with torch.inference_mode():
+        (found,) = made.eval()(x)
+    best = found["scores"].argsort(descending=True)
+    assert found["scores"][best[2]] > 0.8 > 0.2 > found["scores"][best[3]]
+    assert {tuple(found["boxes"][k].tolist()) for k in best[:3]} == set(places)
+    assert sorted(found["classes"][best[:3]].tolist()) == [0, 2, 2]
+
+
 def test_mask2former_of_things_alone_knows_no_stuff() -> None:
     pytest.importorskip("transformers")
     arguments = {k: v for k, v in SMALL["mask2former"].arguments.items() if k != "things"}
