@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import shutil
@@ -81,7 +82,6 @@ class WorkStore:
         OutputConflictError
             The folder exists or cannot be made.
         """
-        import zarr
         from zarr.codecs import BytesCodec, ZstdCodec
 
         folder = Path(path).absolute()
@@ -91,7 +91,7 @@ class WorkStore:
         attributes: dict[str, Any] = {"format": _FORMAT, "shape": list(shape), "chunk": list(chunk)}
         attributes["layers"] = {name: list(kind) for name, kind in known.items()}
         try:
-            group = zarr.create_group(folder, attributes=attributes, zarr_format=3)
+            group = _zarr().create_group(folder, attributes=attributes, zarr_format=3)
             for name, (dtype, depth) in known.items():
                 if depth == FREE:
                     (folder / name).mkdir()
@@ -118,12 +118,11 @@ class WorkStore:
     @classmethod
     def open(cls, path: str | Path) -> WorkStore:
         """Store that `create` made; InputError if the folder holds anything else."""
-        import zarr
         from zarr.errors import GroupNotFoundError
 
         folder = Path(path).absolute()
         try:
-            attributes: Any = dict(zarr.open_group(folder, mode="r").attrs)
+            attributes: Any = dict(_zarr().open_group(folder, mode="r").attrs)
             if attributes.get("format") != _FORMAT:
                 raise ValueError(f"format {attributes.get('format')!r}")
             height, width = (int(n) for n in attributes["shape"])
@@ -274,12 +273,25 @@ def _write_free(file: Path, array: NDArray[Any]) -> None:
     partial.replace(file)
 
 
+@lru_cache(maxsize=1)
+def _zarr() -> Any:
+    """Zarr, with its loop ended in peace: it gives the thread 0.2 s, then closes the loop under it, a traceback."""
+    import zarr
+    from zarr.core import sync
+
+    def end() -> None:
+        if (loop := sync.loop[0]) is not None and (thread := sync.iothread[0]) is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(timeout=60)
+
+    atexit.register(end)  # after Zarr's own, so it runs before
+    return zarr
+
+
 @lru_cache(maxsize=16)
 def _opened(path: Path, *_described: int) -> Any:
     """Zarr array of a layer; opening it takes as long as writing a small chunk of it."""
-    import zarr
-
-    array: Any = zarr.open_array(path, mode="r+", zarr_format=3)
+    array: Any = _zarr().open_array(path, mode="r+", zarr_format=3)
     return array.with_config({"write_empty_chunks": True})  # a setting of the writer, not of the store
 
 

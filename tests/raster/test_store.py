@@ -159,3 +159,15 @@ def test_many_processes_write_at_once(tmp_path: Path) -> None:
     for i, window in enumerate(WINDOWS):
         assert (store.read("classes", window) == i).all()
     assert not list(store.path.rglob("*partial*"))
+
+
+def test_a_busy_machine_shows_no_traceback_at_the_end(tmp_path: Path) -> None:
+    code = f"""
+import time
+from geoseg.raster.store import WorkStore
+WorkStore.create({str(tmp_path / "s")!r}, shape=(8, 8), chunk=(8, 8), layers={{"classes": "uint8"}})
+from zarr.core import sync
+sync.loop[0].call_soon_threadsafe(time.sleep, 1)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
