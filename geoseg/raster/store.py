@@ -275,7 +275,7 @@ def _write_free(file: Path, array: NDArray[Any]) -> None:
 
 @lru_cache(maxsize=1)
 def _zarr() -> Any:
-    """Zarr, with its loop ended in peace: it gives the thread 0.2 s, then closes the loop under it, a traceback."""
+    """Zarr, the loop ended in peace: it waits 0.2 s and closes the loop under it, a traceback."""
     import zarr
     from zarr.core import sync
 

@@ -17,7 +17,6 @@ from geoseg.engines.choice import EngineChoice
 from geoseg.engines.onnx_export import export_onnx
 from geoseg.engines.opening import open_engine
 from geoseg.errors import OutputConflictError, ResourceError, UsageError
-from geoseg.models.architectures import Architecture
 
 from ..models import bundles as made
 
@@ -71,8 +70,8 @@ def test_raw_values_in_logits_at_their_temperature_out(exported, tiles):
     np.testing.assert_allclose(logits(done.path, raw), expected, atol=1e-4)
 
 
-def test_argmax_and_softmax_are_the_engines_labels_and_confidence(tmp_path):
-    bundle = made.bundle(tmp_path, Architecture(name="unet", encoder="mobilenetv3_small_050"))
+def test_argmax_and_softmax_are_the_engines_labels_and_confidence(exported, tmp_path):
+    bundle = exported[0]
     done = export_onnx(bundle, tmp_path / "other.onnx", tile=64)
     assert done.path == tmp_path / "other.onnx"
     raw = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64)).astype(np.uint8)

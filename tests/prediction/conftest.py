@@ -70,9 +70,10 @@ def _balance(network: torch.nn.Module) -> None:
 @pytest.fixture(scope="session")
 def unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bundle of a random U-Net: every pixel of a tile matters to every other."""
-    return _save(
-        tmp_path_factory.mktemp("bundles") / "unet", Architecture(name="unet", encoder="mobilenet_v2")
+    small = Architecture(
+        name="unet", encoder="mobilenetv3_small_050", arguments={"decoder_channels": [32, 16, 16, 8, 8]}
     )
+    return _save(tmp_path_factory.mktemp("bundles") / "unet", small)
 
 
 @pytest.fixture(scope="session")

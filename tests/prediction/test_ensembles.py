@@ -40,7 +40,7 @@ def maps_of(prediction: Prediction) -> np.ndarray:
 def test_neither_chunks_nor_batch_nor_processes_nor_the_order_of_models_change_a_bit(
     scene_file: SceneFile, unet: Path, linear: Path, tmp_path: Path, stitch: str
 ) -> None:
-    pixels = make_pixels(150, 210)
+    pixels = make_pixels(100, 140)
     pixels[:, :40, :50] = 0
     scene = scene_file(pixels)
 
