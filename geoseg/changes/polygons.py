@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from geoseg.errors import UsageError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.where import available_cores
-from geoseg.geometry import HECTARE, Grid, Window
+from geoseg.geometry import HECTARE, Grid, Window, decimals
 from geoseg.geometry.integer_areas import integer_areas
 from geoseg.legend import NODATA
 from geoseg.outlines.lengths import EdgeLengths
@@ -139,7 +139,7 @@ class ChangePolygons:
 
     def _rows(self, shapes: Shapes, begin: int, lengths: EdgeLengths) -> pa.RecordBatch:
         regions, rings = shapes.part(begin, begin + _BATCH)
-        t = self.grid.transform
+        t, (of_area, of_length) = self.grid.transform, decimals(self.grid)
         encoded = encode(rings.points, rings, transform=t, reverse=t.a * t.e > 0)
         codes = np.array(self.changed, np.int32)[regions["class_id"]]
         pairs = self.codes.pairs
@@ -151,8 +151,8 @@ class ChangePolygons:
             "to_class": [names[pairs[code][1]] for code in codes.tolist()],
             "date_from": [self.dates[0]] * len(codes),
             "date_to": [self.dates[1]] * len(codes),
-            "area_ha": regions["area"] * (self.unit / HECTARE),
-            "perim_m": lengths.perimeters(rings),
+            "area_ha": np.round(regions["area"] * (self.unit / HECTARE), of_area),
+            "perim_m": lengths.perimeters(rings).round(of_length),
             "n_pix": np.ascontiguousarray(regions["pixels"]),
             GEOMETRY: pa.Array.from_buffers(pa.large_binary(), len(encoded.offsets) - 1, buffers),
             **{name: np.ascontiguousarray(encoded.bounds[:, i]) for i, name in enumerate(BOUNDS)},

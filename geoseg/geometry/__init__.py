@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geoseg.geometry.areas import HECTARE, area_nodes, pixel_areas
+    from geoseg.geometry.areas import HECTARE, area_nodes, decimals, pixel_areas
     from geoseg.geometry.grid import Grid, geod_of, pixel_index, to_geographic
     from geoseg.geometry.tiling import Chunk, Sides, Stitch, Tile, TilePlan, in_words, plan_tiles
     from geoseg.geometry.window import Window
@@ -24,6 +24,7 @@ _EXPORTS = {
     "TilePlan": "tiling",
     "Window": "window",
     "area_nodes": "areas",
+    "decimals": "areas",
     "geod_of": "grid",
     "in_words": "tiling",
     "pixel_areas": "areas",
@@ -42,6 +43,7 @@ __all__ = [
     "TilePlan",
     "Window",
     "area_nodes",
+    "decimals",
     "geod_of",
     "in_words",
     "pixel_areas",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,6 +69,16 @@ def _zone_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
     per_radian = geod.b**2 / 2 * q
     areas: NDArray[np.float64] = np.abs(np.diff(per_radian)) * abs(grid.transform.a) * unit
     return areas
+
+
+def decimals(grid: Grid) -> tuple[int, int]:
+    """Decimals worth writing of hectares and of metres: a ten-thousandth of a pixel, and of its side.
+
+    At least four of hectares, which is a square metre, and two of metres.
+    """
+    width, height = grid.ground_size
+    hectares = 4 - math.floor(math.log10(max(width * height, 1e-9) / HECTARE))
+    return max(4, hectares), max(2, 4 - math.floor(math.log10(max(min(width, height), 1e-6))))
 
 
 def _interpolated(grid: Grid, window: Window) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from geoseg.execution.resume import Computed
-from geoseg.geometry import HECTARE, Grid, Window, geod_of, to_geographic
+from geoseg.geometry import HECTARE, Grid, Window, decimals, geod_of, to_geographic
 from geoseg.geometry.integer_areas import integer_areas
 from geoseg.histories.chunk import CONFIDENCE, SeriesRecord
 from geoseg.histories.opened import OpenedSeries
@@ -328,15 +328,16 @@ def _table(parts: _Parts, event: NDArray[np.int64], opened: OpenedSeries, length
     after = classes[:, :-1].argmax(axis=1) if count else np.zeros(0, np.int64)
     values = np.array(opened.values, np.int64)
     hectares = square_metres / HECTARE
+    of_area, of_length = decimals(opened.grid)
     columns: dict[str, Any] = {
         "event_id": pa.array(np.arange(1, count + 1)),
         "first_date": pa.array(names[first], pa.string()),
         "last_date": pa.array(names[last], pa.string()),
         "first_val": pa.array(values[first]),
         "last_val": pa.array(values[last]),
-        "area_ha": pa.array(hectares.round(6)),
-        "perim_m": pa.array(perimeter),
-        "width_m": pa.array(2 * square_metres / np.maximum(perimeter, 1e-9)),
+        "area_ha": pa.array(hectares.round(of_area)),
+        "perim_m": pa.array(perimeter.round(of_length)),
+        "width_m": pa.array((2 * square_metres / np.maximum(perimeter, 1e-9)).round(of_length)),
         "after": pa.array(np.array(legend.names, object)[after], pa.string()),
         "after_id": pa.array(np.array(legend.ids, np.int32)[after]),
         "n_pix": pa.array(summed(regions["pixels"])),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from geoseg.geometry import HECTARE, Grid
+from geoseg.geometry import HECTARE, Grid, decimals
 from geoseg.legend import Legend
 from geoseg.outlines.lengths import EdgeLengths, SlantLengths, in_pixels
 from geoseg.outlines.seams import Rings
@@ -99,11 +98,12 @@ class PolygonTable:
         encoded = self._encoded(rings)
         ids = regions["class_id"]
         names = np.array([self.name_of(i) for i in range(256)], object)
+        of_area, of_length = decimals(self.grid)
         values: dict[str, Any] = {
             "class_id": ids.astype(np.int32),
             "class_name": pa.DictionaryArray.from_arrays(pa.array(ids), pa.array(names)).cast(pa.string()),
-            "area_ha": np.round(regions["area"] * (self.area_unit / HECTARE), self._decimals),
-            "perim_m": self.lengths.perimeters(rings),
+            "area_ha": np.round(regions["area"] * (self.area_unit / HECTARE), of_area),
+            "perim_m": self.lengths.perimeters(rings).round(of_length),
             "conf_mean": _mean_confidence(regions),
             "conf_min": pa.array(regions["least"] / 100.0, mask=regions["least"] == 255),
             "n_pix": np.ascontiguousarray(regions["pixels"]),
@@ -114,12 +114,6 @@ class PolygonTable:
         return pa.RecordBatch.from_arrays(
             [pa.array(values[f.name]).cast(f.type) for f in self.schema], schema=self.schema
         )
-
-    @property
-    def _decimals(self) -> int:
-        """Decimals of hectares: four (a square metre), or as many as tell a ten-thousandth of a pixel."""
-        width, height = self.grid.ground_size
-        return max(4, 4 - math.floor(math.log10(max(width * height, 1e-9) / HECTARE)))
 
     def _encoded(self, rings: Rings) -> EncodedPolygons:
         t, s = self.grid.transform, self.scale

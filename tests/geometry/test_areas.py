@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS, Geod, Transformer
 
-from geoseg.geometry import Grid, Window, pixel_areas
+from geoseg.geometry import Grid, Window, decimals, pixel_areas
 from geoseg.geometry.grid import to_geographic
 
 # Where, in its own units: pixel size, top left corner.
@@ -26,6 +26,14 @@ PLACES: dict[str, tuple[str, float, float, float]] = {
     "polar stereographic": ("EPSG:3413", 30.0, -200_000.0, -2_000_000.0),
     "Mollweide": ("ESRI:54009", 100.0, -5_500_000.0, -1_000_000.0),
 }
+
+
+def test_decimals_tell_a_ten_thousandth_of_a_pixel() -> None:
+    found = {}
+    for side in (0.1, 1.0, 10.0, 5000.0):
+        transform = Affine(side, 0, 500_000, 0, -side, 5_000_000)
+        found[side] = decimals(Grid(crs=CRS.from_epsg(32633), transform=transform, height=2, width=2))
+    assert found == {0.1: (10, 5), 1.0: (8, 4), 10.0: (6, 3), 5000.0: (4, 2)}
 
 
 def grid_at(place: str, height: int = 700, width: int = 500) -> Grid:
