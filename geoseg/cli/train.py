@@ -43,11 +43,16 @@ def command(
 
     parsed = TrainJob.parse({**read_yaml(job), **given(fields)}, where=job)
     result = run_train(
-        parsed, root=data, device=device, threads=threads, overwrite=overwrite, progress=show_row
+        parsed,
+        root=data,
+        device=device,
+        threads=threads,
+        overwrite=overwrite,
+        progress=show_row,
+        on_notes=show_notes,
     )
     if result.bundle is None:  # another process of the team writes and speaks
         return
-    show_notes(result.notes)
     _show(result)
 
 
@@ -86,9 +91,8 @@ def _show(result: Any) -> None:
     said = ", ".join(f"{name} {_share(scores[key])}" for key, name in overall.items())
     console.print(f"{said}, on {scores['data']}")
     if lost := [name for name, own in scores["classes"].items() if own[next(iter(columns))] == 0]:
-        console.print(
-            f"Never found right: {', '.join(lost)}. More labels, more steps or class weights may help."
-        )
+        weights = ", more steps or class weights" if result.bundle.objects is None else " or more steps"
+        console.print(f"Never found right: {', '.join(lost)}. More labels{weights} may help.")
     if not result.fresh:
         console.print("This training was already complete.")
     console.print(f"  {shown(result.bundle.path)}")

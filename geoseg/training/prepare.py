@@ -36,6 +36,7 @@ from geoseg.version import __version__
 _DEFAULT = ("unet", "mobilenet_v2")
 _SIDE, _MARGIN = 512 + 64, 32  # of validation windows; a picture of 512 px is seen whole
 _BLOCK = 1024
+_WIDE_CROP, _OF_DEEP_LAYERS = 128, {"mask_rcnn", "panoptic_fpn", "mask2former"}
 _OF_PIXELS = {
     "loss",
     "class_weights",
@@ -150,6 +151,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         )
     absent = [n for n, c in zip(targets.names, pixels, strict=True) if not c] if cores else []
     notes += [f"no validation pixel of {', '.join(absent)}: it has no score"] if absent else []
+    notes += _on_crop(architecture.name, job.crop)
     contract = _contract(job, training, index, start)
     # training sources first in `sources`, so that the numbers in the index hold
     ordered = [*training, *(s for s in sources if s not in training)]
@@ -218,6 +220,16 @@ def _with_things(architecture: Architecture, task: Task, legend: Legend) -> Arch
         return architecture
     things = [position for position, own in enumerate(legend.classes) if own.kind == "thing"]
     return replace(architecture, arguments=MappingProxyType({**architecture.arguments, "things": things}))
+
+
+def _on_crop(name: str, crop: int) -> list[str]:
+    """What is to be said of a crop in which the layers that find objects see little but padding."""
+    if name not in _OF_DEEP_LAYERS or crop >= _WIDE_CROP:
+        return []
+    return [
+        f"crops of {crop} pixels are too small for {name}: its deep layers see little but padding there, and "
+        f"in wider tiles it may find nothing. Take `crop: {_WIDE_CROP}` or more, or interior_rim"
+    ]
 
 
 def _validation_side(crop: int, scenes: Sequence[Scene]) -> tuple[int, int]:

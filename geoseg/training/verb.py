@@ -114,8 +114,18 @@ def run_train(
     threads: int | None = None,
     overwrite: bool = False,
     progress: OnRow | None = None,
+    on_notes: Callable[[Sequence[str]], None] | None = None,
 ) -> Training:
     """Run one `TrainJob`; interrupted in any way, the same call goes on where it was.
+
+    Parameters
+    ----------
+    job
+        What to train.
+    root, device, threads, overwrite, progress
+        As `train` takes them.
+    on_notes
+        Called with what the user should know before the first step.
 
     Raises
     ------
@@ -131,6 +141,8 @@ def run_train(
                 hint=f"batch: {-(-job.batch // team.world) * team.world}",
             )
         preparation = prepare(job, root=root)
+        if team.leads and on_notes is not None:
+            on_notes(preparation.notes)
         with claim(job.work) if team.leads else nullcontext():
             if team.leads:
                 earlier = _finished(job, preparation, overwrite=overwrite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,7 @@ def test_a_job_of_polygons_becomes_a_bundle_of_objects(tmp_path: Path) -> None:
     path.write_text(TrainJob.parse(job(tmp_path, licence="CC0-1.0")).dump())
     result = CliRunner().invoke(cli, ["train", str(path), "--device", "cpu", "--threads", "1"])
     assert result.exit_code == 0, result.output
-    assert "F1" in result.output and "PQ" in result.output
+    assert "F1" in result.output and "PQ" in result.output and "class weights" not in result.output
     bundle = load_bundle(tmp_path / "model")
     assert bundle.task == "instance" and bundle.objects is not None and bundle.margin == 64
     assert [c.kind for c in bundle.legend.classes] == ["thing"]
@@ -290,6 +291,24 @@ def test_things_that_do_not_fit_the_model_are_refused(
 ) -> None:
     with pytest.raises(GeosegError, match=says):
         prepare(TrainJob.parse({**job(tmp_path), **VILLAGE, **change}))
+
+
+@pytest.mark.parametrize("model", ["mask_rcnn", "interior_rim"])
+def test_crops_too_small_for_deep_layers_are_told_before_the_first_step(tmp_path: Path, model: str) -> None:
+    told: list[str] = []
+
+    class Begun(Exception):
+        pass
+
+    def stop(notes: Sequence[str]) -> None:
+        told.extend(notes)
+        raise Begun
+
+    fields = {**job(tmp_path, scenes=[houses(tmp_path, side=320)]), "model": model, "arguments": {}}
+    for crop in (96, 128):
+        with pytest.raises(Begun):
+            run_train(TrainJob.parse({**fields, "crop": crop}), on_notes=stop)
+    assert [("96 pixels" in note, model in note) for note in told] == [(True, True)] * (model == "mask_rcnn")
 
 
 @pytest.mark.parametrize(("things", "task"), [(["house"], "panoptic"), (None, "instance")])
