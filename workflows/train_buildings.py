@@ -9,36 +9,25 @@ before, each 4 x 4 of them become one. A training that was stopped goes on.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 import rasterio
 from rasterio.enums import Resampling
-
-from geoseg.cli.train import show_row
-from geoseg.training.job import TrainJob
-from geoseg.training.verb import run_train
+from training_options import data_folder, training_command
 
 FOLDER = "oam_buildings_five_places"
 COARSER = 4
 
 
-@click.command()
-@click.argument("config", type=click.Path(exists=True), default="configs/train_buildings.yaml")
-@click.option("--out", type=click.Path(path_type=Path), help="Bundle folder, not the configuration's.")
-@click.option("--steps", type=int, help="Optimiser steps, instead of the configuration's.")
+@training_command("configs/train_buildings.yaml")
 @click.option(
     "--work", type=click.Path(path_type=Path), default="runs/buildings", help="For the coarser scenes."
 )
-@click.option("--threads", type=int, default=1, show_default=True)
-def main(config: str, out: Path | None, steps: int | None, work: Path, threads: int) -> None:
+def main(work: Path) -> Path:
     """Train, score on held-out places, and write the bundle with its card."""
-    job = TrainJob.load(config)
-    given = {k: v for k, v in {"out": out, "steps": steps}.items() if v is not None}
-    data = Path(os.environ.get("GEOSEG_DATA", "../shared/data")) / FOLDER
-    lay_out(data, work)
-    run_train(job.model_copy(update=given), root=work, threads=threads, progress=show_row)
+    lay_out(data_folder() / FOLDER, work)
+    return work
 
 
 def lay_out(data: Path, work: Path) -> None:

@@ -13,31 +13,23 @@ from pathlib import Path
 
 import click
 from affine import Affine
+from training_options import training_command
 
-from geoseg.cli.train import show_row
 from geoseg.demo.files import DATES, reference_file, scene_file, write_scenes
 from geoseg.demo.frontier import DEMO_SEED, make_frontier
-from geoseg.training.job import TrainJob
-from geoseg.training.verb import run_train
 
 SEEDS = {"training": range(100, 116), "held-out": range(300, 304)}
 SHAPE = (1024, 1152)
 
 
-@click.command()
-@click.argument("config", type=click.Path(exists=True), default="configs/train_demo.yaml")
-@click.option("--out", type=click.Path(path_type=Path), help="Bundle folder, not the configuration's.")
-@click.option("--steps", type=int, help="Optimiser steps, instead of the configuration's.")
+@training_command("configs/train_demo.yaml")
 @click.option("--work", type=click.Path(path_type=Path), default="runs/demo", help="For the scenes.")
-@click.option("--threads", type=int, default=1, show_default=True)
-def main(config: str, out: Path | None, steps: int | None, work: Path, threads: int) -> None:
+def main(work: Path) -> Path:
     """Draw the scenes, train, score on the held-out ones, and write the bundle with its card."""
-    given = {k: v for k, v in {"out": out, "steps": steps}.items() if v is not None}
-    job = TrainJob.load(config).model_copy(update=given)
     for use, seeds in SEEDS.items():
         for seed in seeds:
             draw(seed, work / use)
-    run_train(job, root=work, threads=threads, progress=show_row)
+    return work
 
 
 def draw(seed: int, folder: Path, shape: tuple[int, int] = SHAPE) -> None:

@@ -10,35 +10,24 @@ training that was stopped goes on.
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
 import click
 import numpy as np
 import rasterio
-
-from geoseg.cli.train import show_row
-from geoseg.training.job import TrainJob
-from geoseg.training.verb import run_train
+from training_options import data_folder, training_command
 
 FOLDER = Path("amazon_s2_forest/training")
 WIDTH = 512
 
 
-@click.command()
-@click.argument("config", type=click.Path(exists=True), default="configs/train_forest.yaml")
-@click.option("--out", type=click.Path(path_type=Path), help="Bundle folder, not the configuration's.")
-@click.option("--steps", type=int, help="Optimiser steps, instead of the configuration's.")
+@training_command("configs/train_forest.yaml")
 @click.option("--work", type=click.Path(path_type=Path), default="runs/forest", help="For the masks.")
-@click.option("--threads", type=int, default=1, show_default=True)
-def main(config: str, out: Path | None, steps: int | None, work: Path, threads: int) -> None:
+def main(work: Path) -> Path:
     """Train, score on held-out folds, and write the bundle with its card."""
-    job = TrainJob.load(config)
-    given = {k: v for k, v in {"out": out, "steps": steps}.items() if v is not None}
-    data = Path(os.environ.get("GEOSEG_DATA", "../shared/data")) / FOLDER
-    lay_out(data, work)
-    run_train(job.model_copy(update=given), root=work, threads=threads, progress=show_row)
+    lay_out(data_folder() / FOLDER, work)
+    return work
 
 
 def lay_out(data: Path, work: Path) -> None:

@@ -8,27 +8,15 @@ with, since another number rounds differently. A training that was stopped goes 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import click
-
-from geoseg.cli.train import show_row
-from geoseg.training.job import TrainJob
-from geoseg.training.verb import run_train
+from training_options import data_folder, training_command
 
 
-@click.command()
-@click.argument("config", type=click.Path(exists=True))
-@click.option("--out", type=click.Path(path_type=Path), help="Bundle folder, not the configuration's.")
-@click.option("--steps", type=int, help="Optimiser steps, instead of the configuration's.")
-@click.option("--threads", type=int, default=1, show_default=True)
-def main(config: str, out: Path | None, steps: int | None, threads: int) -> None:
+@training_command()
+def main() -> Path:
     """Train, score on the held-out part, and write the bundle with its card."""
-    given = {k: v for k, v in {"out": out, "steps": steps}.items() if v is not None}
-    data = Path(os.environ.get("GEOSEG_DATA", "../shared/data"))
-    job = TrainJob.load(config).model_copy(update=given)
-    run_train(job, root=data, threads=threads, progress=show_row)
+    return data_folder()
 
 
 if __name__ == "__main__":

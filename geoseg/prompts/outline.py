@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from geoseg.geometry import Grid, pixel_areas
 from geoseg.legend import NODATA
 from geoseg.models.prompt import Prompt
+from geoseg.outlines.coverage import Generalization
 from geoseg.outlines.shapes import shapes_of
 from geoseg.outlines.wkb import encode
 from geoseg.prompts.windows import Place
-from geoseg.regions.label import label_chunk
+from geoseg.regions.label import number_regions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +28,22 @@ class Outline:
     Attributes
     ----------
     shape
-        MultiPolygon in the CRS of the scene, along the edges of pixels.
+        MultiPolygon in the CRS of the scene.
     pixels
         Of the scene, that it covers.
     square_metres
         On the ellipsoid.
     cut
         Whether it goes on beyond the window that the model saw.
+    overlap
+        Intersection over union of each part that got right angles with the traced one.
     """
 
     shape: Any
     pixels: int
     square_metres: float
     cut: bool
+    overlap: NDArray[np.float64]
 
 
 def meant(mask: NDArray[np.bool_], prompt: Prompt) -> NDArray[np.bool_]:
@@ -47,7 +51,8 @@ def meant(mask: NDArray[np.bool_], prompt: Prompt) -> NDArray[np.bool_]:
 
     Of parts as large as each other the first by row and column.
     """
-    labels, sizes = _parts(mask)
+    labels, regions = number_regions(np.where(mask, np.uint8(1), np.uint8(NODATA)))
+    sizes = regions["pixels"]
     if not len(sizes):
         return mask
     rows, cols = prompt.points[prompt.inside].T
@@ -59,19 +64,16 @@ def meant(mask: NDArray[np.bool_], prompt: Prompt) -> NDArray[np.bool_]:
     return np.isin(labels, chosen[chosen >= 0])
 
 
-def _parts(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """((h, w) number of each pixel's part in order of first pixel, -1 where none; pixels of each)."""
-    runs, regions = label_chunk(_classes(mask), row=0, col=0, scene_width=mask.shape[1])
-    row = np.repeat(np.arange(len(mask)), np.diff(runs.row_start))
-    begins = np.append(row * mask.shape[1] + runs.start[:-1], mask.size)
-    labels = np.repeat(runs.label, np.diff(begins)).reshape(mask.shape).astype(np.int64)
-    return np.where(mask, labels, -1), regions["pixels"].astype(np.int64)
+def outline_of(
+    mask: NDArray[np.bool_], place: Place, grid: Grid, how: Generalization | None = None
+) -> Outline:
+    """Outline of a mask (T, T) that is not empty, seen at a place of a scene with that grid.
 
-
-def outline_of(mask: NDArray[np.bool_], place: Place, grid: Grid) -> Outline:
-    """Outline of a mask (T, T) that is not empty, seen at a place of a scene with that grid."""
-    traced = shapes_of(_classes(mask), row=0, col=0, scene_width=mask.shape[1])
-    coded = encode(traced.rings.points, traced.rings, transform=Affine.identity())
+    It runs along the edges of pixels, or as `how` says.
+    """
+    traced = shapes_of(_classes(mask), row=0, col=0, scene_width=mask.shape[1], generalization=how)
+    fine = Affine.identity() if how is None else Affine.scale(1 / how.scale)
+    coded = encode(traced.rings.points, traced.rings, transform=fine)
     wkb = [coded.wkb[a:b].tobytes() for a, b in pairwise(coded.offsets.tolist())]
     seen = place.grid(grid, len(mask))
 
@@ -86,6 +88,7 @@ def outline_of(mask: NDArray[np.bool_], place: Place, grid: Grid) -> Outline:
         pixels=int(mask.sum()) * place.coarser**2,
         square_metres=float(areas[mask].sum()),
         cut=bool(edge),
+        overlap=traced.overlap,
     )
 
 

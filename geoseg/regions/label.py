@@ -109,6 +109,20 @@ def label_chunk(
     return Runs(row_start=row_start, start=start, label=label), regions
 
 
+def number_regions(
+    classes: NDArray[Any], *, nodata: int = NODATA
+) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+    """((h, w) number of each pixel's region from 0 in order of first pixel, -1 where none; regions).
+
+    Of a whole array (h, w) of uint8 or uint32, in memory.
+    """
+    around = np.pad(classes, 1, constant_values=nodata)
+    runs, regions = label_chunk(around, row=0, col=0, scene_width=classes.shape[1], nodata=nodata)
+    row = np.repeat(np.arange(len(classes)), np.diff(runs.row_start))
+    begins = np.append(row * classes.shape[1] + runs.start[:-1], classes.size)
+    return np.repeat(runs.label, np.diff(begins)).reshape(classes.shape).astype(np.int64), regions
+
+
 @kernel("u1[:,:]", "u4[:,:]")
 def _runs(classes):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
