@@ -228,6 +228,7 @@ class PredictOptions(TypedDict, total=False):
     novelty: bool
     clouds: str | None
     objects_format: str
+    square: bool
     everything: int | None
     aoi: FilePath | None
     force: bool
@@ -248,6 +249,7 @@ class PromptOptions(TypedDict, total=False):
     group: str | None
     label: str | None
     coarser: int | None
+    square: bool
     bands: int | str | Sequence[int | str] | None
     layer: str | None
     assume_crs_prompts: str | None

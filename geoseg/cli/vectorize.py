@@ -125,7 +125,6 @@ def _show(result: Vectorization) -> None:
     console.print(table)
     console.print(f"{result.polygons:,} polygons in {result.seconds:.1f} s")
     if result.squared is not None:
-        s = result.squared
-        console.print(f"{s.outlines:,} outlines squared, IoU {s.mean_iou:.3f} (least {s.least_iou:.3f})")
+        console.print(str(result.squared))
     for path in result.paths:
         console.print(f"  {shown(path)}")

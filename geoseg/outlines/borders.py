@@ -10,6 +10,7 @@ holds for the whole scene, for any chunks that are made of whole cells.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +58,13 @@ class Chains:
     kind: NDArray[np.int8]
 
 
-def mark_corners(classes: NDArray[np.uint8], cell: int = CELL) -> NDArray[np.uint8]:
+def mark_corners(classes: NDArray[Any], cell: int = CELL) -> NDArray[np.uint8]:
     """(h + 1, w + 1) uint8 bits of every pixel corner of a chunk that starts on the lattice of cells.
 
     Parameters
     ----------
     classes
-        (h + 2, w + 2) uint8 as in `label_chunk`.
+        (h + 2, w + 2) as in `label_chunk`.
     cell
         Side of a cell.
     """
@@ -71,7 +72,7 @@ def mark_corners(classes: NDArray[np.uint8], cell: int = CELL) -> NDArray[np.uin
     return marked
 
 
-@kernel("u1[:,:], i8")
+@kernel("u1[:,:], i8", "u4[:,:], i8")
 def _mark(classes, cell):  # type: ignore[no-untyped-def]
     height, width = classes.shape[0] - 2, classes.shape[1] - 2
     out = np.empty((height + 1, width + 1), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from geoseg.errors import UsageError
 from geoseg.geometry import Grid
 from geoseg.kernels import kernel
+from geoseg.legend import NODATA
 from geoseg.outlines import Method
 from geoseg.outlines.borders import (
     ARMS,
@@ -28,7 +30,7 @@ from geoseg.outlines.borders import (
 )
 from geoseg.outlines.seams import turn_to_smallest
 from geoseg.outlines.smooth import FINEST, cut, mark_rounded, scale_of
-from geoseg.outlines.square import SCALE, SQUARED, Squared, joined_squares, square
+from geoseg.outlines.square import SCALE, SQUARED, WALL_PIXELS, Squared, joined_squares, square
 from geoseg.outlines.thin import AreaBudget, sides_of, thin
 from geoseg.outlines.trace import Paths
 
@@ -70,7 +72,7 @@ class Generalization:
     rounds
         Rounds of corner cutting, 0 for none.
     squares
-        Class numbers whose outlines get right angles where they can.
+        Class numbers whose outlines get right angles where they can; ``all`` of whatever regions are made of.
     cell
         Side of the cells that each is simplified for itself; a chunk is made of whole cells.
     """
@@ -80,7 +82,7 @@ class Generalization:
     thins: bool = True
     method: Method = "visvalingam"
     rounds: int = 0
-    squares: tuple[int, ...] = ()
+    squares: tuple[int, ...] | Literal["all"] = ()
     cell: int = CELL
 
     @property
@@ -125,6 +127,13 @@ class Generalization:
             squares=squares,
         )
 
+    @classmethod
+    def right_angles(cls, grid: Grid) -> Generalization:
+        """Right angles for all regions of a grid's pixels; what cannot have them stays as it is traced."""
+        width, height = grid.ground_size
+        metres = WALL_PIXELS * np.sqrt(width * height)
+        return cls(down=height / metres, across=width / metres, thins=False, squares="all")
+
     @property
     def scale(self) -> int:
         """Units per pixel of the points that come out."""
@@ -134,7 +143,9 @@ class Generalization:
         """(rows, columns) of a chunk of whole cells that is at least as large as this one."""
         return -(-height // self.cell) * self.cell, -(-width // self.cell) * self.cell
 
-    def apply(self, paths: Paths, classes: NDArray[np.uint8], *, row: int, col: int) -> Generalized:
+    def apply(
+        self, paths: Paths, classes: NDArray[Any], *, row: int, col: int, nodata: int = NODATA
+    ) -> Generalized:
         """Boundary pieces of a chunk, simplified.
 
         Parameters
@@ -142,11 +153,13 @@ class Generalization:
         paths
             The exact ones, from `trace_chunk`.
         classes
-            (h + 2, w + 2) uint8 as in `label_chunk`.
+            (h + 2, w + 2) as in `label_chunk`; uint8 where vertices are taken out.
         row, col
             Scene position of the chunk's first pixel, on the lattice of cells.
+        nodata
+            Value that belongs to no region.
         """
-        corners, squared = self._corners(np.ascontiguousarray(classes))
+        corners, squared = self._corners(np.ascontiguousarray(classes), nodata)
         points, offsets, last = _redraw(
             (paths.points, paths.offsets, paths.first, paths.last),
             corners,
@@ -158,19 +171,21 @@ class Generalization:
         redrawn = Paths(points=points, offsets=offsets, owner=paths.owner, first=paths.first, last=last)
         return Generalized(paths=redrawn, overlap=squared.overlap)
 
-    def _corners(self, classes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Squared]:
+    def _corners(self, classes: NDArray[Any], nodata: int) -> tuple[NDArray[np.uint8], Squared]:
         """Bits of the chunk's corners, with the vertices that stay, and what is drawn in their place."""
         parts: list[Squared] = []
         corners = mark_corners(classes, self.cell)
+        thinned = corners if self.thins else corners.copy()
         height, width = corners.shape[0] - 1, corners.shape[1] - 1
         for r in range(0, height, self.cell):
             for c in range(0, width, self.cell):
                 edges = r, c, min(r + self.cell, height), min(c + self.cell, width)
                 chains = chains_of(corners, *edges)
-                kept = np.ones(len(chains.rows), np.bool_)
-                if self.thins:
+                every = np.ones(len(chains.rows), np.bool_)
+                kept = every
+                if self.thins or self.squares:
                     kept = thin(
-                        corners,
+                        thinned,
                         chains,
                         edges,
                         self._budget(classes, chains, edges),
@@ -183,21 +198,25 @@ class Generalization:
                             corners,
                             chains,
                             kept,
-                            (chains.kind == RING) & np.isin(sides_of(classes, chains)[1], self.squares),
+                            (chains.kind == RING) & self._is_squared(sides_of(classes, chains)[1], nodata),
                             edges,
                             pixel=self.pixel,
                             scale=self.scale,
                         )
                     )
                 if self.rounds:
-                    mark_rounded(corners, chains, kept, self.pixel)
+                    mark_rounded(corners, chains, kept if self.thins else every, self.pixel)
         return corners, joined_squares(parts)
 
-    def _budget(
-        self, classes: NDArray[np.uint8], chains: Chains, edges: tuple[int, int, int, int]
-    ) -> AreaBudget:
-        """Areas are kept in the order of Visvalingam; Douglas and Peucker's choice is left as it is known."""
-        if self.method == "douglas-peucker":
+    def _is_squared(self, inside: NDArray[Any], nodata: int) -> NDArray[np.bool_]:
+        return inside != nodata if self.squares == "all" else np.isin(inside, self.squares)
+
+    def _budget(self, classes: NDArray[Any], chains: Chains, edges: tuple[int, int, int, int]) -> AreaBudget:
+        """Areas are kept in the order of Visvalingam; Douglas and Peucker's choice is left as it is known.
+
+        Where no vertex is taken out for good, squared outlines keep their areas by themselves.
+        """
+        if self.method == "douglas-peucker" or not self.thins:
             return AreaBudget.unlimited(len(chains.kind))
         return AreaBudget.of(classes, chains, edges, share=AREA_SHARE, pixels=AREA_PIXELS)
 

@@ -62,7 +62,7 @@ def shapes_of(
     paths = trace_chunk(classes, runs, is_open, row=row, col=col)
     overlap = np.zeros(0)
     if generalization is not None:
-        generalized = generalization.apply(paths, classes, row=row, col=col)
+        generalized = generalization.apply(paths, classes, row=row, col=col, nodata=nodata)
         paths, overlap = generalized.paths, generalized.overlap
     finished = ~is_open
     rank = np.where(is_open, -1, np.cumsum(finished) - 1)

@@ -26,6 +26,8 @@ SQUARED = 128
 SCALE = 256
 """Least units per pixel of squared corners."""
 FARTHEST_PIXELS = 2.0
+WALL_PIXELS = 1.5
+"""Least length of a wall where nothing else is asked for: on maps of models shorter ones are their noise."""
 _LEAST_IOU = 0.6
 _LINES = 16  # per pixel row, for the overlap
 
@@ -50,6 +52,48 @@ class Squared:
     offsets: NDArray[np.int64]
     first: NDArray[np.int64]
     overlap: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SquareTotal:
+    """Outlines that got right angles.
+
+    Attributes
+    ----------
+    outlines
+        Their number.
+    mean_iou, least_iou
+        Intersection over union with the traced outlines.
+    """
+
+    outlines: int
+    mean_iou: float
+    least_iou: float
+
+    def __str__(self) -> str:
+        return f"{self.outlines:,} outlines squared, IoU {self.mean_iou:.3f} (least {self.least_iou:.3f})"
+
+
+class SquareCount:
+    """Squared outlines counted while they come."""
+
+    def __init__(self) -> None:
+        self._outlines, self._sum, self._least = 0, 0.0, 1.0
+
+    def add(self, overlap: NDArray[np.float64]) -> None:
+        """Count outlines with these intersections over union."""
+        if len(overlap):
+            self._outlines += len(overlap)
+            self._sum += float(overlap.sum())
+            self._least = min(self._least, float(overlap.min()))
+
+    @property
+    def total(self) -> SquareTotal | None:
+        """All that were counted; None where there are none."""
+        if self._outlines == 0:
+            return None
+        mean = self._sum / self._outlines
+        return SquareTotal(outlines=self._outlines, mean_iou=mean, least_iou=self._least)
 
 
 def joined_squares(parts: list[Squared]) -> Squared:

@@ -18,6 +18,7 @@ than the tolerance, so neither border lies farther from the other (Hausdorff).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,17 +77,17 @@ class AreaBudget:
         return cls(left=side, right=side, most=np.full(256, np.iinfo(np.int64).max))
 
 
-def sides_of(classes: NDArray[np.uint8], chains: Chains) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def sides_of(classes: NDArray[Any], chains: Chains) -> tuple[NDArray[Any], NDArray[Any]]:
     """(left, right) classes of every chain, in its direction."""
     left, right = _sides(classes, chains.rows, chains.cols, chains.offsets)
     return left, right
 
 
-@kernel("u1[:,:], i4[:], i4[:], i8[:]")
+@kernel("u1[:,:], i4[:], i4[:], i8[:]", "u4[:,:], i4[:], i4[:], i8[:]")
 def _sides(classes, rows, cols, offsets):  # type: ignore[no-untyped-def]
     """(left, right) classes of the first edge of each chain."""
     chains = offsets.shape[0] - 1
-    left, right = np.empty(chains, np.uint8), np.empty(chains, np.uint8)
+    left, right = np.empty(chains, classes.dtype), np.empty(chains, classes.dtype)
     for k in range(chains):
         i = offsets[k]
         r, c = rows[i], cols[i]

@@ -53,6 +53,9 @@ class PredictJob(Reading):
         ``clouds-s2-l2a`` by the scene's level. Its map is in the folder clouds of `out`.
     objects_format
         Format of the polygons that a model of objects makes: gpkg, shp, fgb, parquet, geojson or pmtiles.
+    square
+        Give outlines of objects right angles where they stand alone, as buildings have them; walls of less
+        than one and a half pixels go. The rasters stay as they are.
     everything
         Find all objects by a model that answers prompts, asked at points that many pixels from each other.
     aoi
@@ -79,6 +82,7 @@ class PredictJob(Reading):
     novelty: bool = False
     clouds: str | None = None
     objects_format: str = "gpkg"
+    square: bool = False
     everything: Annotated[int, Field(ge=4, le=1024)] | None = None
     aoi: Path | None = None
     force: bool = False

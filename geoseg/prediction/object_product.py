@@ -21,6 +21,8 @@ from geoseg.models.object_rule import ObjectRule
 from geoseg.objects.joining import Objects, join_objects
 from geoseg.objects.packing import unpack
 from geoseg.objects.pieces import match_of
+from geoseg.outlines.coverage import Generalization
+from geoseg.outlines.square import SquareCount
 from geoseg.prediction.folder import CLASSES_TIF, PANOPTIC_TIF, STYLE
 from geoseg.prediction.job import objects_name
 from geoseg.prediction.object_chunk import PIECES, RIM, STUFF, ObjectRecord, find_objects
@@ -49,6 +51,7 @@ class ObjectMap:
     where: Where
     _joined: list[Objects] = field(default_factory=list)
     _mapped: Counter[int] = field(default_factory=Counter)
+    _squares: SquareCount = field(default_factory=SquareCount)
 
     @property
     def stage(self) -> str:
@@ -152,11 +155,17 @@ class ObjectMap:
             (folder / STYLE).write_text(raster_qml(ensemble.legend.classes), encoding="utf-8")
             files += [STYLE, CLASSES_TIF]
         rows = ObjectRows(
-            raster=folder / PANOPTIC_TIF, grid=scene.grid, legend=ensemble.legend, table=found.table
+            raster=folder / PANOPTIC_TIF,
+            grid=scene.grid,
+            legend=ensemble.legend,
+            table=found.table,
+            generalization=Generalization.right_angles(scene.grid) if opened.job.square else None,
+            squares=self._squares,
         )
-        chunks = [chunk.window for chunk in self.tiling.iter_chunks()]
         target = folder / objects_name(opened.job.objects_format)
-        written = write_layer(target, rows.batches(chunks, self.where), self._layer(run_id), overwrite=False)
+        written = write_layer(
+            target, rows.batches(self.tiling.chunk, self.where), self._layer(run_id), overwrite=False
+        )
         return (*files, *(path.name for path in reversed(written)))
 
     def facts(self, computed: Computed[ObjectRecord]) -> dict[str, Any]:
@@ -170,6 +179,8 @@ class ObjectMap:
         if capped := sum(record.capped for record in records):
             most = f"{capped} tiles hold more than {self.rule.per_tile} objects; the best of them were kept"
             facts["notes"] = [*facts["notes"], most]
+        if self.opened.job.square:
+            facts["notes"] = [*facts["notes"], str(self._squares.total or "no outline could be squared")]
         return {
             **facts,
             "task": self.opened.ensemble.task,

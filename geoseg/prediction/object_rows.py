@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from affine import Affine
 from numpy.typing import NDArray
 
 from geoseg.engines.pixels import PROBABILITY_SCALE
@@ -18,7 +19,9 @@ from geoseg.execution.where import available_cores
 from geoseg.geometry import Grid, Window
 from geoseg.geometry.integer_areas import area_unit, integer_areas
 from geoseg.legend import Legend
+from geoseg.outlines.coverage import Generalization
 from geoseg.outlines.shapes import ChunkShapes, shapes_of
+from geoseg.outlines.square import SquareCount
 from geoseg.outlines.stream import Shapes, stream_shapes
 from geoseg.outlines.wkb import WKB_LITTLE_ENDIAN, WKB_MULTIPOLYGON, encode
 from geoseg.raster.opening import open_scene
@@ -53,6 +56,7 @@ class ObjectOutlines:
     raster: Path
     grid: Grid
     unit: float
+    generalization: Generalization | None = None
 
     def shapes(self, window: Window) -> ChunkShapes:
         """Outlines of what lies in a window: 4-connected parts of objects."""
@@ -66,6 +70,7 @@ class ObjectOutlines:
             col=window.col,
             scene_width=self.grid.width,
             areas=integer_areas(self.grid, window, self.unit),
+            generalization=self.generalization,
             nodata=0,
         )
 
@@ -88,31 +93,43 @@ class ObjectRows:
     ----------
     table
         OBJECT array of all objects, in order of id.
+    generalization
+        How outlines are drawn; None along the edges of pixels.
+    squares
+        Counts the outlines that got right angles.
     """
 
     raster: Path
     grid: Grid
     legend: Legend
     table: NDArray[np.void]
+    generalization: Generalization | None = None
+    squares: SquareCount = field(default_factory=SquareCount)
 
-    def batches(self, windows: list[Window], where: Where) -> Iterator[pa.RecordBatch]:
-        """Rows of all objects, in order of last row, then of id.
-
-        `windows` cover the scene in row-major order.
-        """
-        across = sum(window.row == windows[0].row for window in windows)
-        unit = area_unit(self.grid)
-        task = ObjectOutlines(raster=self.raster, grid=self.grid, unit=unit).shapes
+    def batches(self, chunk: tuple[int, int], where: Where) -> Iterator[pa.RecordBatch]:
+        """Rows of all objects, in order of last row, then of id; `chunk` is one task's rows and columns."""
+        how = self.generalization
+        height, width = chunk if how is None else how.chunk_shape(*chunk)
+        unit, across = area_unit(self.grid), -(-self.grid.width // width)
+        task = ObjectOutlines(raster=self.raster, grid=self.grid, unit=unit, generalization=how).shapes
+        windows = list(self.grid.window.blocks(height, width))
         outcomes = run_chunks(task, windows, where, concurrency=available_cores(), ordered=True)
         waiting: dict[int, _Parts] = {}
-        for shapes in stream_shapes((outcome.result() for outcome in outcomes), across):
+        chunks = self._counted(outcome.result() for outcome in outcomes)
+        for shapes in stream_shapes(chunks, across, scale=None if how is None else how.scale):
             for begin in range(0, len(shapes.regions), _BATCH):
                 yield self._rows(shapes, begin, unit, waiting)
 
+    def _counted(self, chunks: Iterable[ChunkShapes]) -> Iterator[ChunkShapes]:
+        for chunk in chunks:
+            self.squares.add(chunk.overlap)
+            yield chunk
+
     def _rows(self, shapes: Shapes, begin: int, unit: float, waiting: dict[int, _Parts]) -> pa.RecordBatch:
         regions, rings = shapes.part(begin, begin + _BATCH)
-        t = self.grid.transform
-        encoded = encode(rings.points, rings, transform=t, reverse=t.a * t.e > 0)
+        t, scale = self.grid.transform, 1 if self.generalization is None else self.generalization.scale
+        to_map = t * Affine.scale(1 / scale)
+        encoded = encode(rings.points, rings, transform=to_map, reverse=t.a * t.e > 0)
         ids, area = regions["class_id"].astype(np.int64), regions["area"].copy()
         done = regions["pixels"] == self.table["pixels"][ids - 1]
         geometry, bounds = encoded.wkb.tobytes(), encoded.bounds.copy()

@@ -181,6 +181,12 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
         )
     if ensemble.task != "semantic":
         _check_objects(job, ensemble)
+    elif job.square:
+        raise UsageError(
+            f"model {ensemble.name} finds no objects that could be squared",
+            why="it gives every pixel a class",
+            hint="vectorize its map with `simplify` and `square`",
+        )
     reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
     scene = open_for(ensemble.bundles[0].contract, job.scene, job.bands, reading)
     notes = admit(ensemble.bundles, scene, override=job.force)

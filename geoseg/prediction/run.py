@@ -35,6 +35,7 @@ SAID_BETTER = {
     "mask_values",
     "clouds",
     "objects_format",
+    "square",
     "everything",
 }
 """Fields whose meaning stands in the identity itself: by content, or with what was chosen for None."""
@@ -53,6 +54,7 @@ def identity_of(opened: OpenedJob, where: Where) -> dict[str, Any]:
         "aoi": None if job.aoi is None else sha256_of(job.aoi),
         "threads": where.threads_per_forward,
         **({} if opened.ensemble.task == "semantic" else {"objects_format": job.objects_format}),
+        **({"square": True} if job.square else {}),
         **({} if job.everything is None else {"everything": job.everything}),
         **job.model_dump(mode="json", exclude=SAID_BETTER | CANNOT_MATTER),
     }

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from geoseg.engines.prompting import Masked, PromptEngine
 from geoseg.models.prompt import Prompt
+from geoseg.outlines.coverage import Generalization
+from geoseg.outlines.square import SquareCount
 from geoseg.prompts.outline import Outline, meant, outline_of
 from geoseg.prompts.windows import Ask, asks, read_window
 from geoseg.raster.scene import Scene
@@ -26,14 +28,18 @@ Progress = Callable[[int, int], None]
 
 
 class Answers:
-    """Answers by the prompt's number: numbers in memory, outlines in a file as they come."""
+    """Answers by the prompt's number: numbers in memory, outlines in a file as they come.
 
-    def __init__(self, count: int, file: IO[bytes]) -> None:
-        self._file = file
+    `how` says how they are drawn; along the edges of pixels where it is None.
+    """
+
+    def __init__(self, count: int, file: IO[bytes], how: Generalization | None = None) -> None:
+        self._file, self.how = file, how
         self.status = np.full(count, STATUS.index("outside"), np.uint8)
         self.score = np.full(count, NO_SCORE, np.int16)
         self.pixels, self.cut = np.zeros(count, np.int64), np.zeros(count, np.bool_)
         self.square_metres = np.full(count, np.nan)
+        self.squares = SquareCount()
         self._place = np.zeros((count, 2), np.int64)
 
     def __len__(self) -> int:
@@ -48,6 +54,7 @@ class Answers:
         self.add(number, "ok", score)
         self.pixels[number], self.cut[number] = outline.pixels, outline.cut
         self.square_metres[number] = outline.square_metres
+        self.squares.add(outline.overlap)
         wkb = shapely.to_wkb(outline.shape)
         self._place[number] = self._file.seek(0, 2), len(wkb)
         self._file.write(wkb)
@@ -134,6 +141,6 @@ def _answer(scene: Scene, engine: PromptEngine, asked: list[_Read], answers: Ans
 def _keep(scene: Scene, one: _Read, number: int, prompt: Prompt, masked: Masked, answers: Answers) -> None:
     mask = meant(masked.mask, prompt)
     if mask.any():
-        answers.add_outline(number, masked.score, outline_of(mask, one.ask.place, scene.grid))
+        answers.add_outline(number, masked.score, outline_of(mask, one.ask.place, scene.grid, answers.how))
     else:
         answers.add(number, "empty")

@@ -33,6 +33,9 @@ class PromptJob(Reading):
     coarser
         Pixels of the scene along one that the model sees: 1, 2, 4 and so on. By default what the model takes;
         a box that does not fit into its window is seen as coarse as it has to be.
+    square
+        Give outlines right angles where they can have them, as buildings do; walls of less than one and a
+        half of the pixels that the model sees go.
     bands
         Scene bands to feed, in the model's order: numbers from 1, or names, like 3,2,1. All by default.
     layer
@@ -56,6 +59,7 @@ class PromptJob(Reading):
     group: str | None = None
     label: str | None = None
     coarser: Annotated[int, Field(ge=1, le=4096)] | None = None
+    square: bool = False
     bands: list[int | str] | None = None
     layer: str | None = None
     assume_crs_prompts: str | None = None

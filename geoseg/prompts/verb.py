@@ -25,6 +25,7 @@ from geoseg.geometry import HECTARE
 from geoseg.job import takes
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.options import PromptOptions
+from geoseg.outlines.coverage import Generalization
 from geoseg.prompts.answers import NO_SCORE, STATUS, Answers, Progress, answer_all
 from geoseg.prompts.job import PromptJob
 from geoseg.prompts.layer import Asked, read_prompts
@@ -155,7 +156,8 @@ def run_prompt(
     choice = EngineChoice(device=job.device, precision=job.precision, threads=threads)
     engine = engine or open_prompt_engine(bundle, choice)
     with tempfile.TemporaryFile() as file:
-        answers = Answers(len(asked.prompts), file)
+        how = Generalization.right_angles(scene.grid) if job.square else None
+        answers = Answers(len(asked.prompts), file, how)
         windows = answer_all(scene, engine, asked.prompts, coarser, answers, progress)
         paths = _write(job, scene, asked, answers, f"{bundle.name} {bundle.version}", overwrite)
     add_files("prompt", paths)
@@ -251,4 +253,6 @@ def _remarks(answers: Answers, coarser: int) -> list[str]:
             f"{cut:,} objects go on beyond the window that the model saw (column cut): "
             f"`coarser={2 * coarser}` shows it more, with less detail"
         )
+    if answers.how is not None:
+        notes.append(str(answers.squares.total or "no outline could be squared"))
     return notes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoseg.outlines.square import SquareTotal
 from geoseg.results import as_json
 
 if TYPE_CHECKING:
@@ -51,23 +52,6 @@ class ClassTotal:
     pixels: int
     hectares: float
     area_error: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SquareTotal:
-    """Outlines that got right angles.
-
-    Attributes
-    ----------
-    outlines
-        Their number.
-    mean_iou, least_iou
-        Intersection over union with the traced outlines.
-    """
-
-    outlines: int
-    mean_iou: float
-    least_iou: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@ import numpy as np
 from geoseg.geometry import HECTARE
 from geoseg.outlines.lengths import doubled_areas
 from geoseg.outlines.shapes import ChunkShapes
+from geoseg.outlines.square import SquareCount, SquareTotal
 from geoseg.outlines.stream import Shapes
 from geoseg.vectorization.job import VectorizeJob
-from geoseg.vectorization.result import ClassTotal, SquareTotal
+from geoseg.vectorization.result import ClassTotal
 from geoseg.vectorization.table import PolygonTable
 
 
@@ -23,24 +24,18 @@ class Totals:
         self.polygons = np.zeros(256, np.int64)
         self.pixels = np.zeros(256, np.int64)
         self.area = np.zeros(256, np.int64)
-        self._squared, self._overlap, self._least = 0, 0.0, 1.0
+        self._squares = SquareCount()
         self._cut = 0
 
     def squares_of(self, chunks: Iterable[ChunkShapes]) -> Iterator[ChunkShapes]:
         """The chunks, with their squared outlines counted."""
         for chunk in chunks:
-            if len(chunk.overlap):
-                self._squared += len(chunk.overlap)
-                self._overlap += float(chunk.overlap.sum())
-                self._least = min(self._least, float(chunk.overlap.min()))
+            self._squares.add(chunk.overlap)
             yield chunk
 
     def squared(self) -> SquareTotal | None:
         """What became of outlines that got right angles; None where there are none."""
-        if self._squared == 0:
-            return None
-        mean = self._overlap / self._squared
-        return SquareTotal(outlines=self._squared, mean_iou=mean, least_iou=self._least)
+        return self._squares.total
 
     def notes(self, job: VectorizeJob) -> list[str]:
         """What became of regions that were too large for one polygon."""

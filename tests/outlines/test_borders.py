@@ -23,13 +23,18 @@ NODATA_AS_CLASS = 77
 
 
 def simplified(
-    a: np.ndarray, g: Generalization | None, rows: int = 1, cols: int = 1, most_corners: int | None = None
+    a: np.ndarray,
+    g: Generalization | None,
+    rows: int = 1,
+    cols: int = 1,
+    most_corners: int | None = None,
+    nodata: int = 255,
 ) -> Traced:
     """All polygons of a map read in chunks of rows x cols cells; of the whole map by default."""
     height, width = a.shape
     cell = g.cell if g else max(a.shape)
     rows, cols = (rows * cell, cols * cell) if rows * cols > 1 else (-(-n // cell) * cell for n in a.shape)
-    padded = np.pad(a, 1, constant_values=255)
+    padded = np.pad(a, 1, constant_values=nodata)
     chunks = (
         shapes_of(
             padded[r : r + min(rows, height - r) + 2, c : c + min(cols, width - c) + 2].copy(),
@@ -37,6 +42,7 @@ def simplified(
             col=c,
             scene_width=width,
             generalization=g,
+            nodata=nodata,
         )
         for r in range(0, height, rows)
         for c in range(0, width, cols)

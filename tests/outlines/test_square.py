@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,6 +12,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
+from scipy import ndimage
 from shapely import affinity
 
 import geoseg
@@ -125,6 +127,30 @@ def test_beside_another_class_and_round_a_yard() -> None:
     assert shapely.coverage_is_valid(polygons)
     yard = next(p for p in polygons if len(p.interiors) == 1 and p.area < 1500)
     assert yard.equals(shapely.box(70, -50, 100, -20).difference(shapely.box(78, -42, 92, -28)))
+
+
+@pytest.mark.parametrize("cell", [97, 256])
+def test_of_objects_those_that_stand_alone_are_squared_and_the_others_stay_as_they_are(cell: int) -> None:
+    """Numbers of objects are no classes: there are more than 255, and they lie wall to wall."""
+    a, _ = village(256, seed=6, apart=3)
+    ids = ndimage.label(a)[0].astype(np.uint32)
+    ids[ids > 0] += 70_000
+    ids[100:120, 100:110], ids[100:120, 110:125] = 80_000, 80_001
+    g = replace(how(cell=cell), thins=False, squares="all")
+    traced, one, many = (
+        simplified(ids, None, nodata=0),
+        simplified(ids, g, nodata=0),
+        simplified(ids, g, 1, 2, nodata=0),
+    )
+    assert np.array_equal(one.rings.points, many.rings.points)
+    numbers = one.regions["class_id"].tolist()
+    assert numbers == traced.regions["class_id"].tolist() and min(numbers) > 70_000
+    old, new = np.array(polygons_of(traced.rings), object), in_pixels(one, g)
+    stayed = shapely.equals(old, new)
+    assert all(stayed[numbers.index(n)] for n in (80_000, 80_001))
+    assert all(corner_angles(p).max() < 0.5 for p in new[~stayed]) and (~stayed).sum() > 5
+    assert shapely.area(new) == pytest.approx(shapely.area(old), rel=0.02)
+    assert shapely.union_all(new).area == pytest.approx(shapely.area(new).sum(), rel=1e-9)
 
 
 def test_the_verb_squares_a_class_and_reports(tmp_path: Path) -> None:

@@ -267,6 +267,24 @@ def test_other_formats(scene: Path, save: Callable[..., Path], tmp_path: Path, s
     assert all(fault is None for _, fault in verify_files(tmp_path / "out"))
 
 
+def test_outlines_get_right_angles_and_nothing_else_changes(
+    scene: Path, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = save()
+    traced = geoseg.predict(scene, model=model, out=tmp_path / "traced", chunk=64, **PLAN)
+    squared = geoseg.predict(scene, model=model, out=tmp_path / "squared", chunk=128, square=True, **PLAN)
+    assert rasters_of(squared) == rasters_of(traced)
+    old, new = rows_of(traced.objects), rows_of(squared.objects)
+    assert old.drop(columns="geometry").equals(new.drop(columns="geometry"))
+    changed = ~old.geometry.geom_equals(new.geometry)
+    (note,) = [n for n in squared.notes if "squared" in n]
+    assert int(note.split(" ")[0]) >= changed.sum() > 0.3 * len(new)  # an upright one stays as it is
+    assert new[changed].geometry.get_coordinates().groupby(level=0).size().max() < 12
+    assert new.geometry.area.to_numpy() == pytest.approx(old.geometry.area.to_numpy(), rel=0.02)
+    assert new.union_all().area == pytest.approx(new.geometry.area.sum())
+    assert verify_files(tmp_path / "squared")
+
+
 def test_what_objects_cannot_have_is_refused(scene: Path, save: Callable[..., Path], tmp_path: Path) -> None:
     model = save()
     for options, text in (

@@ -97,6 +97,24 @@ def test_each_prompt_is_answered_with_the_object_it_lies_on(
         assert area == pytest.approx(pixels * 100, rel=2e-3)  # UTM at its central meridian: 0.9996 squared
 
 
+def test_outlines_get_right_angles(scene: Path, model: Bundle) -> None:
+    with rasterio.open(scene, "r+") as file:
+        pixels = file.read()
+        rows, cols = np.mgrid[:HEIGHT, :WIDTH] - np.array([40, 120])[:, None, None]
+        turned = np.maximum(abs(0.8 * rows + 0.6 * cols), abs(0.8 * cols - 0.6 * rows)) < 11
+        pixels[:, turned] = 50
+        file.write(pixels)
+    file = layer(scene.parent / "p.gpkg", [at(40, 120), middle(OBJECTS["small"])])
+    _, traced = asked(scene, file, model, engine=SameValue(side=128))
+    result, squared = asked(scene, file, model, engine=SameValue(side=128), out="square.gpkg", square=True)
+    assert result.notes[-1].startswith("2 outlines squared")
+    assert squared.drop(columns="geometry").equals(traced.drop(columns="geometry"))
+    assert shapely.get_num_coordinates(squared.geometry).tolist() == [5, 5]
+    assert shapely.get_num_coordinates(traced.geometry[0]) > 30
+    assert squared.geometry[1].normalize().equals(traced.geometry[1].normalize())
+    assert squared.geometry[0].area == pytest.approx(traced.geometry[0].area, rel=0.02)
+
+
 def test_the_order_of_the_layer_changes_no_row(scene: Path, model: Bundle) -> None:
     rng = np.random.default_rng(3)
     places = [at(*p) for p in rng.integers(0, (HEIGHT, WIDTH), (60, 2)).tolist()]
