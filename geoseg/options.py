@@ -224,7 +224,7 @@ class PredictOptions(TypedDict, total=False):
     batch: int | None
     engine: str
     device: str
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"]
     novelty: bool
     clouds: str | None
     objects_format: str
@@ -255,7 +255,7 @@ class PromptOptions(TypedDict, total=False):
     assume_crs_prompts: str | None
     encoding: str | None
     device: str
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"]
     force: bool
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -21,23 +22,25 @@ _MOST_NAMES = 9
 _COLUMNS = 80
 
 
+_LATE = ("compare", "int8")
+
+
 class _Group(click.Group):
-    """Group whose `compare`, with the options of a job, is loaded when it is asked for."""
+    """Group whose commands with the options of a job are loaded when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "compare"])
+        return sorted([*super().list_commands(ctx), *_LATE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "compare":
-            from geoseg.cli import model_compare
-
-            return model_compare.command
+        if cmd_name in _LATE:
+            command: click.Command = import_module(f"geoseg.cli.model_{cmd_name}").command
+            return command
         return super().get_command(ctx, cmd_name)
 
 
 @click.group("model", cls=_Group)
 def command() -> None:
-    """List, show, get, compare, export and import models."""
+    """List, show, get, compare, export and import models; measure what int8 costs one."""
 
 
 command.add_command(model_import.command)
@@ -147,6 +150,8 @@ def _facts(bundle: Bundle) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from geoseg.models.int8_loss import read_int8_loss
+
     table = Table(show_header=False, box=None, pad_edge=False)
     low, high = bundle.contract.value_range
     network = f"{bundle.architecture.name} {bundle.architecture.encoder}".strip()
@@ -163,6 +168,7 @@ def _facts(bundle: Bundle) -> Table:
             for key, value in bundle.scores.items()
             if isinstance(value, float)
         ),
+        "int8": str(read_int8_loss(bundle) or ""),
         "digest": bundle.digest[:16],
     }
     for key, value in rows.items():

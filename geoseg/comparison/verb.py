@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from geoseg.accuracy.scores import Scores
 from geoseg.comparison.job import CompareJob
 from geoseg.errors import UsageError
 from geoseg.evaluation.job import EvaluateJob, ReferenceJob
@@ -18,6 +19,7 @@ from geoseg.execution import Where
 from geoseg.execution.progress import Report
 from geoseg.files import require_free, write_together, writing
 from geoseg.models.bundle import Bundle, load_bundle
+from geoseg.prediction.folder import Prediction
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.verb import run_predict
 from geoseg.raster.opening import open_scene
@@ -130,24 +132,10 @@ def _one(
     progress: Report | None,
 ) -> Compared:
     """One model's map, scored."""
-    prediction = PredictJob.parse(
-        {
-            **{key: getattr(job, key) for key in ("scene", "bands", "tile", "force", *Reading.model_fields)},
-            "model": name,
-            "out": job.out / bundle.name,
-            "novelty": bundle.experience is not None,
-        }
+    prediction = prediction_of(
+        job, model=name, out=job.out / bundle.name, novelty=bundle.experience is not None
     )
-    made = run_predict(prediction, where=where, overwrite=overwrite, progress=progress)
-    evaluation = EvaluateJob.parse(
-        {
-            **{key: getattr(job, key) for key in ReferenceJob.model_fields},
-            "classes": made.classes,
-            "map_crosswalk": job.map_crosswalk,
-            "out": prediction.out / "scores.json",
-        }
-    )
-    scores = run_evaluate(evaluation, where=where, overwrite=overwrite)
+    made, scores = map_and_score(job, prediction, where=where, overwrite=overwrite, progress=progress)
     seconds = float(json.loads(made.manifest.read_text(encoding="utf-8"))["seconds"])
     return Compared(
         model=bundle.name,
@@ -158,6 +146,33 @@ def _one(
         map=made.classes,
         notes=tuple(dict.fromkeys((*made.notes, *scores.notes))),
     )
+
+
+def prediction_of(job: CompareJob, **options: Any) -> PredictJob:
+    """Job that maps a comparison's scene."""
+    shared = {key: getattr(job, key) for key in ("scene", "bands", "tile", "force", *Reading.model_fields)}
+    return PredictJob.parse({**shared, **options})
+
+
+def map_and_score(
+    job: CompareJob,
+    prediction: PredictJob,
+    *,
+    where: Where | None,
+    overwrite: bool,
+    progress: Report | None = None,
+) -> tuple[Prediction, Scores]:
+    """The map of a comparison's scene, and its scores, which also stand in the map's folder."""
+    made = run_predict(prediction, where=where, overwrite=overwrite, progress=progress)
+    evaluation = EvaluateJob.parse(
+        {
+            **{key: getattr(job, key) for key in ReferenceJob.model_fields},
+            "classes": made.classes,
+            "map_crosswalk": job.map_crosswalk,
+            "out": prediction.out / "scores.json",
+        }
+    )
+    return made, run_evaluate(evaluation, where=where, overwrite=overwrite)
 
 
 def _novelty(prediction: PredictJob) -> float | None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from geoseg.errors import UsageError
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 Tta = Literal["none", "flips", "d4"]
 """Which views of a tile a model sees (test-time augmentation); see `geoseg.engines.views.VIEWS`."""
 
@@ -23,15 +23,18 @@ class EngineChoice:
     device
         ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
     precision
-        ``fp32``, ``bf16`` or ``fp16``; ``auto`` leaves it open.
+        ``fp32``, ``bf16``, ``fp16`` or ``int8``; ``auto`` leaves it open and never means int8.
     threads
         CPU threads per forward pass; None leaves the process as it is.
+    calibration
+        Digest of the tiles that int8 is calibrated on (`geoseg.engines.int8`); empty in any other precision.
     """
 
     name: str = "auto"
     device: str = "auto"
     precision: Precision = "auto"
     threads: int | None = None
+    calibration: str = ""
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from geoseg.errors import UsageError
 from geoseg.legend import Legend
 
+Tiles = tuple[NDArray[Any], NDArray[np.bool_]]
+"""Raw tiles (N, C, T, T) and which of their pixels are data (N, T, T)."""
+
 
 class Engine(Protocol):
     """What answers for every pixel of raw tiles.

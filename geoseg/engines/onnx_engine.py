@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.hardware import processor
-from geoseg.engines.network_file import network_file, written_by
+from geoseg.engines.network_file import written_by
 from geoseg.engines.pixels import NUMPY
+from geoseg.engines.quantised_file import file_of
 from geoseg.errors import ResourceError
 from geoseg.models.bundle import Bundle
 
@@ -25,7 +26,7 @@ class OnnxNetwork:
     def __init__(self, bundle: Bundle, choice: EngineChoice) -> None:
         if find_spec("onnxruntime") is None:
             raise ResourceError("ONNX Runtime is not installed", hint="pip install 'geoseg[onnx]'")
-        self._bundle, self._threads = bundle, choice.threads or 1
+        self._bundle, self._choice, self._threads = bundle, choice, choice.threads or 1
         self._sessions: dict[tuple[int, ...], Any] = {}
 
     @property
@@ -37,9 +38,10 @@ class OnnxNetwork:
             "engine": "onnx",
             "onnxruntime": onnxruntime.__version__,
             "device": f"cpu {processor()}",
-            "precision": "fp32",
+            "precision": "int8" if self._choice.precision == "int8" else "fp32",
             "threads": self._threads,
             "written by": dict(written_by()),
+            **({"calibration": self._choice.calibration} if self._choice.calibration else {}),
         }
 
     def forward(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -56,7 +58,7 @@ class OnnxNetwork:
         options.log_severity_level = 3
         # waiting threads sleep: others may want the cores
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        file = network_file(self._bundle, *shape[2:])
+        file = file_of(self._bundle, self._choice, *shape[2:])
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self._sessions[shape] = session
         return session

@@ -48,9 +48,9 @@ ENGINES: dict[str, EngineEntry] = {
         devices=("cpu", "cuda"),
         detector="geoseg.engines.torch_detector:TorchDetector",
     ),
-    "onnx": EngineEntry(network="geoseg.engines.onnx_engine:OnnxNetwork"),
+    "onnx": EngineEntry(network="geoseg.engines.onnx_engine:OnnxNetwork", precisions=("fp32", "int8")),
     "openvino": EngineEntry(
-        network="geoseg.engines.openvino_engine:OpenVinoNetwork", precisions=("fp32", "bf16")
+        network="geoseg.engines.openvino_engine:OpenVinoNetwork", precisions=("fp32", "bf16", "int8")
     ),
 }
 """Known engines; the first is meant by ``auto`` where nothing is measured."""
@@ -129,14 +129,19 @@ def _imported(path: str) -> Any:
 
 
 def find_engine(choice: EngineChoice) -> EngineEntry:
-    """Entry of the engine that a choice names, once it is clear that it has what else is chosen."""
-    name = next(iter(ENGINES)) if choice.name == "auto" else choice.name
+    """Entry of the engine that a choice names, once it is clear that it has what else is chosen.
+
+    Of the known engines ``auto`` means the first that computes in the chosen precision.
+    """
+    able = [name for name, entry in ENGINES.items() if choice.precision in ("auto", *entry.precisions)]
+    name = next(iter([*able, *ENGINES])) if choice.name == "auto" else choice.name
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}", hint=f"auto, {', '.join(ENGINES)}")
     entry = ENGINES[name]
-    if choice.precision != "auto" and choice.precision not in entry.precisions:
+    if name not in able:
         raise UsageError(
             f"engine {name} does not compute in {choice.precision!r}",
+            why=f"{' and '.join(able)} do" if able else "",
             hint=f"auto, {', '.join(entry.precisions)}",
         )
     if entry.devices == ("cpu",) and choice.device not in ("auto", "cpu"):

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.hardware import processor
-from geoseg.engines.network_file import network_file, written_by
+from geoseg.engines.network_file import written_by
 from geoseg.engines.pixels import NUMPY
+from geoseg.engines.quantised_file import file_of
 from geoseg.errors import ResourceError
 from geoseg.models.bundle import Bundle
 
-_TYPES = {"auto": "f32", "fp32": "f32", "bf16": "bf16"}
+_TYPES = {"auto": "f32", "fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoNetwork:
@@ -28,7 +29,7 @@ class OpenVinoNetwork:
     def __init__(self, bundle: Bundle, choice: EngineChoice) -> None:
         if find_spec("openvino") is None:
             raise ResourceError("OpenVINO is not installed", hint="pip install 'geoseg[openvino]'")
-        self._bundle, self._threads = bundle, choice.threads or 1
+        self._bundle, self._choice, self._threads = bundle, choice, choice.threads or 1
         self._type = _TYPES[choice.precision]
         self._compiled: dict[tuple[int, ...], Any] = {}
         self._lock = Lock()  # a compiled model answers one caller at a time
@@ -42,9 +43,10 @@ class OpenVinoNetwork:
             "engine": "openvino",
             "openvino": openvino.__version__,
             "device": f"cpu {processor()}",
-            "precision": self._type.replace("f32", "fp32"),
+            "precision": "int8" if self._choice.precision == "int8" else self._type.replace("f32", "fp32"),
             "threads": self._threads,
             "written by": dict(written_by()),
+            **({"calibration": self._choice.calibration} if self._choice.calibration else {}),
         }
 
     def forward(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -66,6 +68,6 @@ class OpenVinoNetwork:
             "ENABLE_CPU_PINNING": False,  # workers would be pinned to the same cores
         }
         core = openvino.Core()
-        compiled = core.compile_model(str(network_file(self._bundle, *shape[2:])), "CPU", settings)
+        compiled = core.compile_model(str(file_of(self._bundle, self._choice, *shape[2:])), "CPU", settings)
         self._compiled[shape] = compiled
         return compiled

@@ -6,38 +6,26 @@ fp32 and the other slower.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.cache import cache_folder
 from geoseg.engines.choice import EngineChoice
-from geoseg.engines.engine import Engine
+from geoseg.engines.decision import LEAST_AGREEMENT, Decision, Trial, question_file, recall, remember
+from geoseg.engines.engine import Engine, Tiles
 from geoseg.engines.ensemble import Ensemble
-from geoseg.engines.hardware import has_cuda, processor
+from geoseg.engines.hardware import has_cuda
 from geoseg.engines.network_file import cached_file
 from geoseg.engines.opening import ENGINES, find_engine
-from geoseg.errors import GeosegError
-from geoseg.files import write_durably
-from geoseg.version import __version__
 
 if TYPE_CHECKING:
     from geoseg.geometry import Sides
-
-LEAST_AGREEMENT = 0.999
-"""Share of labels equal to the reference's that a faster engine must reach."""
 
 PAYS_FROM = 60.0
 """Seconds that the reference would need from which on others are tried: they take seconds to open."""
@@ -50,80 +38,6 @@ _ROUNDS = 3
 _HOPELESS = 2.0  # times the reference's seconds
 _PATIENCE = 30.0, 5.0  # seconds and times the reference's, for a first call with all that it prepares
 _GAIN = 1.05  # less than this is noise, and the reference is kept
-_LIBRARIES = ("torch", "onnxruntime", "openvino")
-_log = logging.getLogger(__name__)
-
-Tiles = tuple[NDArray[Any], NDArray[np.bool_]]
-"""Raw tiles (N, C, T, T) and which of their pixels are data (N, T, T)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What one candidate showed.
-
-    Attributes
-    ----------
-    speed
-        Megapixels per second of wall time; None where it could not be opened.
-    agreement
-        Share of valid pixels with the label of the reference, torch in fp32 (on a GPU: there); None where
-        nobody looked.
-    problem
-        Why it is not there, or nobody looked.
-    """
-
-    choice: EngineChoice
-    speed: float | None = None
-    agreement: float | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The engine that a run is computed with, and why.
-
-    Attributes
-    ----------
-    choice
-        With nothing left open that a worker could decide otherwise.
-    reason
-        ``asked for``, ``default``, ``measured`` or ``remembered``.
-    trials
-        What was measured, the chosen first; empty where nothing was.
-    """
-
-    choice: EngineChoice
-    reason: str
-    trials: tuple[Trial, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Form in the manifest, the ledger and the cache."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Decision:
-        """Decision from that form."""
-        trials = tuple(Trial(**{**t, "choice": EngineChoice(**t["choice"])}) for t in raw["trials"])
-        return cls(choice=EngineChoice(**raw["choice"]), reason=str(raw["reason"]), trials=trials)
-
-    def __str__(self) -> str:
-        """One line: what was chosen, how fast and how equal it was, and what the others did."""
-        said = f"engine: {self.choice} ({self.reason})"
-        if not self.trials:
-            return said
-        first, *others = self.trials
-        rest = "; ".join(f"{t.choice} {_speed(t)}" for t in others)
-        equal = f"{first.agreement:.2%} of the labels as in fp32" if first.agreement is not None else ""
-        return f"{said}: {_speed(first)}, {equal}" + (f" [{rest}]" if rest else "")
-
-
-def _speed(trial: Trial) -> str:
-    if trial.speed is None:
-        return "not there"
-    few = ""
-    if trial.agreement is not None and trial.agreement < LEAST_AGREEMENT:
-        few = f", only {trial.agreement:.2%} equal"
-    return f"{trial.speed:.2f} Mpx/s{few}"
 
 
 def settle(
@@ -146,8 +60,8 @@ def settle(
     find_engine(asked)
     if not asked.is_open:
         return Decision(choice=asked, reason="asked for")
-    file = _file(asked, ensemble, tile)
-    known = _recall(file, asked)
+    file = question_file(asked, ensemble, tile)
+    known = recall(file, asked)
     if known is not None:
         return replace(known, reason="remembered")
     reference = _reference(asked)
@@ -168,7 +82,7 @@ def settle(
         engine = ensemble.open(reference)
         engine.classify(given[0][:1], given[1][:1])
     decision = _measure(reference, engine, candidates, ensemble, given)
-    _remember(file, decision)
+    remember(file, decision)
     return decision
 
 
@@ -217,7 +131,13 @@ def _candidates(asked: EngineChoice, reference: EngineChoice) -> Iterator[Engine
     for name, entry in ENGINES.items():
         for precision in entry.precisions:
             fits = asked.name in ("auto", name) and asked.precision in ("auto", precision)
-            if fits and kind in entry.devices and (kind, precision) != ("cpu", "fp16"):
+            # int8 is taken on request alone, and settled elsewhere
+            if (
+                fits
+                and kind in entry.devices
+                and precision != "int8"
+                and (kind, precision) != ("cpu", "fp16")
+            ):
                 choice = replace(reference, name=name, precision=precision)  # type: ignore[arg-type]
                 if choice != reference:
                     yield choice
@@ -295,44 +215,3 @@ def _time(engine: Engine, tiles: Tiles, rounds: int) -> float:
         engine.classify(raw[:1], valid[:1])
         least = min(least, time.perf_counter() - started)
     return least * len(raw)
-
-
-def _file(asked: EngineChoice, ensemble: Ensemble, tile: Sides) -> Path:
-    """Where the decision of such a run is remembered: one file for each question."""
-    question = {
-        "geoseg": __version__,
-        "asked": asdict(asked),
-        "bundles": [b.digest for b in ensemble.bundles],
-        "tile": tile,
-        "machine": [processor(), os.cpu_count(), has_cuda()],
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-    }
-    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / "engines" / f"{digest[:32]}.json"
-
-
-def _recall(file: Path, asked: EngineChoice) -> Decision | None:
-    """What the file says; None where there is none, or none that answers what was asked for."""
-    try:
-        known = Decision.from_json(json.loads(file.read_bytes()))
-        find_engine(known.choice)
-        wanted, found = ((c.name, c.device, c.precision) for c in (asked, known.choice))
-        fits = all(w in ("auto", f) for w, f in zip(wanted, found, strict=True))
-        return known if fits and not known.choice.is_open else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, GeosegError):
-        return None
-
-
-def _remember(file: Path, decision: Decision) -> None:
-    """Write the decision, whole or not at all; without a place to write, the next run measures again."""
-    try:
-        write_durably(file, json.dumps(decision.to_json(), indent=1))
-    except (OSError, GeosegError) as error:
-        _log.info("the choice of an engine is not remembered: %s", error)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from itertools import count as count_from
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from geoseg.engines.choice import EngineChoice
-from geoseg.engines.probing import Tiles
+from geoseg.engines.engine import Tiles
 from geoseg.errors import InputError
 from geoseg.execution.where import Where
 from geoseg.geometry import TilePlan
@@ -13,7 +19,7 @@ from geoseg.prediction.job import PredictJob
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.scene import Scene
 
-_LOOKED_AT, _TRIED = 25, 4
+_LOOKED_AT = 25
 
 
 def asked_engine(job: PredictJob, where: Where) -> EngineChoice:
@@ -23,12 +29,17 @@ def asked_engine(job: PredictJob, where: Where) -> EngineChoice:
     )
 
 
-def sample_tiles(scene: Scene, tiling: TilePlan) -> Tiles | None:
-    """A few tiles from all over the scene, the fullest of those looked at; None without a valid pixel."""
+def sample_tiles(scene: Scene, tiling: TilePlan, count: int = 4) -> Tiles | None:
+    """`count` tiles from all over the scene, the fullest of those looked at; None without a valid pixel.
+
+    Fewer where there are no more. They are the same for any chunks, workers and area of interest.
+    """
     rows, cols = tiling.lattice
-    places = np.unique(np.linspace(0, rows * cols - 1, _LOOKED_AT).round().astype(int))
-    found = []
-    for place in places.tolist():
+    found: list[tuple[NDArray[Any], NDArray[np.bool_]]] = []
+    full = 0
+    for looked, place in enumerate(_spread(rows * cols)):
+        if full == count or (looked >= max(_LOOKED_AT, count) and found):
+            break
         tile = tiling.tile_at(*divmod(place, cols))
         held = tile.window.clip(*scene.grid.shape)
         try:
@@ -38,5 +49,12 @@ def sample_tiles(scene: Scene, tiling: TilePlan) -> Tiles | None:
         (mask,) = cut_tile(valid[None], held, tile, tiling)
         if mask.any():
             found.append((cut_tile(pixels, held, tile, tiling), mask))
-    found = sorted(found, key=lambda pair: -int(pair[1].sum()))[:_TRIED]
+            full += bool(mask.all())
+    found = sorted(found, key=lambda pair: -int(pair[1].sum()))[:count]
     return (np.stack([raw for raw, _ in found]), np.stack([mask for _, mask in found])) if found else None
+
+
+def _spread(count: int) -> Iterator[int]:
+    """All numbers below `count`, each far from those before it: steps of the golden ratio around a circle."""
+    step = next(s for s in count_from(max(round(count * 0.618), 1)) if math.gcd(s, count) == 1)
+    return ((count // 2 + i * step) % count for i in range(count))

@@ -45,7 +45,9 @@ class PredictJob(Reading):
     device
         Where the network runs: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
-        Number format of the network: fp32, bf16 or fp16; ``auto`` is decided together with the engine.
+        Number format of the network: fp32, bf16 or fp16; ``auto`` is decided together with the engine. int8,
+        never taken by itself, is calibrated on the scene's own tiles and changes some labels: a line says
+        how many.
     novelty
         Also write novelty.tif: how unlike the model's training each square of the scene looks, in percent.
     clouds

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.engines.probing import Decision
+from geoseg.engines.decision import Decision
 from geoseg.execution import Where
 from geoseg.execution.resume import Computed
 from geoseg.geometry import TilePlan, Window

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from geoseg.engines.admission import admit, open_for
 from geoseg.engines.choice import EngineChoice
-from geoseg.engines.engine import Engine
+from geoseg.engines.decision import Decision
+from geoseg.engines.engine import Engine, Tiles
 from geoseg.engines.ensemble import Ensemble
+from geoseg.engines.int8 import restore_int8, settle_int8, tiles_wanted
 from geoseg.engines.network_file import sound_file
 from geoseg.engines.opening import find_engine, open_segment_engine
-from geoseg.engines.probing import Decision, settle
+from geoseg.engines.probing import settle
 from geoseg.engines.segments import SegmentEngine
 from geoseg.errors import GeosegError, InputError, ResourceError, UsageError
 from geoseg.execution.where import Where
@@ -236,6 +238,12 @@ def _check_objects(job: PredictJob, ensemble: Ensemble) -> None:
         )
     if job.novelty:
         raise UsageError(f"model {name} finds objects, which have no novelty", hint="no `novelty`")
+    if job.precision == "int8":
+        raise UsageError(
+            f"{ensemble.task} models are not computed in int8",
+            why=f"{name} is one",
+            hint="another `precision`",
+        )
     if not find_engine(EngineChoice(name=job.engine)).detector:
         raise UsageError(f"engine {job.engine} runs no networks of objects", hint="`engine=torch`")
 
@@ -286,16 +294,27 @@ def _aoi(path: Path | None, grid: Grid, notes: list[str]) -> tuple[Any, ...] | N
 
 
 def settle_engine(opened: OpenedJob, where: Where) -> Decision:
-    """The engine of a run, measured on the scene's own tiles where that pays; see `settle`.
+    """The engine of a run, measured on the scene's own tiles where that pays, in int8 always.
 
-    Workers of a running scheduler are other machines: what is open is then left to the default, and the
-    ledger sees to it that all workers come to the same.
+    See `settle` and `settle_int8`. Workers of a running scheduler are other machines: what is open is then
+    left to the default, and the ledger sees to it that all workers come to the same.
     """
     tiling, ensemble = opened.tiling, opened.ensemble
+    if opened.job.precision == "int8":
+        return settle_int8(asked_engine(opened.job, where), ensemble, tiling.tile, _int8_tiles(opened))
     timed = ensemble.task == "semantic" and not where.scheduler
     forwards = opened.tiles * ensemble.forwards if timed else 0
     asked = asked_engine(opened.job, where)
     return settle(asked, ensemble, tiling.tile, forwards, partial(sample_tiles, opened.scene, tiling))
+
+
+def restore_engine(opened: OpenedJob, decision: Decision) -> None:
+    """Nothing, once an earlier decision can be kept; see `restore_int8`."""
+    restore_int8(decision, opened.ensemble, opened.tiling.tile, _int8_tiles(opened))
+
+
+def _int8_tiles(opened: OpenedJob) -> Callable[[], Tiles | None]:
+    return partial(sample_tiles, opened.scene, opened.tiling, tiles_wanted(opened.tiling.tile))
 
 
 def forecast(opened: OpenedJob, where: Where, *, probe: bool = True) -> Forecast:

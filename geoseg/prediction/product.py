@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from geoseg.engines.choice import EngineChoice
-from geoseg.engines.probing import Decision
+from geoseg.engines.decision import Decision
 from geoseg.execution import Where
 from geoseg.execution.resume import ChunkWork, Computed, Record
 from geoseg.geometry import TilePlan, Window
@@ -25,7 +25,7 @@ from geoseg.prediction.chunk import (
 )
 from geoseg.prediction.folder import CLASSES_TIF, CONFIDENCE_STYLE, CONFIDENCE_TIF, NOVELTY_TIF, STYLE
 from geoseg.prediction.novelty import write_novelty
-from geoseg.prediction.plan import OpenedJob, settle_engine
+from geoseg.prediction.plan import OpenedJob, restore_engine, settle_engine
 from geoseg.prediction.stitch import NO_CONFIDENCE
 from geoseg.raster.cog import RasterLayer, write_cog
 from geoseg.raster.store import WorkStore
@@ -94,7 +94,9 @@ class Classification:
 
     def task(self, store: Path, settled: Mapping[str, Any]) -> Callable[[int], ChunkRecord]:
         """Function of a chunk's index, to be run anywhere."""
-        return partial(predict_chunk, chunk_request(self.opened, store, Decision.from_json(settled).choice))
+        decision = Decision.from_json(settled)
+        restore_engine(self.opened, decision)
+        return partial(predict_chunk, chunk_request(self.opened, store, decision.choice))
 
     def record(self, stored: Mapping[str, Any]) -> ChunkRecord:
         """Record from the ledger's JSON."""
@@ -211,5 +213,5 @@ def facts_of(opened: OpenedJob, computed: Computed[R]) -> dict[str, Any]:
         "tiling": {**asdict(tiling), "forward_pixels_per_pixel": round(opened.forward_ratio, 4)},
         "chunks": {"total": tiling.chunks, "failed": {str(i): e for i, e in computed.failed.items()}},
         "tiles": {"run": run, "skipped": tiling.forward_tiles - run},
-        "notes": [*opened.notes, *([str(decision)] if decision.trials else [])],
+        "notes": [*opened.notes, *([str(decision)] if decision.trials else []), *decision.warnings],
     }

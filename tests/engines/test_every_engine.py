@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.opening import ENGINES, open_engine
+from geoseg.engines.quantised_file import calibration_of, write_quantised
 from geoseg.errors import ResourceError
 from geoseg.models.architectures import Architecture
 
@@ -32,8 +35,13 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=CHOICES, ids=str)
 def engine(bundle, request):
+    choice = request.param
     try:
-        opened = open_engine(bundle, request.param)
+        if choice.precision == "int8":
+            shown = tiles(4, seed=9), np.ones((4, SIDE, SIDE), bool)
+            choice = replace(choice, calibration=calibration_of(shown))
+            write_quantised(bundle, shown, choice.calibration)
+        opened = open_engine(bundle, choice)
         opened.classify(tiles(1))  # what is not installed shows now
     except ResourceError as error:
         pytest.skip(str(error))

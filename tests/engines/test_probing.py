@@ -10,9 +10,10 @@ import pytest
 
 from geoseg.engines import probing
 from geoseg.engines.choice import EngineChoice
+from geoseg.engines.decision import Decision
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.network_file import cached_file
-from geoseg.engines.probing import Decision, settle
+from geoseg.engines.probing import settle
 from geoseg.errors import ResourceError
 
 from ..models import bundles as made

@@ -9,7 +9,7 @@ import pytest
 
 import geoseg
 from geoseg.engines.choice import EngineChoice
-from geoseg.engines.probing import Decision
+from geoseg.engines.decision import Decision
 from geoseg.errors import ResourceError, UsageError
 from geoseg.execution import Where
 from geoseg.geometry import plan_tiles
