@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,11 +21,21 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from geoseg.errors import GeosegError, InputError, OutputConflictError, ResourceError
+from geoseg.errors import GeosegError, InputError, OutputConflictError, ResourceError, UsageError
 
 _LOCK, _REPLACED = "lock", ".replaced"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ROOM = {*_FULL, errno.EIO}
+_OF_IMAGES = (".wld", ".aux", ".aux.xml", ".ovr", ".msk", ".rrd")
+_PARTS = {
+    "shp": (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx", ".shp.xml"),
+    "tif": (".tfw", *_OF_IMAGES),
+    "tiff": (".tfw", ".tiffw", *_OF_IMAGES),
+    "png": (".pgw", *_OF_IMAGES),
+    "jpg": (".jgw", *_OF_IMAGES),
+    "jpeg": (".jgw", *_OF_IMAGES),
+    "jp2": (".j2w", *_OF_IMAGES),
+}
 _DENIED = (
     *("Permission denied", "Read-only file system", "No such file or directory"),
     *("readonly database", "unable to open database"),  # SQLite's words
@@ -134,7 +145,7 @@ def require_free(
     overwrite
         Whatever file has the name may be replaced.
     inputs
-        Files that must not be replaced in any case.
+        Files that must not be replaced in any case, nor what belongs to them (see `require_apart`).
     marks
         A JSON file that holds these keys is an earlier result, and may be replaced.
     beside
@@ -143,14 +154,13 @@ def require_free(
     Raises
     ------
     OutputConflictError
-        The name is taken, or is a folder's.
+        The name is taken, or is a folder's, or writing it would destroy an input.
     """
+    require_apart(target, inputs)
     if target.is_dir():
         raise OutputConflictError("is a folder", where=target, hint="name a file")
     if not target.exists():
         return
-    if any(target.samefile(path) for path in inputs if path.exists()):
-        raise OutputConflictError("the output is one of the inputs", where=target)
     if overwrite or (marks and _holds(target, marks)):
         return
     why = f"it is no earlier result: not a JSON file with {' and '.join(sorted(marks))}" if marks else None
@@ -159,21 +169,123 @@ def require_free(
     raise OutputConflictError("exists", where=target, why=why, hint="another name, or `overwrite`")
 
 
+def require_report(
+    out: Path,
+    beside: Iterable[Path],
+    *,
+    overwrite: bool,
+    inputs: Iterable[Path],
+    marks: Collection[str],
+) -> None:
+    """Nothing, if a report in JSON and the files beside it may be written.
+
+    Parameters
+    ----------
+    beside
+        Files that come with it; those of an earlier report may be replaced.
+    overwrite, inputs, marks
+        As in `require_free`.
+
+    Raises
+    ------
+    UsageError
+        The report's name is not one of JSON.
+    OutputConflictError
+        A name is taken, the place cannot be written, or an input would be destroyed.
+    """
+    if out.suffix.casefold() != ".json":
+        raise UsageError(f"`out={out}` is not a .json file", hint=f"`out={out.with_suffix('.json')}`")
+    given = tuple(inputs)
+    require_place(out)
+    require_free(out, overwrite=overwrite, inputs=given, marks=marks)
+    for path in beside:
+        require_free(path, overwrite=overwrite or out.exists(), inputs=given, beside=out)
+
+
+def require_apart(target: Path, inputs: Iterable[Path]) -> None:
+    """Nothing, if writing a file, or replacing a folder, destroys no input.
+
+    Parameters
+    ----------
+    target
+        By any name: relative, through a link, or in letters of another case, which many disks do not tell
+        from it.
+    inputs
+        Files and folders; of a file also what belongs to it, like the .dbf of a Shapefile.
+
+    Raises
+    ------
+    OutputConflictError
+        The target is one of them, belongs to one, or is a folder with one in it.
+    """
+    place = target.resolve()
+    for given in (path for path in inputs if path.exists()):
+        found = given.resolve()
+        if (place.exists() and place.samefile(found)) or _folded(place) == _folded(found):
+            raise OutputConflictError("the output is one of the inputs", where=target, hint="another name")
+        if found.is_file() and _belongs(place, found):
+            raise OutputConflictError(
+                "the output is a part of an input",
+                where=target,
+                why=f"{place.name} belongs to {found.name}",
+                hint="another name",
+            )
+        if place in found.parents:
+            why = f"{found.relative_to(place)} lies in it, and it is replaced as a whole"
+            raise OutputConflictError("the output holds an input", where=target, why=why, hint="another name")
+
+
+def require_new_folder(
+    target: Path, *, overwrite: bool, inputs: Iterable[Path] = (), marks: Collection[str] = ()
+) -> None:
+    """Nothing, if a folder may be made under this name.
+
+    Parameters
+    ----------
+    overwrite
+        A folder of that name may be replaced as a whole, if it is empty or holds all files of `marks`.
+    inputs
+        Files and folders that must not be replaced in any case.
+
+    Raises
+    ------
+    OutputConflictError
+        The name is taken, the place cannot be written, or an input would be destroyed.
+    """
+    require_out(target)
+    require_apart(target, inputs)
+    if not target.exists():
+        return
+    ours = not any(target.iterdir()) or all((target / name).is_file() for name in marks)
+    if not (overwrite and ours):
+        why = None if ours else f"it holds no {' and '.join(marks)}, so `overwrite` does not replace it"
+        hint = "another name, or `overwrite`" if ours else "another name"
+        raise OutputConflictError("exists already", where=target, why=why, hint=hint)
+
+
+def require_out(folder: Path) -> None:
+    """Nothing, if files can be written into this folder, or one made for them; else OutputConflictError."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputConflictError("is a file", where=folder, hint="`out=FOLDER`")
+    require_place(folder / "_")
+
+
 def require_folder(target: Path) -> None:
     """Nothing, if the target's folder is there and can be written; else OutputConflictError."""
-    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+    if not target.parent.is_dir():
         raise OutputConflictError(
             "cannot be written", where=target, why=f"no writable folder {target.parent}"
         )
+    require_place(target)
 
 
 def require_place(target: Path) -> None:
     """Nothing, if the target's folder can be written or made; else OutputConflictError."""
     nearest = nearest_existing(target.absolute().parent)
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise OutputConflictError(
-            "cannot be written", where=target, why=f"{nearest} is no writable folder", hint="another place"
-        )
+    refused = _refusal(nearest) if nearest.is_dir() else "it is a file"
+    if refused is not None:
+        why = f"{nearest} is no writable folder: {refused}"
+        raise OutputConflictError("cannot be written", where=target, why=why, hint="another place")
 
 
 @contextmanager
@@ -232,6 +344,31 @@ def _first_cause(error: BaseException) -> str:
 def nearest_existing(path: Path) -> Path:
     """The path or the nearest folder above it that is there."""
     return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
+def _refusal(folder: Path) -> str | None:
+    """Why no file can be made in a folder, in the system's words; None where one can.
+
+    It is tried: permissions say nothing to an administrator, and nothing of disks that are only read.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return None if is_full_disk(error) else (error.strerror or str(error))
+
+
+def _folded(path: Path) -> tuple[Path, str]:
+    return path.parent, path.name.casefold()
+
+
+def _belongs(path: Path, file: Path) -> bool:
+    """Whether a path is that of a part of a file, like ``a.dbf`` of ``a.shp``, ``a.tif.msk`` of ``a.tif``."""
+    (folder, name), (home, whole) = _folded(path), _folded(file)
+    if folder != home:
+        return False
+    stem, _, kind = whole.rpartition(".")
+    return name.startswith(f"{whole}.") or name in {f"{stem}{suffix}" for suffix in _PARTS.get(kind, ())}
 
 
 def _holds(path: Path, marks: Collection[str]) -> bool:

@@ -6,15 +6,25 @@ A job says *what* to compute, never *where*: only the job is hashed into a run's
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from glob import glob, has_magic
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from geoseg.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _as_text(value: object) -> object:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+Place = Annotated[str, BeforeValidator(_as_text)]
+"""Text that says where something lies, or what it is called; a path may be given for it."""
 
 
 class Job(BaseModel):
@@ -27,6 +37,12 @@ class Job(BaseModel):
         arbitrary_types_allowed=True,
         defer_build=True,  # the help of a command reads fields and validates nothing
     )
+
+    written: ClassVar[frozenset[str]] = frozenset({"out"})
+    """Fields that name what is written; every other path is read."""
+
+    places: ClassVar[frozenset[str]] = frozenset({"scene", "image", "mask"})
+    """Fields of text that may name files, alone or by a pattern."""
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, where: object = None) -> Self:
@@ -42,6 +58,15 @@ class Job(BaseModel):
         from geoseg.strict_yaml import read_yaml
 
         return cls.parse(read_yaml(path), where=path)
+
+    def inputs(self, root: Path = Path()) -> tuple[Path, ...]:
+        """Files and folders that the job names and does not write; relative ones from `root`."""
+        return tuple(
+            path
+            for name in type(self).model_fields
+            if name not in self.written
+            for path in _paths(getattr(self, name), root, name in self.places)
+        )
 
     def dump(self) -> str:
         """YAML text that `load` reads back to an equal job; fields at None are left out."""
@@ -78,10 +103,24 @@ def takes(job: type[Job]) -> Callable[[F], F]:
     return signed
 
 
+def _paths(value: object, root: Path, is_place: bool) -> Iterator[Path]:
+    """Paths in the value of a field."""
+    if isinstance(value, Job):
+        yield from value.inputs(root)
+    elif isinstance(value, Path):
+        yield root / value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _paths(part, root, is_place)
+    elif isinstance(value, str) and is_place:
+        found = glob(str(root / value)) if has_magic(value) else []  # noqa: PTH207 (relative and absolute ones)
+        yield from map(Path, found or [str(root / value)])
+
+
 def _explain(error: ValidationError, job: type[BaseModel], where: object) -> UsageError:
     errors = error.errors()
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(part for part in map(str, first["loc"]) if not part.startswith("function-"))
     if first["type"] == "extra_forbidden":
         import difflib
 

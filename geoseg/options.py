@@ -20,7 +20,7 @@ class AdaptOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     field: str | None
     layer: str | None
@@ -47,7 +47,7 @@ class ChangeOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     band_before: int | str | None
     band_after: int | str | None
@@ -87,7 +87,7 @@ class CleanOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     legend: FilePath | Mapping[Any, Any] | None
     crosswalk: FilePath | Mapping[Any, Any] | None
@@ -103,7 +103,7 @@ class EvaluateOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     field: str | None
     layer: str | None
@@ -159,7 +159,7 @@ class FitOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     bands: int | str | Sequence[int | str] | None
     scale: float
@@ -178,7 +178,7 @@ class FitOptions(TypedDict, total=False):
     depth: int
     leaf: int
     folds: int
-    model: str | None
+    model: FilePath | None
     regions: Literal["watershed", "canny", "slic", "felzenszwalb"] | None
     region_parameters: Mapping[Any, Any]
     margin: int | None
@@ -195,7 +195,7 @@ class LandscapeOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     legend: FilePath | Mapping[Any, Any] | None
     crosswalk: FilePath | Mapping[Any, Any] | None
@@ -213,7 +213,7 @@ class PredictOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     tta: Literal["none", "flips", "d4"]
     bands: int | str | Sequence[int | str] | None
@@ -226,7 +226,7 @@ class PredictOptions(TypedDict, total=False):
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"]
     novelty: bool
-    clouds: str | None
+    clouds: FilePath | None
     objects_format: str
     square: bool
     everything: int | None
@@ -243,7 +243,7 @@ class PromptOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     model: str
     group: str | None
@@ -267,7 +267,7 @@ class SampleDesignOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     strata: FilePath | Mapping[Any, Any] | None
     regions: FilePath | None
@@ -307,7 +307,7 @@ class EstimateOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     map: FilePath | None
     band: int | str | None
@@ -357,7 +357,7 @@ class SeriesOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     dates: FilePath | Mapping[Any, Any] | None
     band: int | str | None
@@ -385,7 +385,7 @@ class SuggestOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     confidence: FilePath | None
     labelled: FilePath | None
@@ -409,7 +409,7 @@ class TrainOptions(TypedDict, total=False):
     model: str | None
     encoder: str | None
     arguments: Mapping[Any, Any] | None
-    start: str | None
+    start: FilePath | None
     encoder_weights: Literal["hub"] | FilePath | None
     steps: int
     batch: int
@@ -461,7 +461,7 @@ class VectorizeOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     confidence: FilePath | None
     conf_min: bool
@@ -491,7 +491,7 @@ class ZonesOptions(TypedDict, total=False):
     assume_transform: str | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
     before: FilePath | None
     cutoff: str | None

@@ -14,6 +14,7 @@ import pytest
 
 from geoseg import files
 from geoseg.errors import GeosegError, OutputConflictError, ResourceError
+from geoseg.files import require_free, require_new_folder
 
 KILLED = """
 import os, signal, sys
@@ -183,3 +184,52 @@ def test_what_is_taken_is_refused(tmp_path: Path) -> None:
 def test_digests_are_those_of_sha256sum(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert files.sha256_of(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+@pytest.mark.parametrize("way", ["as it is", "from here", "up and down", "linked", "hard link", "capitals"])
+def test_an_input_is_known_by_every_name(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = tmp_path / "data" / "map.tif"
+    given.parent.mkdir()
+    given.write_bytes(b"mine")
+    target = {
+        "as it is": given,
+        "from here": Path("data/map.tif"),
+        "up and down": Path("data/../data/map.tif"),
+        "linked": tmp_path / "link.tif",
+        "hard link": tmp_path / "hard.tif",
+        "capitals": given.with_name("MAP.TIF"),
+    }[way]
+    Path("link.tif").symlink_to(given)
+    Path("hard.tif").hardlink_to(given)
+    with pytest.raises(OutputConflictError, match="the output is one of the inputs"):
+        require_free(target, overwrite=True, inputs=[given])
+    require_free(target, overwrite=True, inputs=[tmp_path / "data" / "other.tif", tmp_path / "none"])
+
+
+def test_what_belongs_to_an_input_is_kept_and_its_neighbours_are_not(tmp_path: Path) -> None:
+    for name in ("ref.shp", "map.tif"):
+        (tmp_path / name).write_bytes(b"mine")
+    inputs = [tmp_path / "ref.shp", tmp_path / "map.tif"]
+    for name in ("ref.dbf", "REF.PRJ", "ref.shp.xml", "map.tif.aux.xml", "map.tfw", "map.tif.msk"):
+        with pytest.raises(OutputConflictError, match="part of an input"):
+            require_free(tmp_path / name, overwrite=True, inputs=inputs)
+    for name in ("ref.gpkg", "ref2.dbf", "map.gpkg", "map.dbf", "map.qml"):
+        require_free(tmp_path / name, overwrite=True, inputs=inputs)
+
+
+def test_a_folder_is_replaced_only_where_it_is_known_and_holds_no_input(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    require_new_folder(folder, overwrite=False)
+    folder.mkdir()
+    require_new_folder(folder, overwrite=True, marks=["bundle.json"])
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(OutputConflictError, match=r"holds no bundle\.json"):
+        require_new_folder(folder, overwrite=True, marks=["bundle.json"])
+    (folder / "bundle.json").write_text("{}")
+    require_new_folder(folder, overwrite=True, marks=["bundle.json"])
+    with pytest.raises(OutputConflictError, match=r"exists already.*overwrite"):
+        require_new_folder(folder, overwrite=False, marks=["bundle.json"])
+    with pytest.raises(OutputConflictError, match=r"notes\.txt lies in it"):
+        inputs = [folder / "notes.txt"]
+        require_new_folder(folder, overwrite=True, inputs=inputs, marks=["bundle.json"])

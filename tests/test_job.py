@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 import geoseg
 from geoseg.errors import InputError, UsageError
-from geoseg.job import Job
+from geoseg.job import Job, Place
 from geoseg.strict_yaml import read_yaml
 
 
 class Mapping(Job):
     """A job of the usual kinds of field."""
 
-    scene: str
+    scene: Place
     tile: int = 512
     margin: int | None = None
     bands: tuple[int, ...] = (1, 2, 3)
@@ -35,6 +35,12 @@ def write(folder: Path, text: str | bytes) -> Path:
 def test_a_job_is_read_from_yaml(tmp_path: Path) -> None:
     job = Mapping.load(write(tmp_path, "scene: a.tif\ntile: 256\nbands: [4, 3]\n"))
     assert job == Mapping(scene="a.tif", tile=256, bands=(4, 3))
+
+
+def test_a_path_is_taken_where_text_says_a_place() -> None:
+    assert Mapping.parse({"scene": Path("data/a.tif")}).scene == str(Path("data/a.tif"))
+    with pytest.raises(UsageError, match=r"^'scene': .*found 3"):
+        Mapping.parse({"scene": 3})
 
 
 text_without_controls = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from geoseg.job import Place
 from geoseg.training.job import Labelled
 
 
@@ -35,8 +36,8 @@ class AdaptJob(Labelled):
         Same seed, same labels, same machine: same weights.
     """
 
-    scene: str | list[str]
-    model: str
+    scene: Place | list[Place]
+    model: Place
     out: Path
     crosswalk: Path | dict[Any, Any] | None = None
     bands: list[int | str] | None = None

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from geoseg.adaptation.job import AdaptJob
 from geoseg.job import takes
-from geoseg.models.bundle import Bundle, load_bundle
+from geoseg.models.bundle import Bundle, load_bundle, require_bundle_place
 from geoseg.options import AdaptOptions
 from geoseg.raster.opening import open_scene
 from geoseg.raster.sources import as_text
@@ -105,6 +105,7 @@ def run_adapt(
     InputError, UsageError, ResourceError, OutputConflictError
         As training does.
     """
+    require_bundle_place(job.out, overwrite=True, inputs=job.inputs(), start=job.model)
     start = load_bundle(job.model)
     files = [*map(Path, [job.scene] if isinstance(job.scene, str) else job.scene), job.labels]
     root = Path(os.path.commonpath([str(path.absolute().parent) for path in files]))

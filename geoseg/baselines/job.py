@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from geoseg.baselines.indices import INDICES, ROLES, IndexName
+from geoseg.job import Place
 from geoseg.raster.reading import Reading
 from geoseg.truth.layer import Overlap
 
@@ -91,7 +92,7 @@ class FitJob(Reading):
     """
 
     method: Method
-    scene: str | list[str]
+    scene: Place | list[Place]
     out: Path
     bands: list[int | str] | None = None
     scale: float = 1.0
@@ -110,7 +111,7 @@ class FitJob(Reading):
     depth: Annotated[int, Field(ge=1, le=64)] = 16
     leaf: Annotated[int, Field(ge=1)] = 5
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    model: str | None = None
+    model: Place | None = None
     regions: Literal["watershed", "canny", "slic", "felzenszwalb"] | None = None
     region_parameters: dict[str, float] = Field(default_factory=dict)
     margin: Annotated[int, Field(ge=0, le=1024, multiple_of=32)] | None = None

@@ -19,10 +19,9 @@ from geoseg.baselines.job import FitJob
 from geoseg.baselines.regions_over_model import put_regions_over
 from geoseg.baselines.rule import Rule
 from geoseg.baselines.sample import Sample, sample_scene
-from geoseg.errors import InputError, OutputConflictError
-from geoseg.files import require_place
+from geoseg.errors import InputError
 from geoseg.job import takes
-from geoseg.models.bundle import Bundle, save_bundle
+from geoseg.models.bundle import Bundle, require_bundle_place, save_bundle
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
 from geoseg.models.network import fill_network
@@ -73,9 +72,7 @@ def run_fit(
     job: FitJob, *, overwrite: bool = False, report: Callable[[Sequence[str]], None] | None = None
 ) -> Bundle:
     """Run one `FitJob`; see `fit`. `report` is given what the user should know; the card says it as well."""
-    require_place(job.out)
-    if job.out.exists() and not overwrite:
-        raise OutputConflictError("exists already", where=job.out, hint="another `out`, or `overwrite`")
+    require_bundle_place(job.out, overwrite=overwrite, inputs=job.inputs(), start=job.model)
     if job.method == "model":
         return put_regions_over(job, margin=_margin(job), overwrite=overwrite)
     scene = open_scene(job.scene, bands=job.band_choice, **job.reading)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -72,6 +72,8 @@ class ChangeJob(Reading):
     strata_class
         Also write strata.yaml for a sample: loss and gain of this class, stable, and stable other.
     """
+
+    written: ClassVar[frozenset[str]] = frozenset({"out", "polygons"})
 
     before: Path
     after: Path

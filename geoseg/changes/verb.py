@@ -21,10 +21,10 @@ from geoseg.changes.result import CLASS_TABLE, RASTER, REPORT, STRATA, STYLE, TA
 from geoseg.changes.strata import strata_yaml
 from geoseg.changes.transitions import PairTables, Transitions
 from geoseg.cleaning.cleaned import SievedChunk, chunk_shape
-from geoseg.errors import GeosegError, InputError, OutputConflictError, UsageError
+from geoseg.errors import GeosegError, InputError, UsageError
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import add_files
-from geoseg.files import commit, partial_folder, require_free, require_place, writing
+from geoseg.files import commit, partial_folder, require_out, require_report, writing
 from geoseg.geometry import HECTARE, Window
 from geoseg.geometry.integer_areas import area_unit
 from geoseg.job import takes
@@ -84,13 +84,11 @@ def change(
 def run_change(job: ChangeJob, *, where: Where | None = None, overwrite: bool = False) -> Change:
     """Change of a job; see `change`."""
     where = where or Where()
-    _check_output(job, overwrite)
+    kept = _check_output(job, overwrite)
     pair, legend, notes = _open(job)
+    notes += kept
     if job.polygons is not None:
         require_format(job.polygons, pair.grid)
-        if job.polygons.absolute().parent == job.out.absolute():
-            job.out.mkdir(parents=True, exist_ok=True)
-        notes += require_names(job.polygons.absolute(), overwrite=overwrite)
     chosen = None if job.strata_class is None else legend.find(job.strata_class)
     period = _period(job, notes)
     unit = area_unit(pair.grid)
@@ -300,20 +298,19 @@ def _unshared(classes: Classes) -> list[str]:
     ]
 
 
-def _check_output(job: ChangeJob, overwrite: bool) -> None:
-    """Refuse to destroy what no comparison wrote, before any work."""
-    if job.out.exists() and not job.out.is_dir():
-        raise OutputConflictError("is a file", where=job.out, hint="`out=FOLDER`")
-    report = job.out / REPORT
-    require_free(report, overwrite=overwrite, marks={"geoseg", "transitions"})
-    for name in (RASTER, STYLE, TABLE, CLASS_TABLE, *((STRATA,) if job.strata_class is not None else ())):
-        require_free(
-            job.out / name,
-            overwrite=overwrite or report.exists(),
-            inputs=(job.before, job.after),
-            beside=report,
-        )
-    require_place(report)
+def _check_output(job: ChangeJob, overwrite: bool) -> tuple[str, ...]:
+    """Notes; refuses to destroy what no comparison wrote, before any work."""
+    report, inputs = job.out / REPORT, job.inputs()
+    require_out(job.out)
+    names = (RASTER, STYLE, TABLE, CLASS_TABLE, *((STRATA,) if job.strata_class is not None else ()))
+    files, marks = [job.out / name for name in names], {"geoseg", "transitions"}
+    require_report(report, files, overwrite=overwrite, inputs=inputs, marks=marks)
+    if job.polygons is None:
+        return ()
+    polygons = job.polygons.absolute()
+    if polygons.parent == job.out.absolute() and not job.out.exists():
+        return ()  # the folder is made, and empty
+    return require_names(polygons, overwrite=overwrite, inputs=inputs)
 
 
 def _written(

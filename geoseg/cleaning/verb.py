@@ -169,7 +169,7 @@ def run_clean(
     started = time.monotonic()
     where, out = where or Where(), job.out.absolute()
     require_folder(out)
-    require_free(out, overwrite=overwrite, inputs=[job.classes])
+    require_free(out, overwrite=overwrite, inputs=job.inputs())
     classes = open_class_map(job.classes, job.legend, band=job.band, crosswalk=job.crosswalk, **job.reading)
     cleaned = cleaned_map(classes, job)
     grid = classes.grid

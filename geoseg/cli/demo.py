@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command(name="demo")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     default=Path("demo-out"),
     show_default=True,
     help="Folder to write; an earlier demo there is replaced.",

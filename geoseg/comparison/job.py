@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from geoseg.evaluation.job import ReferenceJob
+from geoseg.job import Place
 from geoseg.raster.reading import Reading
 
 
@@ -32,8 +33,8 @@ class CompareJob(ReferenceJob, Reading):
         Use models although their input contracts refuse; every refusal becomes a note.
     """
 
-    scene: str | list[str]
-    model: list[str] = Field(min_length=1)
+    scene: Place | list[Place]
+    model: list[Place] = Field(min_length=1)
     out: Path
     bands: str | list[int | str] | None = None
     map_crosswalk: Path | dict[Any, Any] | None = None

@@ -17,7 +17,7 @@ from geoseg.evaluation.job import EvaluateJob, ReferenceJob
 from geoseg.evaluation.verb import run_evaluate
 from geoseg.execution import Where
 from geoseg.execution.progress import Report
-from geoseg.files import require_free, write_together, writing
+from geoseg.files import require_out, require_report, write_together, writing
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.prediction.folder import Prediction
 from geoseg.prediction.job import PredictJob
@@ -102,13 +102,14 @@ def run_compare(
     InputError, ResourceError, OutputConflictError
         As predicting and evaluating do.
     """
+    require_out(job.out)
     bundles = [load_bundle(name) for name in job.model]
     names = [bundle.name for bundle in bundles]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two models are called {twice!r}", hint="different models, or one of them renamed")
     files = (job.out / TABLE, job.out / JSON)
-    require_free(files[1], overwrite=overwrite, marks={"models", "files"})
-    require_free(files[0], overwrite=overwrite or files[1].exists(), beside=files[1])
+    marks = {"models", "files"}
+    require_report(files[1], files[:1], overwrite=overwrite, inputs=job.inputs(), marks=marks)
     found = tuple(
         _one(job, bundle, name, where=where, overwrite=overwrite, progress=progress)
         for bundle, name in zip(bundles, job.model, strict=True)

@@ -17,7 +17,7 @@ from geoseg.demo.files import DATES, reference_file, scene_file, write_scenes
 from geoseg.demo.frontier import DEMO_SEED, DEMO_SHAPE, make_frontier
 from geoseg.errors import OutputConflictError
 from geoseg.evaluation.verb import evaluate
-from geoseg.files import write_durably
+from geoseg.files import require_out, write_durably
 from geoseg.prediction.folder import Prediction
 from geoseg.prediction.verb import predict
 from geoseg.report import figures
@@ -187,8 +187,9 @@ HOW_TO_OPEN = """How to open it
 
 def _take(folder: Path, *, shape: tuple[int, int], seed: int) -> None:
     """Make the folder the demo's; refuse one that holds anything else."""
+    require_out(folder)
     marker = folder / MARKER
-    if folder.exists() and not marker.is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not marker.is_file() and any(folder.iterdir()):
         raise OutputConflictError(
             "is not a demo's folder",
             where=folder.absolute(),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoseg.errors import ResourceError, UsageError
-from geoseg.files import require_free, sha256_of, whole, write_durably
+from geoseg.files import require_free, require_place, sha256_of, whole, write_durably
 from geoseg.models.bundle import Bundle
 from geoseg.models.contract import InputContract
 from geoseg.models.network import load_network
@@ -91,17 +91,24 @@ def export_onnx(
             "tile does not fit the network",
             why=f"found {tile}, expected a multiple of {bundle.size_multiple}",
         )
-    if path.is_dir() or path.suffix != ".onnx":
+    if path.suffix != ".onnx":
         raise UsageError("not a name for an ONNX file", where=path, hint=str(path / FILE))
+    require_place(path)
     require_free(path, overwrite=overwrite)
+    require_free(_told(path), overwrite=overwrite or path.exists(), beside=path)
     network = RawNetwork(load_network(bundle), bundle.contract, bundle.temperature)
     network.eval()
     with whole(path) as partial:
         _write(network, bundle, partial, tile)
         exported = _compare(network, bundle.contract, partial, path, tile)
         description = json.dumps(_describe(bundle, exported, partial), indent=2, ensure_ascii=False)
-        write_durably(path.with_name(f"{path.name}.json"), description + "\n")
+        write_durably(_told(path), description + "\n")
     return exported
+
+
+def _told(path: Path) -> Path:
+    """The file that describes an exported network, beside it."""
+    return path.with_name(f"{path.name}.json")
 
 
 class RawNetwork(nn.Module):

@@ -16,7 +16,7 @@ from geoseg.estimation.observed import Answered, Observed, answered
 from geoseg.estimation.own import observe_sample
 from geoseg.estimation.result import AreaRatio, Estimates
 from geoseg.execution.manifest import add_files
-from geoseg.files import require_free, require_place, sha256_of, write_together
+from geoseg.files import require_report, sha256_of, write_together
 from geoseg.job import takes
 from geoseg.options import EstimateOptions
 from geoseg.raster.open import local_file
@@ -114,14 +114,8 @@ def beside(out: Path) -> tuple[Path, Path]:
 
 
 def _check_output(job: EstimateJob, out: Path, overwrite: bool) -> None:
-    if out.suffix.casefold() != ".json":
-        raise UsageError(f"`out={out}` is not a .json file", hint=f"`out={out.with_suffix('.json')}`")
-    inputs = [p for p in (job.sample, job.map, job.strata_areas) if isinstance(p, Path)]
-    require_free(out, overwrite=overwrite, inputs=inputs, marks={"geoseg", "design", "matrix"})
-    earlier = overwrite or out.exists()
-    for path in beside(out):
-        require_free(path, overwrite=earlier, inputs=inputs, beside=out)
-    require_place(out)
+    marks = {"geoseg", "design", "matrix"}
+    require_report(out, beside(out), overwrite=overwrite, inputs=job.inputs(), marks=marks)
 
 
 def _write(estimates: Estimates, out: Path) -> None:

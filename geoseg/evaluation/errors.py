@@ -26,7 +26,7 @@ def require_errors(path: Path, *, overwrite: bool, inputs: Sequence[Path]) -> No
         raise UsageError(f"`errors={path}` is no GeoTIFF", hint=f"`errors={path.with_suffix('.tif')}`")
     require_folder(path.absolute())
     require_free(path.absolute(), overwrite=overwrite, inputs=inputs)
-    require_free(path.absolute().with_suffix(".qml"), overwrite=overwrite, beside=path)
+    require_free(path.absolute().with_suffix(".qml"), overwrite=overwrite, inputs=inputs, beside=path)
 
 
 def write_errors(

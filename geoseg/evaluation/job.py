@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -137,6 +137,8 @@ class EvaluateJob(ReferenceJob, Reading):
         Whether reference pixels where the map has nodata are left out, or count as wrong. They are reported
         either way.
     """
+
+    written: ClassVar[frozenset[str]] = frozenset({"out", "errors"})
 
     classes: Path
     band: int | str | None = None

@@ -13,7 +13,7 @@ from geoseg.accuracy.objects import ObjectScores, mean_scores, score_objects, sc
 from geoseg.evaluation.object_job import EvaluateObjectsJob
 from geoseg.evaluation.object_layers import open_objects
 from geoseg.execution.manifest import add_files
-from geoseg.files import require_free, require_place, sha256_of, write_together
+from geoseg.files import require_report, sha256_of, write_together
 from geoseg.job import takes
 from geoseg.options import EvaluateObjectsOptions
 from geoseg.results import as_json
@@ -103,9 +103,8 @@ def evaluate_objects(
 def run_evaluate_objects(job: EvaluateObjectsJob, *, overwrite: bool = False) -> ObjectEvaluation:
     """Scores of a job; see `evaluate_objects`."""
     if job.out is not None:
-        inputs_given = (job.objects, job.reference)
-        require_free(job.out, overwrite=overwrite, inputs=inputs_given, marks={"geoseg", "classes"})
-        require_place(job.out)
+        tables, marks = [job.out.with_suffix(".csv")], {"geoseg", "classes"}
+        require_report(job.out, tables, overwrite=overwrite, inputs=job.inputs(), marks=marks)
     inputs = open_objects(job)
     overlaps = inputs.overlaps
     scored = score_objects(inputs.reference, inputs.mapped, overlaps, len(inputs.classes))

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 from geoseg.accuracy.matrix import ConfusionMatrix
 from geoseg.accuracy.scores import Scores
-from geoseg.errors import InputError, UsageError
+from geoseg.errors import InputError
 from geoseg.evaluation.chunk import count_window
 from geoseg.evaluation.errors import require_errors, write_errors
 from geoseg.evaluation.inputs import open_inputs
@@ -20,7 +20,7 @@ from geoseg.evaluation.together import Together
 from geoseg.execution import Where, run_chunks
 from geoseg.execution.manifest import add_files
 from geoseg.execution.opened import Opened
-from geoseg.files import commit, partial_folder, require_free, require_place, sha256_of, writing
+from geoseg.files import commit, partial_folder, require_report, sha256_of, writing
 from geoseg.job import takes
 from geoseg.options import EvaluateOptions
 from geoseg.raster.classmap import ClassMap
@@ -74,7 +74,7 @@ def run_evaluate(job: EvaluateJob, *, where: Where | None = None, overwrite: boo
     if job.out is not None:
         _check_output(job, job.out, overwrite)
     if job.errors is not None:
-        require_errors(job.errors, overwrite=overwrite, inputs=(job.classes, job.reference))
+        require_errors(job.errors, overwrite=overwrite, inputs=job.inputs())
     inputs = open_inputs(job)
     class_map, reference = inputs.class_map, inputs.reference
     task = partial(count_window, Opened(inputs, open_inputs, job), job)
@@ -173,14 +173,9 @@ def _provenance(job: EvaluateJob, class_map: ClassMap, reference: Truth) -> dict
 
 def _check_output(job: EvaluateJob, out: Path, overwrite: bool) -> None:
     """Refuse an output that would destroy something, before any work."""
-    if out.suffix.casefold() != ".json":
-        raise UsageError(f"`out={out}` is not a .json file", hint=f"`out={out.with_suffix('.json')}`")
-    inputs = (job.classes, job.reference)
-    require_free(out, overwrite=overwrite, inputs=inputs, marks={"geoseg", "confusion"})
-    tables = [name for name in ("regions", "blocks") if getattr(job, name) is not None]
-    for side in (*beside(out), *(_table_of(out, name) for name in tables)):
-        require_free(side, overwrite=overwrite or out.exists(), inputs=inputs, beside=out)
-    require_place(out)
+    tables = [_table_of(out, name) for name in ("regions", "blocks") if getattr(job, name) is not None]
+    marks = {"geoseg", "confusion"}
+    require_report(out, (*beside(out), *tables), overwrite=overwrite, inputs=job.inputs(), marks=marks)
 
 
 def beside(out: Path) -> tuple[Path, Path]:

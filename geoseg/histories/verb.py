@@ -17,7 +17,7 @@ from geoseg.execution.ledger import differences
 from geoseg.execution.manifest import MANIFEST, WORK, digest_of, write_manifest
 from geoseg.execution.progress import Report
 from geoseg.execution.resume import LEDGER, STORE, Computed, compute_chunks
-from geoseg.files import commit, partial_folder, remove_left, sha256_of, writing
+from geoseg.files import commit, partial_folder, remove_left, require_apart, require_out, sha256_of, writing
 from geoseg.histories.account import Account
 from geoseg.histories.chunk import SeriesRecord, SeriesWork
 from geoseg.histories.estimates import read_estimates
@@ -91,8 +91,9 @@ def run_series(
 ) -> Series:
     """Twin of `series` that takes the frozen job."""
     where = where or Where()
-    if job.out.exists() and not job.out.is_dir():
-        raise OutputConflictError("is a file", where=job.out, hint="`out=FOLDER`")
+    require_out(job.out)
+    for name in _NAMES:
+        require_apart(job.out / name, job.inputs())
     opened = OpenedSeries.of(job)
     read_estimates(job.estimates, opened.dates, opened.legend)  # refused before any work
     identity = _identity(opened)

@@ -130,7 +130,7 @@ def run_landscape(job: LandscapeJob, *, where: Where | None = None, overwrite: b
     """Twin of `landscape` that takes the frozen job."""
     where, out = where or Where(), job.out.absolute()
     require_folder(out)
-    require_free(out, overwrite=overwrite, inputs=[job.classes])
+    require_free(out, overwrite=overwrite, inputs=job.inputs())
     opened = open_class_map(job.classes, job.legend, band=job.band, crosswalk=job.crosswalk, **job.reading)
     corners, unit = job.neighbours == "8", area_unit(opened.grid)
     depth = None if job.core_depth is None else (job.core_depth, opened.grid.ground_size)

@@ -11,13 +11,13 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg.errors import InputError, OutputConflictError, UsageError
-from geoseg.files import sha256_of, whole
+from geoseg.errors import InputError, UsageError
+from geoseg.files import require_new_folder, sha256_of, whole
 from geoseg.models.description import REQUIRED, ModelDescription
 from geoseg.version import __version__
 
@@ -153,8 +153,7 @@ def save_bundle(
     from geoseg.models.weights import check_weights, write_weights
 
     target = Path(path).absolute()
-    if target.exists() and not (overwrite and (not any(target.iterdir()) or (target / _JSON).is_file())):
-        raise OutputConflictError("exists already", where=target, hint="another name, or `overwrite`")
+    require_bundle_place(target, overwrite=overwrite)
     shape = {"bands": len(model.contract.bands), "classes": len(model.legend)}
     check_weights(network.state_dict(), model.architecture, **shape)
     with whole(target) as partial:
@@ -177,6 +176,22 @@ def save_bundle(
             (partial / Path(extra).name).write_bytes(content)
         load_bundle(partial)
     return load_bundle(target)
+
+
+def require_bundle_place(
+    path: Path, *, overwrite: bool, inputs: Iterable[Path] = (), start: str | Path | None = None
+) -> None:
+    """Nothing, if a bundle may be written to a directory; else OutputConflictError.
+
+    Parameters
+    ----------
+    overwrite
+        Another bundle may be replaced, and nothing but a bundle.
+    inputs, start
+        What must not be replaced in any case: files and folders, and a bundle by its name or folder.
+    """
+    given = [*inputs, *([] if start is None else [_find(start)])]
+    require_new_folder(path, overwrite=overwrite, inputs=given, marks=[_JSON])
 
 
 def _find(name_or_path: str | Path) -> Path:

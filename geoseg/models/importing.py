@@ -19,7 +19,7 @@ from torch import Tensor
 
 from geoseg.errors import InputError, ResourceError
 from geoseg.models.architectures import build
-from geoseg.models.bundle import Bundle, save_bundle
+from geoseg.models.bundle import Bundle, require_bundle_place, save_bundle
 from geoseg.models.description import ModelDescription
 from geoseg.models.weights import compare_weights, with_counters
 
@@ -203,6 +203,7 @@ def import_checkpoint(
         The directory exists.
     """
     file = Path(checkpoint)
+    require_bundle_place(Path(out), overwrite=overwrite, inputs=[file])
     weights = read_checkpoint(file)
     network = build(model.architecture, bands=len(model.contract.bands), classes=len(model.legend))
     expected = network.state_dict()

@@ -244,7 +244,7 @@ def _check_output(job: ZonesJob, overwrite: bool) -> tuple[str, ...]:
     """Notes, if the output may be written."""
     if job.out.suffix.lower() in SUFFIXES:
         require_folder(job.out)
-        require_free(job.out, overwrite=overwrite, inputs=[job.plots, job.source])
+        require_free(job.out, overwrite=overwrite, inputs=job.inputs())
         return ()
     try:
         format_of(job.out)
@@ -258,8 +258,7 @@ def _check_output(job: ZonesJob, overwrite: bool) -> tuple[str, ...]:
             why="it has 10 characters for each",
             hint=f"{job.out.with_suffix('.gpkg').name}",
         )
-    require_free(job.out, overwrite=True, inputs=[job.plots, job.source])
-    return require_names(job.out, overwrite=overwrite)
+    return require_names(job.out, overwrite=overwrite, inputs=job.inputs())
 
 
 def _write(

@@ -14,8 +14,8 @@ from geoseg.execution.earlier import earlier_run
 from geoseg.execution.ledger import Ledger
 from geoseg.execution.manifest import MANIFEST, WORK
 from geoseg.execution.resume import LEDGER, STORE
-from geoseg.files import commit, remove_left
-from geoseg.prediction.job import objects_name
+from geoseg.files import commit, remove_left, require_apart, require_out
+from geoseg.prediction.job import PredictJob, objects_name
 from geoseg.results import as_json
 from geoseg.writers.formats import FORMATS
 
@@ -30,6 +30,7 @@ _OBJECTS = tuple(
     f"objects{suffix}" for known in FORMATS for suffix in (known.suffix, *known.companions, ".qml")
 )
 _PRODUCTS = (CLASSES_TIF, CONFIDENCE_TIF, NOVELTY_TIF, PANOPTIC_TIF, *dict.fromkeys(_OBJECTS), MANIFEST)
+_BESIDE = (STYLE, CONFIDENCE_STYLE, RUN_YAML)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +102,16 @@ class Prediction:
         return self.layers[name]
 
 
+def require_free_of_inputs(job: PredictJob) -> None:
+    """Nothing, if a job's folder can be written and nothing that it gets replaces an input."""
+    require_out(job.out)
+    for name in (*_PRODUCTS, *_BESIDE):
+        require_apart(job.out / name, job.inputs())
+
+
 def clear_partials(out: Path) -> None:
     """Remove what a killed publication left unfinished."""
-    for name in (*_PRODUCTS, STYLE, CONFIDENCE_STYLE, RUN_YAML):
+    for name in (*_PRODUCTS, *_BESIDE):
         remove_left(out / name)
 
 
@@ -154,7 +162,7 @@ def finished(
             hint = "`overwrite` to compute it anew, or `allow_missing` to take it as it is"
             raise OutputConflictError("an incomplete map is here", where=out, why=why, hint=hint)
         return read_result(out, manifest, started, fresh=False)
-    taken = [name for name in (*_PRODUCTS, STYLE, CONFIDENCE_STYLE, RUN_YAML) if (out / name).exists()]
+    taken = [name for name in (*_PRODUCTS, *_BESIDE) if (out / name).exists()]
     if taken and not (out / WORK / LEDGER).exists():
         why = f"found {', '.join(taken)}, without a manifest of geoseg"
         raise OutputConflictError("files of these names are here", where=out, why=why, hint=hint)

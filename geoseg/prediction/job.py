@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from geoseg.engines.choice import Precision, Tta
 from geoseg.geometry.tiling import DEFAULT_CHUNK, Stitch
+from geoseg.job import Place
 from geoseg.raster.reading import Reading
 
 
@@ -68,8 +69,8 @@ class PredictJob(Reading):
         Publish although chunks failed; they become nodata. Every output says so.
     """
 
-    scene: str | list[str]
-    model: str | list[str]
+    scene: Place | list[Place]
+    model: Place | list[Place]
     out: Path
     tta: Tta = "none"
     bands: list[int | str] | None = None
@@ -82,7 +83,7 @@ class PredictJob(Reading):
     device: str = "auto"
     precision: Precision = "auto"
     novelty: bool = False
-    clouds: str | None = None
+    clouds: Place | None = None
     objects_format: str = "gpkg"
     square: bool = False
     everything: Annotated[int, Field(ge=4, le=1024)] | None = None

@@ -15,7 +15,7 @@ from geoseg.execution.progress import Report
 from geoseg.job import takes
 from geoseg.options import PredictOptions
 from geoseg.prediction.clouds import Clouds, cloud_job, clouds_of
-from geoseg.prediction.folder import Prediction, clear_partials, finished, make_way
+from geoseg.prediction.folder import Prediction, clear_partials, finished, make_way, require_free_of_inputs
 from geoseg.prediction.job import PredictJob
 from geoseg.prediction.object_product import ObjectMap
 from geoseg.prediction.plan import (
@@ -110,6 +110,7 @@ def run_predict(
     """Run one `PredictJob`; see `predict`."""
     started = time.perf_counter()
     where = where or Where()
+    require_free_of_inputs(job)
     opened = open_job(job)
     if job.clouds is not None:
         clouds = _map_clouds(opened, where=where, overwrite=overwrite, progress=progress)

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from geoseg.engines.choice import Precision
+from geoseg.job import Place
 from geoseg.raster.reading import Reading
 
 
@@ -52,9 +53,9 @@ class PromptJob(Reading):
         Use the model although its input contract refuses; every refusal becomes a note.
     """
 
-    scene: str | list[str]
+    scene: Place | list[Place]
     prompts: Path
-    model: str
+    model: Place
     out: Path
     group: str | None = None
     label: str | None = None

@@ -20,7 +20,6 @@ from geoseg.engines.choice import EngineChoice
 from geoseg.engines.opening import open_prompt_engine
 from geoseg.engines.prompting import PromptEngine, require_promptable
 from geoseg.execution.manifest import add_files
-from geoseg.files import require_free
 from geoseg.geometry import HECTARE
 from geoseg.job import takes
 from geoseg.models.bundle import Bundle, load_bundle
@@ -29,6 +28,7 @@ from geoseg.outlines.coverage import Generalization
 from geoseg.prompts.answers import NO_SCORE, STATUS, Answers, Progress, answer_all
 from geoseg.prompts.job import PromptJob
 from geoseg.prompts.layer import Asked, read_prompts
+from geoseg.raster.georeference import nowhere_in_degrees
 from geoseg.raster.scene import Scene
 from geoseg.raster.sources import as_text
 from geoseg.results import as_json
@@ -144,14 +144,15 @@ def run_prompt(
 ) -> Prompted:
     """Twin of `prompt` that takes the frozen job, and an engine in the place of the model's own."""
     started = time.monotonic()
-    require_free(job.out, overwrite=True, inputs=[job.prompts])
-    notes = [*require_names(job.out, overwrite=overwrite)]
+    notes = [*require_names(job.out, overwrite=overwrite, inputs=job.inputs())]
     bundle = load_bundle(job.model)
     if engine is None:
         require_promptable(bundle)
     scene = open_for(bundle.contract, job.scene, job.bands, job.reading)
     coarser = job.coarser or _coarser(bundle, scene)
     notes += [*scene.notes, *admit([bundle], scene, override=job.force, coarser=coarser)]
+    if format_of(job.out).is_lonlat:
+        notes += nowhere_in_degrees(scene.grid.crs, job.out)
     asked = read_prompts(job, scene.grid)
     choice = EngineChoice(device=job.device, precision=job.precision, threads=threads)
     engine = engine or open_prompt_engine(bundle, choice)

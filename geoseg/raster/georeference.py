@@ -29,6 +29,16 @@ _PLANE = CRS.from_wkt(
 _WORLD_FILES = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".jpgw", ".pngw", ".j2w")
 
 
+def nowhere_in_degrees(crs: CRS, out: Path) -> tuple[str, ...]:
+    """A note where a picture that lies nowhere (see `pixel_size`) is written in longitude and latitude."""
+    if crs.name != _PLANE.name:
+        return ()
+    return (
+        f"{out.name} is in longitude and latitude, and the picture lies nowhere: its degrees are those of a "
+        "place in the sea at latitude 0, longitude 0; a .gpkg keeps metres",
+    )
+
+
 def parse_crs(text: Any) -> CRS:
     """CRS from anything that pyproj understands (``EPSG:32633``, WKT, a number); UsageError otherwise."""
     try:

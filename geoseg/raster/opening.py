@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -177,9 +178,10 @@ def _cover(reading: ReadingOptions, product: Product | None, grid: Grid, *, allo
     InputError
         A raster of several bands, or one that lies elsewhere.
     """
-    mask, values = reading.get("mask"), reading.get("mask_values")
-    if mask is None:
+    given, values = reading.get("mask"), reading.get("mask_values")
+    if given is None:
         return None
+    mask = os.fspath(given)
     hiding = Hiding(values=None if values is None else tuple(values))
     layers = {} if product is None else product.layers
     source: Source = mask

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from geoseg.errors import GeosegError, renamed
-from geoseg.job import Job
+from geoseg.job import Job, Place
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -31,7 +32,7 @@ class ReadingOptions(TypedDict, total=False):
     assume_transform: str | Sequence[float] | Affine | None
     pixel_size: float | None
     allow_vrt: bool
-    mask: str | None
+    mask: str | PathLike[str] | None
     mask_values: Sequence[int] | None
 
 
@@ -63,7 +64,7 @@ class Reading(Job):
     assume_transform: str | None = None
     pixel_size: PixelSize | None = None
     allow_vrt: bool = False
-    mask: str | None = None
+    mask: Place | None = None
     mask_values: list[int] | None = None
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import OutputConflictError
-from geoseg.files import commit, partial_folder, require_place, writing
+from geoseg.files import commit, partial_folder, require_apart, require_out, writing
 from geoseg.legend import Legend
 from geoseg.report.charts import Bar, DateArea, Flow, draw_areas, draw_dates, draw_flows
 from geoseg.report.figures import draw_years
@@ -72,12 +72,12 @@ def write_report(
 
 def run_report(job: ReportJob, *, overwrite: bool = False) -> StudyReport:
     """Report of a job; see `write_report`."""
+    require_out(job.out)
+    for name in (WORKBOOK, METHODS):
+        require_apart(job.out / name, job.inputs())
     sources = read_sources(job.results)
     sheets = study_sheets(job.title, sources)
     text = methods(job.title, sources)
-    require_place(job.out / WORKBOOK)
-    if job.out.is_file():
-        raise OutputConflictError("is a file", where=job.out, hint="name a folder")
     with writing(job.out):
         job.out.mkdir(parents=True, exist_ok=True)
         with partial_folder(job.out / METHODS) as folder:

@@ -163,7 +163,7 @@ def map_digest(opened: ClassMap) -> str:
 
 
 def _check_output(job: SampleDesignJob, out: Path, overwrite: bool) -> None:
-    require_sample_name(out, overwrite=overwrite)
+    require_sample_name(out, overwrite=overwrite, inputs=job.inputs())
     if is_sample(out) and (said := sum(u.answer.state != "left" for u in read_sample(out).units)):
         raise OutputConflictError(
             f"{said:,} units of this sample are labelled",
@@ -171,9 +171,6 @@ def _check_output(job: SampleDesignJob, out: Path, overwrite: bool) -> None:
             why="a new sample in its place would lose that",
             hint="another `out`, `extend` to keep them and add to them, or remove the file",
         )
-    for path in (job.classes, job.regions):
-        if path is not None and out.exists() and path.exists() and out.samefile(path):
-            raise OutputConflictError("the output is one of the inputs", where=out)
 
 
 def _everything(parts: Sequence[Part]) -> Part:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from geoseg.errors import InputError, UsageError
-from geoseg.files import refuse_locked, require_folder, require_free, whole
+from geoseg.files import refuse_locked, require_apart, require_folder, require_free, whole
 from geoseg.job import takes
 from geoseg.options import SampleExportOptions, SampleImportOptions
 from geoseg.raster.open import local_file
@@ -110,10 +110,10 @@ def sample_export(
 
 def run_sample_export(job: SampleExportJob, *, overwrite: bool = False) -> SampleExport:
     """Export of a job; see `sample_export`."""
+    require_folder(job.out)
+    require_free(job.out, overwrite=overwrite, inputs=job.inputs())
     sample = read_sample(job.sample)
     units = _asked_of(job.interpreter, sample)
-    require_folder(job.out)
-    require_free(job.out, overwrite=overwrite, inputs=(job.sample,))
     if job.out.suffix.casefold() == ".gpkg":
         if job.ceo:
             raise UsageError("Collect Earth Online takes a CSV", where=job.out, hint="a name with .csv")
@@ -150,7 +150,9 @@ def sample_import(
 
 def run_sample_import(job: SampleImportJob) -> SampleImport:
     """Import of a job; see `sample_import`."""
+    require_apart(job.sample, [job.answers])
     sample = read_sample(job.sample)
+    require_folder(job.sample)
     rows = _table(job)
     _check_columns(rows, job)
     parse = RowParser(file=job.answers, legend=sample.legend)

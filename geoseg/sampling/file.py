@@ -54,11 +54,11 @@ _CLASSES = ("label", "label_2")
 _SPATIAL = ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")
 
 
-def require_sample_name(path: Path, *, overwrite: bool) -> None:
+def require_sample_name(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """Nothing, if a sample may be written there; else UsageError or OutputConflictError."""
     if path.suffix.lower() != ".gpkg":
         raise UsageError("a sample is a GeoPackage", where=path, hint=path.with_suffix(".gpkg").name)
-    require_names(path, overwrite=overwrite)
+    require_names(path, overwrite=overwrite, inputs=inputs)
 
 
 def write_sample(path: Path, sample: Sample, *, overwrite: bool = False) -> Path:

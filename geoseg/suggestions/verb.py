@@ -140,7 +140,7 @@ def run_suggest(job: SuggestJob, *, overwrite: bool = False) -> Suggestions:
     """Twin of `suggest` that takes the frozen job."""
     started = time.monotonic()
     out = job.out.absolute()
-    notes = list(require_names(out, overwrite=overwrite))
+    notes = list(require_names(out, overwrite=overwrite, inputs=job.inputs()))
     classes = open_class_map(job.classes, band=job.band, crosswalk=job.crosswalk, **job.reading)
     squares = _count(classes, _confidence(job, classes), job.side)
     valid = squares.valid

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from geoseg.job import Job
+from geoseg.job import Job, Place
 from geoseg.raster.reading import Reading
 from geoseg.truth.layer import Overlap
 
@@ -81,7 +81,7 @@ class LabelledScene(Labelled):
         For folds of files: scenes with the same name here, those of one place say, are in one fold.
     """
 
-    image: str | list[str]
+    image: Place | list[Place]
     use: Literal["training", "validation"] | None = None
     group: str | None = None
 
@@ -256,7 +256,7 @@ class TrainJob(Job):
     model: str | None = None
     encoder: str | None = None
     arguments: dict[str, Any] | None = None
-    start: str | None = None
+    start: Place | None = None
     encoder_weights: Literal["hub"] | Path | None = None
     steps: Annotated[int, Field(ge=1)] = 1000
     batch: Annotated[int, Field(ge=1, le=4096)] = 8

@@ -15,7 +15,7 @@ from torch import nn
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
 from geoseg.job import takes
-from geoseg.models.bundle import Bundle, load_bundle, save_bundle
+from geoseg.models.bundle import Bundle, load_bundle, require_bundle_place, save_bundle
 from geoseg.models.description import ModelDescription
 from geoseg.options import TrainOptions
 from geoseg.results import as_json
@@ -132,6 +132,7 @@ def run_train(
     InputError, UsageError, ResourceError, OutputConflictError
         With what to do about it.
     """
+    require_bundle_place(job.out, overwrite=True, inputs=job.inputs(root or Path()), start=job.start)
     if threads is not None:
         torch.set_num_threads(threads)
     with join_team(device) as team:

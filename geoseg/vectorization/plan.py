@@ -16,6 +16,7 @@ from geoseg.legend import Legend, class_numbers
 from geoseg.outlines.coverage import Generalization
 from geoseg.outlines.lengths import EdgeLengths, SlantLengths
 from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.georeference import nowhere_in_degrees
 from geoseg.raster.open import open_raster, safe_gdal
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions, called
@@ -78,6 +79,8 @@ class Plan:
             job.smooth,
             class_numbers(job.square, classes.declared, where=job.classes),
         )
+        if crs is not None and crs.is_geographic:
+            notes += nowhere_in_degrees(grid.crs, job.out)
         height, width = chunk_shape(grid.height, grid.width, job.chunk)
         if generalization is not None:
             height, width = generalization.chunk_shape(height, width)

@@ -80,7 +80,7 @@ def run_vectorize(
     where = where or Where()
     out = job.out.absolute()
     tables = (NEIGHBOURS,) if job.neighbours else ()
-    notes = require_names(out, tables=tables, overwrite=overwrite)
+    notes = require_names(out, tables=tables, overwrite=overwrite, inputs=job.inputs())
     plan = Plan.of(job)
     totals = Totals(plan.simplified)
     count = _Count(plan, totals, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +19,9 @@ _JOURNALS = ("-wal", "-shm", "-journal")
 _INDICES = (".qix", ".sbn", ".sbx", ".shp.xml")
 
 
-def require_names(path: Path, *, tables: Collection[str] = (), overwrite: bool) -> tuple[str, ...]:
+def require_names(
+    path: Path, *, tables: Collection[str] = (), overwrite: bool, inputs: Iterable[Path] = ()
+) -> tuple[str, ...]:
     """Notes, if every file that a layer becomes may be written: itself, side files, style, tables.
 
     A style ``NAME.qml`` may be there for good reasons: that of a raster is never replaced, one of classes
@@ -33,6 +35,8 @@ def require_names(path: Path, *, tables: Collection[str] = (), overwrite: bool) 
         Names of its side tables.
     overwrite
         Whether files of these names may be replaced.
+    inputs
+        Files that must not be replaced in any case.
 
     Raises
     ------
@@ -42,10 +46,11 @@ def require_names(path: Path, *, tables: Collection[str] = (), overwrite: bool) 
         A name is taken, or the folder cannot be written.
     """
     format_ = format_of(path)
+    given = tuple(inputs)
     require_folder(path)
-    require_free(path, overwrite=overwrite)
+    require_free(path, overwrite=overwrite, inputs=given)
     for side in _sides(path, format_, tables, overwrite=overwrite):
-        require_free(side, overwrite=overwrite, beside=path)
+        require_free(side, overwrite=overwrite, inputs=given, beside=path)
     style = path.with_suffix(_STYLE)
     if format_.style == "beside" and _stays(style, overwrite=overwrite):
         return (f"{style.name} was there and was kept, so {path.name} comes without a style of its own",)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import geoseg
-from geoseg.job import Job
+from geoseg.job import Job, Place
 
 MODULE = Path(geoseg.__file__).with_name("options.py")
 HEAD = '''"""Keyword arguments of the verbs, for editors and type checkers: the fields of their jobs.
@@ -78,7 +78,9 @@ def written(kind: Any) -> str:
 
 def _members(kind: Any) -> Iterator[str]:
     origin, inner = get_origin(kind), get_args(kind)
-    if origin is Annotated:
+    if kind == Place:
+        yield "FilePath"
+    elif origin is Annotated:
         yield from _members(inner[0])
     elif origin in (Union, types.UnionType):
         yield from (part for member in inner for part in _members(member))

@@ -34,7 +34,7 @@ def test_every_value_but_0_hides(scene, tmp_path):
     mask = makers.write(tmp_path / "mask.tif", pixels, nodata=255)
     np.testing.assert_array_equal(valid_of(scene, mask=str(mask)), pixels == 0)
     untagged = makers.write(tmp_path / "zero.tif", pixels, nodata=0)  # 0 is clear, whatever a tag calls it
-    np.testing.assert_array_equal(valid_of(scene, mask=str(untagged)), pixels == 0)
+    np.testing.assert_array_equal(valid_of(scene, mask=untagged), pixels == 0)
 
 
 def test_only_some_values_hide(scene, tmp_path):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from geoseg.errors import UsageError
-from geoseg.models.bundle import Bundle, own_bundles, save_bundle
+from geoseg.models.bundle import Bundle, own_bundles, require_bundle_place, save_bundle
 from geoseg.models.known.catalogue import recipe_of
 from geoseg.models.known.files import gather
 from geoseg.models.known.recipe import Recipe
@@ -62,13 +62,15 @@ def get_model(
             why=f"{recipe.licence}: {' '.join(recipe.notice.split())}",
             hint="`accept_licence` if you accept it",
         )
+    target = own_bundles() / name if out is None else Path(out)
+    given = [] if source is None else [Path(source)]
+    require_bundle_place(target, overwrite=overwrite, inputs=given)
     files = gather(recipe, None if source is None else Path(source), download=download)
     model, weights = recipe.convert(files)
     digests = {file.name: file.sha256 for file in recipe.files}
     model = replace(model, provenance=MappingProxyType({**model.provenance, "converted": digests}))
     shape = {"bands": len(model.contract.bands), "classes": len(model.legend)}
     network = fill_network(model.architecture, weights, **shape)
-    target = own_bundles() / name if out is None else Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     return save_bundle(
         target,
