@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from scipy import ndimage
 
 from tests.workflows.scripts import load_script
 
@@ -55,8 +56,16 @@ def test_what_answers_rightly_scores_one_and_clicks_go_where_it_is_wrong(
     scoring, next_click = parts["scoring"], parts["clicks"].next_click
     objects = list(scoring.chosen([place], 1.0, 10))
     assert len(objects) == 3  # all but the ground
-    perfect = scoring.score(scoring.by_regions(50), objects, 1.0)
-    assert min(perfect[key] for key in ("1", "2", "3")) > 0.9 and perfect["box"] > 0.8
+
+    def same(image: torch.Tensor, prompt: Any) -> np.ndarray:
+        """The area of the grey under the first point, or in the middle of the box."""
+        row, col = prompt.points[0] if len(prompt.points) else prompt.centre
+        areas = ndimage.label((image[0] - image[0, row, col]).abs().numpy() < 1e-3)[0]
+        return areas == areas[row, col]
+
+    perfect = scoring.score(same, objects, 1.0)
+    assert min(perfect[key] for key in ("1", "2", "3")) > 0.99
+    assert scoring.score(scoring.by_regions(100), objects, 1.0)["box"] > 0.8  # it is filled
     assert scoring.score(scoring.by_disc(3), objects, 1.0)["1"] < 0.2
     mask, answer = np.zeros((2, 40, 40), np.bool_)
     mask[5:25, 5:25], answer[5:25, 5:35] = True, True
