@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import dask
 from distributed import Client
-from distributed import wait as wait_futures
 
 from geoseg.errors import ResourceError
 from geoseg.execution.outcome import Outcome, WorkerDiedError
@@ -32,35 +32,48 @@ class Scheduler:
 
     def __init__(self, client: Client, address: str, task: Callable[[Any], Outcome[Any, Any]]) -> None:
         self._client, self._address, self._task = client, address, task
+        self._heard: SimpleQueue[Any] = SimpleQueue()
+        self._done: set[Any] = set()
 
     def submit(self, item: Any) -> Any:
         """Future of one call; never answered from Dask's cache, since tasks write files."""
         try:
-            return self._client.submit(self._task, item, pure=False)
+            future = self._client.submit(self._task, item, pure=False)
+            # to be told costs the same for any number in flight; to ask all of them grows with it
+            future.add_done_callback(self._heard.put)
         except Exception as error:
             raise self._lost(error) from None
+        return future
 
     def wait_any(self, futures: Iterable[Any]) -> set[Any]:
         """Futures that are done; ResourceError where the scheduler is lost or has no workers any more."""
-        futures = list(futures)
+        wanted = set(futures)
         deserted_at = time.monotonic() + _DESERTED
         while True:
-            try:
-                return set(wait_futures(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
-            except TimeoutError:
-                if self._workers():
-                    deserted_at = time.monotonic() + _DESERTED
-                elif time.monotonic() > deserted_at:
-                    raise ResourceError(
-                        "scheduler has no workers any more",
-                        where=self._address,
-                        hint="workers started again, then the same call: what is done is kept",
-                    ) from None
-            except Exception as error:
-                raise self._lost(error) from None
+            while self._hear(0):
+                pass
+            if done := wanted & self._done:
+                return done
+            if self._hear(_LOOK) or self._workers():
+                deserted_at = time.monotonic() + _DESERTED
+            elif time.monotonic() > deserted_at:
+                raise ResourceError(
+                    "scheduler has no workers any more",
+                    where=self._address,
+                    hint="workers started again, then the same call: what is done is kept",
+                )
+
+    def _hear(self, seconds: float) -> bool:
+        """Whether a future was done within so long; it is kept in mind until its result is taken."""
+        try:
+            self._done.add(self._heard.get(timeout=seconds) if seconds else self._heard.get_nowait())
+        except Empty:
+            return False
+        return True
 
     def result(self, future: Any) -> Outcome[Any, Any]:
         """Outcome; WorkerDiedError where workers died of it."""
+        self._done.discard(future)
         try:
             return future.result()  # type: ignore[no-any-return]
         except Exception as error:
