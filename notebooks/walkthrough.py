@@ -69,7 +69,7 @@ print(f"NDVI: from {float(ndvi.min()):.2f} to {float(ndvi.max()):.2f}, median {f
 
 # %%
 forecast = geoseg.plan(folder / "scene_after.tif", model="demo-frontier", out=folder / "after", probe=False)
-tiling = forecast.preparation.tiling
+tiling = forecast.request.tiling
 print(f"tiles of {tiling.tile} pixels with a margin of {tiling.margin}, in chunks of {tiling.chunk}: {tiling.chunks}")
 print(f"{forecast.memory / 1e6:.0f} MB of memory besides the network, at most {forecast.disk / 1e6:.1f} MB on disk")
 
