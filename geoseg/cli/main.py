@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 from importlib import import_module
-from threading import Timer
 from typing import Any
 
 import click
 
 from geoseg.cli.say import in_flags, safe
+from geoseg.cli.signals import Terminated, listen
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.version import __version__
 
-_MOMENT = 0.05  # seconds
 _UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h
 _COMMANDS = {
     "plan": "Tiles, memory and cost of a prediction, without running it.",
@@ -127,8 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or bool(os.environ.get("GEOSEG_DEBUG"))
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.unraisablehook = _hear_again
+    listen()
     try:
         cli.main([a for a in arguments if a != "--debug"], prog_name="geoseg", standalone_mode=False)
     except GeosegError as error:
@@ -144,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"geoseg: interrupted. {_what_next(arguments)}", err=True)
         sys.exit(130)
-    except _Terminated:
+    except Terminated:
         click.echo(f"geoseg: terminated. {_what_next(arguments)}", err=True)
         sys.exit(143)
     except MemoryError:
@@ -218,25 +215,6 @@ def _what_next(arguments: list[str]) -> str:
     if next((a for a in arguments if not a.startswith("-")), "") in _RESUMING:
         return "The same command resumes."
     return "Nothing half-written is left; the same command starts anew."
-
-
-class _Terminated(BaseException):
-    """SIGTERM, raised in the main thread so that files and workers are closed on the way out."""
-
-
-def _terminate(_signal: int, _frame: object) -> None:
-    raise _Terminated
-
-
-def _hear_again(event: sys.UnraisableHookArgs) -> None:
-    """Send a signal again that came where nothing can be raised, as in a callback from compiled code."""
-    number = {KeyboardInterrupt: signal.SIGINT, _Terminated: signal.SIGTERM}.get(event.exc_type)
-    if number is None:
-        sys.__unraisablehook__(event)
-        return
-    again = Timer(_MOMENT, os.kill, (os.getpid(), number))
-    again.daemon = True
-    again.start()
 
 
 if __name__ == "__main__":

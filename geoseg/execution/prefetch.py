@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from queue import Empty, Full, Queue
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -27,53 +28,64 @@ def prefetched(source: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     depth
         Most items taken and not yet handed on.
     """
-    queue: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
-    stop = Event()
-    thread = Thread(target=_fill, args=(source, queue, stop), name="geoseg-prefetch", daemon=True)
+    shelf: _Shelf[T] = _Shelf()
+    for _ in range(depth):
+        shelf.places.put(None)
+    thread = Thread(target=_fill, args=(source, shelf), name="geoseg-prefetch", daemon=True)
     thread.start()
     try:
-        yield _drain(queue)
+        yield _drain(shelf)
     finally:
-        stop.set()
+        shelf.closed.set()
         thread.join()
 
 
-def _fill(source: Iterable[T], queue: Queue[tuple[T | None, BaseException | None]], stop: Event) -> None:
+@dataclass(frozen=True, slots=True)
+class _Shelf(Generic[T]):
+    """Items that wait for the reader, and free places for more.
+
+    Both are simple queues: a `queue.Queue` is written in Python, and a signal that is raised inside of it can
+    leave its lock held, or open; then the thread that fills it never ends.
+    """
+
+    items: SimpleQueue[tuple[T | None, BaseException | None]] = field(default_factory=SimpleQueue)
+    places: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    closed: Event = field(default_factory=Event)
+
+    def put(self, item: T | None, end: BaseException | None = None) -> bool:
+        """Whether there was a place before the reader left."""
+        while not self.closed.is_set():
+            try:
+                self.places.get(timeout=_POLL_SECONDS)
+            except Empty:
+                continue
+            self.items.put((item, end))
+            return True
+        return False
+
+
+def _fill(source: Iterable[T], shelf: _Shelf[T]) -> None:
     items = iter(source)
     end: BaseException = StopIteration()
     try:
         for item in items:
-            if not _put(queue, (item, None), stop):
+            if not shelf.put(item):
                 return
     except BaseException as error:
         end = error
     finally:
         if hasattr(items, "close"):
             items.close()
-        _put(queue, (None, end), stop)
+        shelf.put(None, end)
 
 
-def _put(
-    queue: Queue[tuple[T | None, BaseException | None]],
-    item: tuple[T | None, BaseException | None],
-    stop: Event,
-) -> bool:
-    """Whether the item found room before the reader left."""
-    while not stop.is_set():
-        try:
-            queue.put(item, timeout=_POLL_SECONDS)
-        except Full:
-            continue
-        return True
-    return False
-
-
-def _drain(queue: Queue[tuple[T | None, BaseException | None]]) -> Iterator[T]:
+def _drain(shelf: _Shelf[T]) -> Iterator[T]:
     while True:
         try:
-            item, end = queue.get(timeout=_POLL_SECONDS)
+            item, end = shelf.items.get(timeout=_POLL_SECONDS)
         except Empty:  # lets a signal through
             continue
+        shelf.places.put(None)
         if isinstance(end, StopIteration):
             return
         if end is not None:

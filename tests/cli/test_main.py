@@ -200,34 +200,3 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_main.cli, "main", raises)
     with pytest.raises(GeosegError):
         cli_main.main(["--debug"])
-
-
-_DEAF = """
-import ctypes, os, signal, sys, time
-from geoseg.cli import main as cli
-
-@ctypes.CFUNCTYPE(None)
-def callback():  # nothing that is raised in here gets out
-    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
-    for _ in range(1000):
-        pass
-
-class Command:
-    def main(self, *arguments, **options):
-        callback()
-        time.sleep(20)
-
-cli.cli = Command()
-signal.signal(signal.SIGINT, signal.default_int_handler)
-cli.main([])
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_that_comes_within_a_callback_is_heard(name: str, code: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _DEAF, name], check=False, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == code
-    assert "Traceback" not in done.stderr

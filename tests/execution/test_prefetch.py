@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -45,3 +47,32 @@ def test_never_more_than_depth_ahead_and_closed_when_the_reader_leaves() -> None
         assert len(taken) <= 4
     assert closed.is_set()
     assert not [t for t in threading.enumerate() if t.name == "geoseg-ahead"]
+
+
+_INTERRUPTED = """
+import itertools, random, signal, time
+from geoseg.execution.prefetch import prefetched
+
+class Stop(BaseException):
+    pass
+
+def stop(*_):
+    raise Stop
+
+signal.signal(signal.SIGALRM, stop)
+rng, end = random.Random(0), time.monotonic() + 20
+while time.monotonic() < end:
+    try:
+        with prefetched(itertools.count(), 2) as items:
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.02))
+            for _ in items:
+                pass
+    except Stop:
+        pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_signal_at_any_moment_ends_it() -> None:
+    subprocess.run([sys.executable, "-c", _INTERRUPTED], check=True, timeout=120)

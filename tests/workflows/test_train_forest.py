@@ -64,7 +64,14 @@ def test_a_folder_without_the_data_is_named(script: ModuleType, tmp_path: Path) 
 @pytest.mark.slow
 def test_its_configuration_makes_a_cross_validated_bundle(work: Path, tmp_path: Path) -> None:
     job = TrainJob.load(CONFIG)
-    small = {"out": tmp_path / "forest-s2-rgb", "steps": 2, "batch": 2, "crop": 64, "tta": False, "light_windows": 1}
+    small = {
+        "out": tmp_path / "forest-s2-rgb",
+        "steps": 2,
+        "batch": 2,
+        "crop": 64,
+        "tta": False,
+        "light_windows": 1,
+    }
     made = run_train(job.model_copy(update={**small, "encoder_weights": None}), root=work, threads=1)
     assert made.bundle is not None
     bundle = load_bundle(made.bundle.path)
