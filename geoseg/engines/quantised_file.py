@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +23,7 @@ from geoseg.errors import ResourceError, UsageError
 from geoseg.files import whole
 from geoseg.models.bundle import Bundle
 
+_MARK, _KEPT = "-int8-", 32
 _WEIGHED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -59,7 +60,7 @@ def quantised_file(bundle: Bundle, calibration: str, height: int, width: int) ->
     exact = cached_file(bundle, height, width)
     # ranges are measured in floats, whose last bits may differ from one kind of processor to the next
     key = repr((exact.name, calibration, version("onnxruntime"), processor()))
-    return exact.with_name(f"{exact.stem}-int8-{hashlib.sha256(key.encode()).hexdigest()[:16]}.onnx")
+    return exact.with_name(f"{exact.stem}{_MARK}{hashlib.sha256(key.encode()).hexdigest()[:16]}.onnx")
 
 
 def calibration_of(tiles: Tiles) -> str:
@@ -104,7 +105,16 @@ def write_quantised(bundle: Bundle, tiles: Tiles, calibration: str) -> Path:
     path = quantised_file(bundle, calibration, height, width)
     if not path.is_file():
         _quantise(bundle, network_file(bundle, height, width), path, tiles)
+        _make_room(path.parent)
     return path
+
+
+def _make_room(folder: Path) -> None:
+    """Nothing, once only the newest networks in int8 are left: each scene makes one, and can do so again."""
+    with suppress(OSError):  # another process may do the same
+        files = sorted(folder.glob(f"*{_MARK}*.onnx"), key=lambda file: file.stat().st_mtime)
+        for file in files[:-_KEPT]:
+            file.unlink(missing_ok=True)
 
 
 def _quantise(bundle: Bundle, exact: Path, path: Path, tiles: Tiles) -> None:

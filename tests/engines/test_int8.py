@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,17 @@ def test_the_same_tiles_give_the_same_file_bit_for_bit(bundle):
     assert write(bundle, tiles()) == path
     assert path.read_bytes() == first
     assert write(bundle, tiles(seed=1)) != path
+
+
+def test_only_the_newest_networks_are_kept(bundle, monkeypatch):
+    monkeypatch.setattr(quantised_file, "_KEPT", 2)
+    made = [write(bundle, tiles(seed=seed)) for seed in (20, 21, 22)]
+    for age, path in enumerate(reversed(made[1:]), 1):
+        os.utime(path, (age, age))
+    assert [path.is_file() for path in made] == [False, True, True]
+    assert quantised_file.cached_file(bundle, SIDE, SIDE).is_file()
+    last = write(bundle, tiles(seed=23))
+    assert [path.is_file() for path in [*made, last]] == [False, True, False, True]
 
 
 def test_of_a_single_tile_it_is_said_that_there_are_no_others(ensemble):
