@@ -228,7 +228,7 @@ class PredictOptions(TypedDict, total=False):
     novelty: bool
     clouds: FilePath | None
     objects_format: str
-    square: bool
+    square: float | None
     everything: int | None
     aoi: FilePath | None
     force: bool
@@ -249,7 +249,7 @@ class PromptOptions(TypedDict, total=False):
     group: str | None
     label: str | None
     coarser: int | None
-    square: bool
+    square: float | None
     bands: int | str | Sequence[int | str] | None
     layer: str | None
     assume_crs_prompts: str | None

@@ -17,7 +17,6 @@ GUIDES = 3
 
 _LIKENESS = 2  # to what was clicked as inside, and as outside
 _RADIUS = 5
-_PASSES = 2
 
 
 def clicks(*, encoder: str, bands: int, classes: int, **arguments: object) -> nn.Module:
@@ -91,16 +90,17 @@ class Clicks(nn.Module):
         return cut(logits, guides)
 
     def answer(self, features: Sequence[Tensor], prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor | None]:
-        """(probabilities (N, side, side), None) of N images with a prompt each, in two passes.
+        """(probabilities (N, side, side), None) of N images with a prompt each.
 
-        The second pass sees the first one's mask, as the passes of the training did.
+        Points are answered in two passes, of which the second sees the first one's mask, as those of the
+        training did. It would see nothing of a box any more: a box alone is answered in one, within it.
         """
         side = int(features[0].shape[-1])
         guides = torch.stack([guides_of(prompt, side) for prompt in prompts]).to(features[0].device)
-        for _ in range(_PASSES):
-            probabilities = self.decode(features, guides)[:, 0].sigmoid()
-            guides = torch.cat((guides[:, :2], probabilities[:, None]), dim=1)
-        return probabilities, None
+        first = self.decode(features, guides)[:, 0].sigmoid()
+        second = self.decode(features, torch.cat((guides[:, :2], first[:, None]), dim=1))[:, 0].sigmoid()
+        pointed = torch.tensor([len(prompt.points) > 0 for prompt in prompts], device=first.device)
+        return torch.where(pointed[:, None, None], second, first * guides[:, 2]), None
 
 
 def guides_of(prompt: Prompt, side: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +30,7 @@ from geoseg.outlines.borders import (
 )
 from geoseg.outlines.seams import turn_to_smallest
 from geoseg.outlines.smooth import FINEST, cut, mark_rounded, scale_of
-from geoseg.outlines.square import SCALE, SQUARED, WALL_PIXELS, Squared, joined_squares, square
+from geoseg.outlines.square import SCALE, SQUARED, Squared, joined_squares, square
 from geoseg.outlines.thin import AreaBudget, sides_of, thin
 from geoseg.outlines.trace import Paths
 
@@ -128,11 +128,14 @@ class Generalization:
         )
 
     @classmethod
-    def right_angles(cls, grid: Grid) -> Generalization:
+    def right_angles(cls, grid: Grid, metres: float) -> Generalization:
         """Right angles for all regions of a grid's pixels; what cannot have them stays as it is traced."""
         width, height = grid.ground_size
-        metres = WALL_PIXELS * np.sqrt(width * height)
         return cls(down=height / metres, across=width / metres, thins=False, squares="all")
+
+    def coarsened(self, coarser: int) -> Generalization:
+        """The same for pixels so many times as large."""
+        return replace(self, down=self.down * coarser, across=self.across * coarser)
 
     @property
     def scale(self) -> int:

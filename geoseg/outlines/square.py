@@ -26,8 +26,6 @@ SQUARED = 128
 SCALE = 256
 """Least units per pixel of squared corners."""
 FARTHEST_PIXELS = 2.0
-WALL_PIXELS = 1.5
-"""Least length of a wall where nothing else is asked for: on maps of models shorter ones are their noise."""
 _LEAST_IOU = 0.6
 _LINES = 16  # per pixel row, for the overlap
 

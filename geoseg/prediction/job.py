@@ -57,8 +57,8 @@ class PredictJob(Reading):
     objects_format
         Format of the polygons that a model of objects makes: gpkg, shp, fgb, parquet, geojson or pmtiles.
     square
-        Give outlines of objects right angles where they stand alone, as buildings have them; walls of less
-        than one and a half pixels go. The rasters stay as they are.
+        Give outlines of objects right angles where they stand alone, as buildings have them: walls shorter
+        than this many metres go, and an outline moves by no more than that or two pixels. The rasters stay.
     everything
         Find all objects by a model that answers prompts, asked at points that many pixels from each other.
     aoi
@@ -85,7 +85,7 @@ class PredictJob(Reading):
     novelty: bool = False
     clouds: Place | None = None
     objects_format: str = "gpkg"
-    square: bool = False
+    square: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     everything: Annotated[int, Field(ge=4, le=1024)] | None = None
     aoi: Path | None = None
     force: bool = False

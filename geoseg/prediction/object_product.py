@@ -159,7 +159,7 @@ class ObjectMap:
             grid=scene.grid,
             legend=ensemble.legend,
             table=found.table,
-            generalization=Generalization.right_angles(scene.grid) if opened.job.square else None,
+            generalization=self._how(),
             squares=self._squares,
         )
         target = folder / objects_name(opened.job.objects_format)
@@ -179,7 +179,7 @@ class ObjectMap:
         if capped := sum(record.capped for record in records):
             most = f"{capped} tiles hold more than {self.rule.per_tile} objects; the best of them were kept"
             facts["notes"] = [*facts["notes"], most]
-        if self.opened.job.square:
+        if self.opened.job.square is not None:
             facts["notes"] = [*facts["notes"], str(self._squares.total or "no outline could be squared")]
         return {
             **facts,
@@ -188,6 +188,11 @@ class ObjectMap:
             "objects": {c.name: int(counts[c.id]) for c in self.things},
             "pixels": self._pixels(pixels, sum(record.wanted for record in records)),
         }
+
+    def _how(self) -> Generalization | None:
+        """How outlines are drawn; None along the edges of pixels."""
+        metres, grid = self.opened.job.square, self.opened.scene.grid
+        return None if metres is None else Generalization.right_angles(grid, metres)
 
     def _pixels(self, of_objects: NDArray[np.int64], wanted: int) -> dict[str, int]:
         """Pixels by name of class, without an object, and without an answer."""

@@ -183,7 +183,7 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
         )
     if ensemble.task != "semantic":
         _check_objects(job, ensemble)
-    elif job.square:
+    elif job.square is not None:
         raise UsageError(
             f"model {ensemble.name} finds no objects that could be squared",
             why="it gives every pixel a class",

@@ -54,7 +54,7 @@ def identity_of(opened: OpenedJob, where: Where) -> dict[str, Any]:
         "aoi": None if job.aoi is None else sha256_of(job.aoi),
         "threads": where.threads_per_forward,
         **({} if opened.ensemble.task == "semantic" else {"objects_format": job.objects_format}),
-        **({"square": True} if job.square else {}),
+        **({} if job.square is None else {"square": job.square}),
         **({} if job.everything is None else {"everything": job.everything}),
         **job.model_dump(mode="json", exclude=SAID_BETTER | CANNOT_MATTER),
     }

@@ -23,7 +23,8 @@ class PromptJob(Reading):
         Points, or polygons whose boxes are meant: GeoPackage, Shapefile, GeoJSON, FlatGeobuf, GeoParquet, or
         a table of places.
     model
-        Name of a promptable model, or the folder of its bundle.
+        Name of a promptable model, or the folder of its bundle; by default the click network that comes with
+        geoseg, for pictures in true colour.
     out
         File to write.
     group
@@ -35,8 +36,8 @@ class PromptJob(Reading):
         Pixels of the scene along one that the model sees: 1, 2, 4 and so on. By default what the model takes;
         a box that does not fit into its window is seen as coarse as it has to be.
     square
-        Give outlines right angles where they can have them, as buildings do; walls of less than one and a
-        half of the pixels that the model sees go.
+        Give outlines right angles where they can have them, as buildings do: walls shorter than this many
+        metres go, and an outline moves by no more than that or two of the pixels that the model sees.
     bands
         Scene bands to feed, in the model's order: numbers from 1, or names, like 3,2,1. All by default.
     layer
@@ -55,12 +56,12 @@ class PromptJob(Reading):
 
     scene: Place | list[Place]
     prompts: Path
-    model: Place
+    model: Place = "clicks-rgb"
     out: Path
     group: str | None = None
     label: str | None = None
     coarser: Annotated[int, Field(ge=1, le=4096)] | None = None
-    square: bool = False
+    square: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     bands: list[int | str] | None = None
     layer: str | None = None
     assume_crs_prompts: str | None = None

@@ -69,8 +69,9 @@ def outline_of(
 ) -> Outline:
     """Outline of a mask (T, T) that is not empty, seen at a place of a scene with that grid.
 
-    It runs along the edges of pixels, or as `how` says.
+    It runs along the edges of pixels, or as `how` says of those of the scene.
     """
+    how = None if how is None else how.coarsened(place.coarser)
     traced = shapes_of(_classes(mask), row=0, col=0, scene_width=mask.shape[1], generalization=how)
     fine = Affine.identity() if how is None else Affine.scale(1 / how.scale)
     coded = encode(traced.rings.points, traced.rings, transform=fine)

@@ -157,7 +157,7 @@ def run_prompt(
     choice = EngineChoice(device=job.device, precision=job.precision, threads=threads)
     engine = engine or open_prompt_engine(bundle, choice)
     with tempfile.TemporaryFile() as file:
-        how = Generalization.right_angles(scene.grid) if job.square else None
+        how = None if job.square is None else Generalization.right_angles(scene.grid, job.square)
         answers = Answers(len(asked.prompts), file, how)
         windows = answer_all(scene, engine, asked.prompts, coarser, answers, progress)
         paths = _write(job, scene, asked, answers, f"{bundle.name} {bundle.version}", overwrite)

@@ -272,7 +272,7 @@ def test_outlines_get_right_angles_and_nothing_else_changes(
 ) -> None:
     model = save()
     traced = geoseg.predict(scene, model=model, out=tmp_path / "traced", chunk=64, **PLAN)
-    squared = geoseg.predict(scene, model=model, out=tmp_path / "squared", chunk=128, square=True, **PLAN)
+    squared = geoseg.predict(scene, model=model, out=tmp_path / "squared", chunk=128, square=15.0, **PLAN)
     assert rasters_of(squared) == rasters_of(traced)
     old, new = rows_of(traced.objects), rows_of(squared.objects)
     assert old.drop(columns="geometry").equals(new.drop(columns="geometry"))
@@ -296,6 +296,8 @@ def test_what_objects_cannot_have_is_refused(scene: Path, save: Callable[..., Pa
     ):
         with pytest.raises(UsageError, match=text):
             geoseg.predict(scene, model=model, out=tmp_path / "out", **{**PLAN, **options})
+    with pytest.raises(UsageError, match="finds no objects that could be squared"):
+        geoseg.predict(scene, model=bundle(tmp_path).path, out=tmp_path / "out", square=2.0, **PLAN)
     with pytest.raises(UsageError, match="cannot be averaged"):
         geoseg.predict(scene, model=[model, model], out=tmp_path / "out", **PLAN)
     made = geoseg.predict(scene, model=model, out=tmp_path / "out", **PLAN)

@@ -106,7 +106,7 @@ def test_outlines_get_right_angles(scene: Path, model: Bundle) -> None:
         file.write(pixels)
     file = layer(scene.parent / "p.gpkg", [at(40, 120), middle(OBJECTS["small"])])
     _, traced = asked(scene, file, model, engine=SameValue(side=128))
-    result, squared = asked(scene, file, model, engine=SameValue(side=128), out="square.gpkg", square=True)
+    result, squared = asked(scene, file, model, engine=SameValue(side=128), out="square.gpkg", square=15)
     assert result.notes[-1].startswith("2 outlines squared")
     assert squared.drop(columns="geometry").equals(traced.drop(columns="geometry"))
     assert shapely.get_num_coordinates(squared.geometry).tolist() == [5, 5]

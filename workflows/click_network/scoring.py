@@ -22,6 +22,8 @@ Answer = Callable[[Tensor, Prompt], NDArray[np.bool_]]
 Scores = dict[str, float]
 """Mean intersection over union after ``1``, ``2``, ``3`` clicks and by a ``box``; number of ``objects``."""
 
+_BOXES = 24
+"""Objects that are also asked for by a box."""
 _LEAST, _MOST = 8, 96
 """Pixels of the longer side of an object that is scored."""
 _RADII = (6, 9, 13, 19, 27)
@@ -97,7 +99,7 @@ def chosen(places: Sequence[Place], scale: float, most: int) -> Iterator[tuple[P
 def score(answer: Answer, objects: Sequence[tuple[Place, Target]], scale: float) -> Scores:
     """Scores of anything that answers."""
     found: dict[str, list[float]] = {"1": [], "2": [], "3": [], "box": []}
-    for place, target in objects:
+    for number, (place, target) in enumerate(objects):
         sample = clicked(place, target, scale)
         truth = sample.mask.numpy()
         for count in ("1", "2", "3"):
@@ -105,7 +107,7 @@ def score(answer: Answer, objects: Sequence[tuple[Place, Target]], scale: float)
             found[count].append(iou(mask, truth))
             sample.points.append(next_click(truth, mask, None))
         sample = boxed(place, target, scale)
-        if sample.box is not None:
+        if number < _BOXES and sample.box is not None:
             found["box"].append(iou(answer(sample.image, sample.prompt), sample.mask.numpy()))
     means = {key: round(float(np.mean(values)), 4) if values else 0.0 for key, values in found.items()}
     return {"objects": len(objects), **means}
