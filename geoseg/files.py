@@ -26,6 +26,7 @@ from geoseg.errors import GeosegError, InputError, OutputConflictError, Resource
 _LOCK, _REPLACED = "lock", ".replaced"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ROOM = {*_FULL, errno.EIO}
+_LONGEST = 255 - len("...partial") - 12
 _OF_IMAGES = (".wld", ".aux", ".aux.xml", ".ovr", ".msk", ".rrd")
 _PARTS = {
     "shp": (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx", ".shp.xml"),
@@ -218,8 +219,9 @@ def require_apart(target: Path, inputs: Iterable[Path]) -> None:
     OutputConflictError
         The target is one of them, belongs to one, or is a folder with one in it.
     """
+    _require_name(target)
     place = target.resolve()
-    for given in (path for path in inputs if path.exists()):
+    for given in filter(_is_there, inputs):
         found = given.resolve()
         if (place.exists() and place.samefile(found)) or _folded(place) == _folded(found):
             raise OutputConflictError("the output is one of the inputs", where=target, hint="another name")
@@ -265,6 +267,7 @@ def require_new_folder(
 
 def require_out(folder: Path) -> None:
     """Nothing, if files can be written into this folder, or one made for them; else OutputConflictError."""
+    _require_name(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputConflictError("is a file", where=folder, hint="`out=FOLDER`")
     require_place(folder / "_")
@@ -272,6 +275,7 @@ def require_out(folder: Path) -> None:
 
 def require_folder(target: Path) -> None:
     """Nothing, if the target's folder is there and can be written; else OutputConflictError."""
+    _require_name(target)
     if not target.parent.is_dir():
         raise OutputConflictError(
             "cannot be written", where=target, why=f"no writable folder {target.parent}"
@@ -281,6 +285,7 @@ def require_folder(target: Path) -> None:
 
 def require_place(target: Path) -> None:
     """Nothing, if the target's folder can be written or made; else OutputConflictError."""
+    _require_name(target)
     nearest = nearest_existing(target.absolute().parent)
     refused = _refusal(nearest) if nearest.is_dir() else "it is a file"
     if refused is not None:
@@ -344,6 +349,22 @@ def _first_cause(error: BaseException) -> str:
 def nearest_existing(path: Path) -> Path:
     """The path or the nearest folder above it that is there."""
     return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no name of a file; whoever opens it says so
+        return False
+
+
+def _require_name(target: Path) -> None:
+    """Nothing, if a disk can hold the names of a path, and what is unfinished under it; else UsageError."""
+    for name in target.parts:
+        if "\0" in name:
+            raise UsageError("a name with a NUL character", where=repr(str(target)))
+        if (size := len(os.fsencode(name))) > _LONGEST:
+            raise UsageError("a name that is too long", where=target, why=f"{size} bytes, at most {_LONGEST}")
 
 
 def _refusal(folder: Path) -> str | None:

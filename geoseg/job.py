@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from geoseg.errors import UsageError
 
@@ -20,7 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _as_text(value: object) -> object:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if text == "":
+        raise ValueError("is empty")
+    return text
 
 
 Place = Annotated[str, BeforeValidator(_as_text)]
@@ -43,6 +46,18 @@ class Job(BaseModel):
 
     places: ClassVar[frozenset[str]] = frozenset({"scene", "image", "mask"})
     """Fields of text that may name files, alone or by a pattern."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object, info: ValidationInfo) -> object:
+        """No empty text for a path, which would be the folder that one happens to stand in."""
+        if (
+            isinstance(value, str)
+            and not value
+            and _is_path(cls.model_fields[str(info.field_name)].annotation)
+        ):
+            raise ValueError("is empty")
+        return value
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, where: object = None) -> Self:
@@ -101,6 +116,10 @@ def takes(job: type[Job]) -> Callable[[F], F]:
         return verb
 
     return signed
+
+
+def _is_path(annotation: Any) -> bool:
+    return annotation is Path or any(_is_path(part) for part in get_args(annotation))
 
 
 def _paths(value: object, root: Path, is_place: bool) -> Iterator[Path]:

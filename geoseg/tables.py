@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,6 +22,21 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def read_csv(text: str) -> tuple[list[list[str]], str]:
+    """(rows of cells, delimiter) of CSV text: a comma, a semicolon or a tab, whichever parts the header most.
+
+    What is within quotes parts nothing, and a first line like ``sep=;``, which Excel writes and reads, is
+    obeyed and left out. csv.Error for text that is no table.
+    """
+    said = re.match(r"sep=(.)[\r\n]+", text)
+    if said:
+        text, delimiter = text[said.end() :], said[1]
+    else:
+        head = re.sub(r'"[^"]*"', "", text.split("\n", 1)[0])
+        delimiter = max(",;\t", key=head.count)
+    return list(csv.reader(io.StringIO(text), delimiter=delimiter)), delimiter
 
 
 def cell(value: Any) -> Any:

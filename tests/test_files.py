@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from geoseg import files
-from geoseg.errors import GeosegError, OutputConflictError, ResourceError
+from geoseg.errors import GeosegError, OutputConflictError, ResourceError, UsageError
 from geoseg.files import require_free, require_new_folder
 
 KILLED = """
@@ -233,3 +233,12 @@ def test_a_folder_is_replaced_only_where_it_is_known_and_holds_no_input(tmp_path
     with pytest.raises(OutputConflictError, match=r"notes\.txt lies in it"):
         inputs = [folder / "notes.txt"]
         require_new_folder(folder, overwrite=True, inputs=inputs, marks=["bundle.json"])
+
+
+@pytest.mark.parametrize("name", ["y" * 300, "\u6f22" * 90 + ".tif", "y" * 300 + "/a.tif", "a\0.tif"])
+def test_names_that_no_disk_holds_are_refused(name: str, tmp_path: Path) -> None:
+    for check in (files.require_place, files.require_folder, files.require_out):
+        with pytest.raises((UsageError, OutputConflictError)):
+            check(tmp_path / name)
+    with pytest.raises(UsageError, match="a name"):
+        require_free(tmp_path / name, overwrite=False)

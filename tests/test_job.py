@@ -43,6 +43,19 @@ def test_a_path_is_taken_where_text_says_a_place() -> None:
         Mapping.parse({"scene": 3})
 
 
+class Writing(Job):
+    """A job with paths."""
+
+    out: Path | None = None
+    legend: Path | dict[int, str] | None = None
+
+
+@pytest.mark.parametrize(("job", "key"), [(Mapping, "scene"), (Writing, "out"), (Writing, "legend")])
+def test_an_empty_path_is_none(job: type[Job], key: str) -> None:
+    with pytest.raises(UsageError, match=f"^'{key}': is empty"):
+        job.parse({key: ""})
+
+
 text_without_controls = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoseg.tables import cell, csv_text, plain_cell
+from geoseg.tables import cell, csv_text, plain_cell, read_csv
 
 UNSEEN = ["", " ", "\ufeff", "\u200b", "\u00a0", "\u3000", "\u2028", "\u202e", "\n", "\x00", "\ufeff \u200b"]
 
@@ -45,3 +45,15 @@ def test_cells_come_back(rows: list[list[object]]) -> None:
     text = csv_text(rows)
     read = [[plain_cell(c) for c in row] for row in csv.reader(io.StringIO(text, newline=""))]
     assert read == [["" if v is None else str(v) for v in row] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "text", ["x,y\n1,2\n", "x;y\n1;2\n", "x\ty\n1\t2\n", "sep=;\nx;y\n1;2\n", "x;y\r\n1;2\r\n"]
+)
+def test_any_delimiter_is_found(text: str) -> None:
+    assert read_csv(text)[0] == [["x", "y"], ["1", "2"]]
+
+
+def test_what_is_within_quotes_parts_nothing() -> None:
+    rows, delimiter = read_csv('x;y;"says a, b, c or d"\n1;2;"a, b"\n')
+    assert delimiter == ";" and rows == [["x", "y", "says a, b, c or d"], ["1", "2", "a, b"]]

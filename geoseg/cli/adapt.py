@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.adaptation.job import AdaptJob
-from geoseg.cli.fields import job_of, job_options, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, where_options
 from geoseg.cli.say import screen, show_notes
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(name="adapt")
 @click.argument("scene")
-@click.argument("labels", type=click.Path(path_type=Path))
+@click.argument("labels", type=FilePath(path_type=Path))
 @job_options(AdaptJob, without=("scene", "labels"))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @where_options("threads")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from geoseg.changes.job import ChangeJob
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, screen, show_notes, show_table, shown
 
 _WIDEST_MATRIX = 8
@@ -16,8 +16,8 @@ _MOST_TRANSITIONS = 12
 
 
 @click.command(name="change")
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
+@click.argument("before", type=FilePath(path_type=Path))
+@click.argument("after", type=FilePath(path_type=Path))
 @job_options(ChangeJob, without=("before", "after"))
 @where_options()
 @click.option("--each", is_flag=True, help="BEFORE and AFTER are folders or patterns, paired by names.")

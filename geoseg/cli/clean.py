@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.cleaning.job import CleanJob
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.say import hectares, screen, show_notes, shown
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="clean")
-@click.argument("classes", type=click.Path(path_type=Path))
+@click.argument("classes", type=FilePath(path_type=Path))
 @job_options(CleanJob, without=("classes",))
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace the output.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoseg.cli.fields import where_options
+from geoseg.cli.fields import FilePath, where_options
 from geoseg.cli.progress import pixel_progress
 from geoseg.cli.say import screen
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command(name="demo")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     default=Path("demo-out"),
     show_default=True,
     help="Folder to write; an earlier demo there is replaced.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import given, job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, given, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, screen, show_notes, show_table, shown
 from geoseg.errors import UsageError
 from geoseg.evaluation.job import EvaluateJob
@@ -20,8 +20,8 @@ _VECTORS = {*(known.suffix for known in FORMATS), ".json"}
 
 
 @click.command(name="evaluate")
-@click.argument("classes", type=click.Path(path_type=Path))
-@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("classes", type=FilePath(path_type=Path))
+@click.argument("reference", type=FilePath(path_type=Path))
 @job_options(
     EvaluateJob,
     without=("classes", "reference"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -95,6 +96,16 @@ _WHERE = {
 }
 
 
+class FilePath(click.Path):
+    """Type of a path; empty text, which a shell gives for a variable that is not set, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Path of a text; usage error where it is empty."""
+        if not os.fspath(value):
+            self.fail("is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def where_options(*names: str) -> Callable[[F], F]:
     """Decorator for where a command runs: all of ``workers``, ``threads`` and ``scheduler``, or some."""
 
@@ -151,7 +162,7 @@ def _type(annotation: Any) -> dict[str, Any]:
     """Settings of an option that takes values of a type; text where a field takes several."""
     kinds = [k for k in _kinds(annotation) if k is not types.NoneType]
     if Path in kinds:
-        return {"type": click.Path(path_type=Path)}
+        return {"type": FilePath(path_type=Path)}
     if len(kinds) != 1:
         return {"type": str}
     (kind,) = kinds

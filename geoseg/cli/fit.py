@@ -8,17 +8,15 @@ from typing import Any, get_args
 import click
 
 from geoseg.baselines.job import FitJob, Method
-from geoseg.cli.fields import given, job_options, one_or_more
+from geoseg.cli.fields import FilePath, given, job_options, one_or_more
 from geoseg.cli.say import say, show_notes, shown
 from geoseg.errors import UsageError
 
 
 @click.command(name="fit")
 @click.argument("method", type=click.Choice(get_args(Method)), required=False)
-@click.argument("scene", nargs=-1, type=click.Path())
-@click.option(
-    "--job", "job_file", type=click.Path(path_type=Path), help="YAML file with METHOD and the rest."
-)
+@click.argument("scene", nargs=-1, type=FilePath())
+@click.option("--job", "job_file", type=FilePath(path_type=Path), help="YAML file with METHOD and the rest.")
 @job_options(
     FitJob,
     without=("method", "scene"),

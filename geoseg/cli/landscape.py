@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, show_notes, show_table, shown
 from geoseg.landscapes.job import LandscapeJob
 
@@ -18,7 +18,7 @@ _SHOWN = ("CA", "PLAND", "NP", "PD", "LPI", "TE", "ED", "AREA_MN", "TCA", "NDCA"
 
 
 @click.command(name="landscape")
-@click.argument("classes", type=click.Path(path_type=Path))
+@click.argument("classes", type=FilePath(path_type=Path))
 @job_options(LandscapeJob, without=("classes",))
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace the output.")

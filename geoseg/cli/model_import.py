@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 
+from geoseg.cli.fields import FilePath
 from geoseg.cli.say import say
 from geoseg.errors import UsageError
 
 
 @click.command("import")
-@click.argument("checkpoint", type=click.Path())
+@click.argument("checkpoint", type=FilePath())
 @click.option("--architecture", required=True, help="Name in geoseg model architectures.")
 @click.option("--encoder", default="", help="Its encoder, such as resnet34.")
 @click.option("--arguments", help="Its further arguments, as a JSON object.")
-@click.option("--out", required=True, type=click.Path(), help="Folder of the bundle to write.")
-@click.option("--contract", type=click.Path(), help="YAML file with the fields of the next nine options.")
+@click.option("--out", required=True, type=FilePath(), help="Folder of the bundle to write.")
+@click.option("--contract", type=FilePath(), help="YAML file with the fields of the next nine options.")
 @click.option("--bands", help="Names in the network's order: red,green,blue")
 @click.option("--classes", help="In the order of the outputs: forest,water (ids 1, 2) or 3=forest,7=water")
 @click.option("--dtype", help="Of the raw values.  [default: uint8]")

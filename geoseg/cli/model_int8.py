@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from geoseg.cli.each import named, run_each_pair
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, shown
 from geoseg.comparison.job import CompareJob
 
 
 @click.command("int8")
 @click.argument("model")
-@click.argument("scenes", type=click.Path(path_type=Path))
-@click.argument("references", type=click.Path(path_type=Path))
+@click.argument("scenes", type=FilePath(path_type=Path))
+@click.argument("references", type=FilePath(path_type=Path))
 @job_options(CompareJob, without=("scene", "reference", "model"))
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Start again where another run's output is.")

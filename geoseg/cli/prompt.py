@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.fields import FilePath, job_of, job_options
 from geoseg.cli.say import say, screen, show_notes
 from geoseg.prompts.job import PromptJob
 from geoseg.writers.formats import suffixes
@@ -21,8 +21,8 @@ _EVERY = 30.0
 
 
 @click.command(name="prompt")
-@click.argument("scene", type=click.Path())
-@click.argument("prompts", type=click.Path(path_type=Path))
+@click.argument("scene", type=FilePath())
+@click.argument("prompts", type=FilePath(path_type=Path))
 @job_options(
     PromptJob,
     without=("scene", "prompts"),

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.fields import FilePath, job_of, job_options
 from geoseg.cli.say import say, show_notes, shown
 from geoseg.report.job import ReportJob
 
 
 @click.command(name="report")
-@click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("results", type=FilePath(path_type=Path), nargs=-1, required=True)
 @job_options(ReportJob, without=("results",), out={"metavar": "FOLDER"})
 @click.option("--overwrite", is_flag=True, help="Replace files that no report wrote.")
 def command(results: tuple[Path, ...], overwrite: bool, **options: Any) -> None:

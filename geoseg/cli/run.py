@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import take_where, where_options
+from geoseg.cli.fields import FilePath, take_where, where_options
 from geoseg.cli.progress import pixel_progress
 from geoseg.cli.say import say
 
 
 @click.command(name="run")
-@click.argument("job", type=click.Path(path_type=Path))
+@click.argument("job", type=FilePath(path_type=Path))
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left.")
 def command(job: Path, overwrite: bool, **options: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.sampling.job import SampleDesignJob
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("design")
-@click.argument("classes", metavar="MAP", type=click.Path(path_type=Path))
+@click.argument("classes", metavar="MAP", type=FilePath(path_type=Path))
 @job_options(SampleDesignJob, without=("classes",), minimum={"names": ("--min",)})
 @where_options()
 @click.option("--overwrite", is_flag=True, help="Replace a file of that name.")

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.fields import FilePath, job_of, job_options
 from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.estimation.job import EstimateJob
 
 
 @click.command(name="estimate")
-@click.argument("sample", type=click.Path(path_type=Path))
+@click.argument("sample", type=FilePath(path_type=Path))
 @job_options(
     EstimateJob,
     without=("sample",),

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.fields import FilePath, job_of, job_options
 from geoseg.cli.say import say, show_notes, shown
 from geoseg.sampling.job import SampleExportJob, SampleImportJob
 
 
 @click.command("export")
-@click.argument("sample", type=click.Path(path_type=Path))
+@click.argument("sample", type=FilePath(path_type=Path))
 @job_options(SampleExportJob, without=("sample",))
 @click.option("--overwrite", is_flag=True, help="Replace a file of that name.")
 def export_command(sample: Path, overwrite: bool, **options: Any) -> None:
@@ -31,8 +31,8 @@ def export_command(sample: Path, overwrite: bool, **options: Any) -> None:
 
 
 @click.command("import")
-@click.argument("sample", type=click.Path(path_type=Path))
-@click.argument("answers", type=click.Path(path_type=Path))
+@click.argument("sample", type=FilePath(path_type=Path))
+@click.argument("answers", type=FilePath(path_type=Path))
 @job_options(SampleImportJob, without=("sample", "answers"))
 def import_command(sample: Path, answers: Path, **options: Any) -> None:
     """Answers of the table or GeoPackage ANSWERS into SAMPLE, by id.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from geoseg.cli.fields import FilePath
 from geoseg.cli.say import say, screen, show_notes
 from geoseg.sampling.job import SampleStatusJob
 
@@ -14,7 +15,7 @@ _MOST_NAMED = 10
 
 
 @click.command("status")
-@click.argument("sample", type=click.Path(path_type=Path))
+@click.argument("sample", type=FilePath(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="For programs: everything as JSON.")
 def command(sample: Path, as_json: bool) -> None:
     """What has been labelled of SAMPLE, per stratum and interpreter, and how far interpreters agree."""

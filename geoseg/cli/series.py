@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.progress import pixel_progress
 from geoseg.cli.say import screen, show_notes, shown
 from geoseg.histories.job import SeriesJob
 
 
 @click.command(name="series")
-@click.argument("maps", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("maps", nargs=-1, required=True, type=FilePath(path_type=Path))
 @job_options(
     SeriesJob,
     without=("maps",),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.fields import FilePath, job_of, job_options
 from geoseg.cli.say import screen, show_notes, shown
 from geoseg.suggestions.job import SuggestJob
 from geoseg.writers.formats import suffixes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="suggest")
-@click.argument("classes", type=click.Path(path_type=Path))
+@click.argument("classes", type=FilePath(path_type=Path))
 @job_options(
     SuggestJob,
     without=("classes",),

@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import given, job_options, where_options
+from geoseg.cli.fields import FilePath, given, job_options, where_options
 from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.training.job import TrainJob
 
 
 @click.command(name="train")
-@click.argument("job", type=click.Path(path_type=Path))
+@click.argument("job", type=FilePath(path_type=Path))
 @job_options(
     TrainJob, without=set(TrainJob.model_fields) - {"out", "steps", "batch", "seed"}, out={"required": False}
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=FilePath(path_type=Path, file_okay=False, exists=True),
     help="Folder that relative paths of scenes and labels start from.  [default: the current one]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.say import hectares, screen, show_notes, shown
 from geoseg.vectorization.job import VectorizeJob
 from geoseg.writers.formats import suffixes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="vectorize")
-@click.argument("classes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("classes", type=FilePath(path_type=Path), nargs=-1, required=True)
 @job_options(
     VectorizeJob,
     without=("classes",),

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from geoseg.cli.fields import FilePath
 from geoseg.cli.say import say
 
 
 @click.command(name="verify")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FilePath(path_type=Path))
 def command(path: Path) -> None:
     """Check the files of the run in the folder PATH, of all runs below it, or one file, by size and SHA-256.
 

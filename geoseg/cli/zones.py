@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
 from geoseg.cli.progress import counted_progress
 from geoseg.cli.say import screen, show_notes, shown
 from geoseg.plots.job import ZonesJob
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command(name="zones")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("plots", type=click.Path(path_type=Path))
+@click.argument("source", type=FilePath(path_type=Path))
+@click.argument("plots", type=FilePath(path_type=Path))
 @job_options(
     ZonesJob,
     without=("source", "plots"),

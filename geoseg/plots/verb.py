@@ -32,7 +32,7 @@ from geoseg.results import as_json
 from geoseg.version import __version__
 from geoseg.writers.formats import format_of, suffixes
 from geoseg.writers.layer import GEOMETRY, GeometryType, Layer
-from geoseg.writers.lonlat import to_lonlat
+from geoseg.writers.lonlat import LONLAT, to_lonlat
 from geoseg.writers.write import require_names, write_layer
 
 
@@ -295,7 +295,7 @@ def _write(
         shaped(),
         Layer(
             name="plots",
-            crs_wkt=crs.to_wkt(),
+            crs_wkt=(LONLAT if format_.is_lonlat else crs).to_wkt(),
             schema=schema,
             geometry_type=kind,
             has_nulls=known.missing > 0,

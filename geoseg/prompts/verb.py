@@ -36,7 +36,7 @@ from geoseg.version import __version__
 from geoseg.writers.columns import free_names
 from geoseg.writers.formats import format_of
 from geoseg.writers.layer import GEOMETRY, Layer
-from geoseg.writers.lonlat import to_lonlat
+from geoseg.writers.lonlat import LONLAT, to_lonlat
 from geoseg.writers.write import require_names, write_layer
 
 _ROWS = 4096
@@ -218,7 +218,7 @@ def _write(
         rows(),
         Layer(
             name="prompts",
-            crs_wkt=scene.crs_wkt,
+            crs_wkt=LONLAT.to_wkt() if lonlat else scene.crs_wkt,
             schema=schema,
             has_nulls=bool((answers.status != STATUS.index("ok")).any()),
             metadata={"description": words, "software": f"geoseg {__version__}"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -281,13 +282,15 @@ def _legend(names: Mapping[int, str], colors: Mapping[int, str]) -> Legend | Non
 
 
 def _given_names(given: Mapping[int, str] | Path) -> dict[int, str]:
-    """Class number to name, as the user says it."""
+    """Class number to name, as the user says it; UsageError for what is no number or no name."""
     raw = read_yaml(given) if isinstance(given, Path) else given
-    try:
-        return {int(number): str(name) for number, name in raw.items()}
-    except ValueError:
-        found = ", ".join(map(str, raw))
-        raise UsageError("legend keys are not class numbers", where=given, why=f"found {found}") from None
+    where, hint = (given if isinstance(given, Path) else None), "lines like '3: forest'"
+    for number, name in raw.items():
+        if isinstance(number, bool) or not re.fullmatch(r"-?\d+", str(number)):
+            raise UsageError(f"legend keys are class numbers, found {number!r}", where=where, hint=hint)
+        if isinstance(name, bool) or not isinstance(name, str | int | float):
+            raise UsageError(f"{name!r} is no name of class {number}", where=where, hint=hint)
+    return {int(number): str(name) for number, name in raw.items()}
 
 
 def _color_table(dataset: Any, number: int) -> dict[int, str]:

@@ -184,16 +184,21 @@ def numbered(names: Sequence[str], colors: Mapping[str, str] | None = None, *, w
 
 
 def read_crosswalk(raw: Mapping[Any, Any] | str | Path | None) -> dict[Any, Any] | None:
-    """Crosswalk as a mapping from source to target, from a file or as it is; UsageError for truth values."""
+    """Crosswalk as a mapping from source to target, from a file or as it is; UsageError for another value."""
     if raw is None:
         return None
     mapping = dict(raw) if isinstance(raw, Mapping) else read_yaml(raw)
+    where = None if isinstance(raw, Mapping) else raw
     for text in (*mapping, *mapping.values()):
         if isinstance(text, bool):
             raise UsageError(
-                f"{str(text).lower()} in the crosswalk is a truth value",
-                where=None if isinstance(raw, Mapping) else raw,
-                hint="put it in quotes",
+                f"{str(text).lower()} in the crosswalk is a truth value", where=where, hint="put it in quotes"
+            )
+    for source, target in mapping.items():
+        if isinstance(target, list | tuple | Mapping):
+            why = "each value has one class, by name or number"
+            raise UsageError(
+                f"{target!r} in the crosswalk is no class", where=where, why=f"{why}: {source!r}"
             )
     return mapping
 

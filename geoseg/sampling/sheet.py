@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from geoseg.errors import InputError, UsageError
 from geoseg.raster.open import local_file
-from geoseg.tables import cell, csv_text
+from geoseg.tables import cell, csv_text, read_csv
 
 EXCEL, TABLES = (".xlsx", ".xlsm"), (".csv", ".tsv", ".txt")
 """Suffixes of the files that are read."""
@@ -40,9 +39,8 @@ def rows_of(path: Path, encoding: str | None = None) -> list[tuple[Any, ...]]:
             why=str(error),
             hint="`encoding=cp1252`, or save it as UTF-8",
         ) from None
-    first = text.split("\n", 1)[0]
     try:
-        return [tuple(r) for r in csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))]
+        return [tuple(row) for row in read_csv(text)[0]]
     except csv.Error as error:
         raise InputError("not a table", where=file, why=str(error)) from None
 

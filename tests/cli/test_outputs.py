@@ -201,6 +201,13 @@ def test_an_output_that_would_destroy_an_input_is_refused(name: str, way: str, h
     assert content(here) == before
 
 
+@pytest.mark.parametrize("command", ["change a.tif b.tif --out ''", "vectorize '' --out a.gpkg", "verify ''"])
+def test_an_empty_path_is_a_variable_that_is_not_set(command: str, here: Path) -> None:
+    before = content(here)
+    code, said = answer(command)
+    assert code == 2 and "is empty" in said and content(here) == before
+
+
 def test_every_command_that_writes_is_here() -> None:
     def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
         with click.Context(group) as context:

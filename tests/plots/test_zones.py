@@ -115,6 +115,13 @@ def plots(tmp_path: Path) -> Path:
     return layer(tmp_path / "plots.geojson", list(PLOTS.values()), name=list(PLOTS))
 
 
+def test_plots_in_metres_are_brought_to_degrees_once(maps, tmp_path) -> None:
+    plots = layer(tmp_path / "plots.gpkg", [box(8, 5, 10, 10)], lonlat=False, name=["a"])
+    found = zones(maps["2022"], plots, out=tmp_path / "out.geojson").path
+    asked, made = geopandas.read_file(plots), geopandas.read_file(found)
+    assert made.to_crs(asked.crs).geometry[0].hausdorff_distance(asked.geometry[0]) < 0.05
+
+
 def told(path: Path) -> dict[str, tuple[str, str]]:
     return {r["name"]: (r["verdict"], r["reason"]) for r in rows_of(path)}
 

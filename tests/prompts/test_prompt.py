@@ -213,6 +213,9 @@ def test_every_format_takes_the_answers(scene: Path, model: Bundle, suffix: str)
     result = run_prompt(job, engine=SameValue())
     assert result.path.exists()
     assert result.prompts == 2
+    if suffix == ".geojson":  # brought to degrees, and once
+        made = geopandas.read_file(result.path).to_crs(UTM)
+        assert made.geometry[0].distance(at(21, 33)) < 1000
 
 
 def test_own_columns_keep_their_values_and_ours_step_aside(scene: Path, model: Bundle) -> None:

@@ -321,3 +321,20 @@ def test_given_names_keep_the_files_colours(tmp_path: Path) -> None:
         assert legend.classes[0].color == "#010203"
     with pytest.raises(UsageError, match="not class numbers"):
         open_class_map(path, {"forest": "1"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["null: x", "1: null", "1: [a]", "1: {a: b}", "1.5: x", "true: x", "1: true", "a: forest", "1e2: x"],
+)
+def test_a_legend_that_says_something_else_is_refused(text: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.ones((4, 4), np.uint8))
+    (tmp_path / "legend.yaml").write_text(f"{text}\n")
+    with pytest.raises((UsageError, InputError), match=r"legend\.yaml.*"):
+        open_class_map(path, tmp_path / "legend.yaml")
+
+
+def test_a_crosswalk_maps_to_one_class(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.ones((4, 4), np.uint8))
+    with pytest.raises(UsageError, match=r"\['a', 'b'\] in the crosswalk is no class"):
+        open_class_map(path, crosswalk={1: ["a", "b"]})

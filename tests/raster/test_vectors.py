@@ -52,6 +52,21 @@ def test_a_zipped_layer_is_read_and_what_is_no_layer_is_named(
         read_vector(tmp_path / "cut.zip")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x,y,c,c\n1,2,a,b\n", "two columns are called 'c'"),
+        ("lon,lat\n500100,4999900\n", r"hold something else.*lon 500100, lat 4\.9999e\+06.*called x and y"),
+        ("lon,lat\n-12,140\n-13,95\n", r"lon -12, lat 140.*the other way round"),
+        ("lon,lat\n\n1,2\n\n,3\n", "row 5 holds"),
+    ],
+)
+def test_tables_that_say_something_else(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_vector(tmp_path / "a.csv", points=True, assume_crs="EPSG:32633")
+
+
 def test_tables_of_points(tmp_path: Path) -> None:
     path = tmp_path / "points.csv"
     path.write_text("id;Lon;LAT;code;n\n1;10,5;-3,25;010;4\n2;11;-4;020;\n\n", encoding="utf-8-sig")
