@@ -71,6 +71,7 @@ def test_its_configuration_makes_a_cross_validated_bundle(work: Path, tmp_path: 
         "crop": 64,
         "tta": False,
         "light_windows": 1,
+        "precision": "fp32",
     }
     made = run_train(job.model_copy(update={**small, "encoder_weights": None}), root=work, threads=1)
     assert made.bundle is not None
