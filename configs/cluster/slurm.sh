@@ -21,14 +21,20 @@ export OMP_NUM_THREADS=$threads
 
 mkdir -p "$out"
 file=$(mktemp --suffix .json "$out/.scheduler.XXXXXX")
-trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -f "$file"' EXIT
+end() {  # workers first: they take leave of a scheduler that is there
+    for process in ${workers:-} ${scheduler:-}; do kill "$process" 2>/dev/null && wait "$process" || true; done
+    rm -f "$file"
+}
+trap end EXIT
 trap 'exit 143' TERM  # SLURM sends it before the time is over
 
 dask scheduler --host "$(hostname)" --port 0 --no-dashboard --scheduler-file "$file" &
+scheduler=$!
 until [ -s "$file" ]; do sleep 1; done
 address=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["address"])' "$file")
 
 srun --kill-on-bad-exit=0 dask worker "$address" --nthreads 1 --no-nanny --no-dashboard --death-timeout 300 &
+workers=$!
 python -c 'import distributed, sys; distributed.Client(sys.argv[1]).wait_for_workers(1)' "$address"
 
 # in the background, so that the shell hears SLURM's signal and hands it on

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import rasterio
 import yaml
@@ -26,7 +28,7 @@ COMMANDS: dict[str, Command] = {"dask scheduler": scheduler, "dask worker": work
 SRUN = """#!/usr/bin/env bash
 while [[ $1 == -* ]]; do shift; done
 "$@" & "$@" &
-trap 'kill $(jobs -p)' TERM
+trap 'kill $(jobs -p); wait' TERM
 wait
 """
 
@@ -61,7 +63,7 @@ def slurm(tmp_path: Path) -> dict[str, str]:
     stand_in.write_text(SRUN)
     stand_in.chmod(0o755)
     path = f"{tmp_path / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "SLURM_CPUS_PER_TASK": "1", "HOSTNAME": "localhost"}
+    return os.environ | {"PATH": path, "SLURM_CPUS_PER_TASK": "1", "OURS": str(tmp_path)}
 
 
 @pytest.fixture
@@ -91,7 +93,9 @@ def test_the_job_on_slurm_makes_the_same_map_and_ends_all_that_it_began(
     stopped.send_signal(signal.SIGTERM)
     assert stopped.wait(timeout=120) == 143
     assert not list(out.glob(".scheduler*"))
+    assert not _alive(tmp_path)
     subprocess.run(["bash", *job], env=slurm, check=True, timeout=300)
+    assert not _alive(tmp_path)
     alone = geoseg.predict(
         scene,
         model="forest-s2-rgb",
@@ -105,6 +109,15 @@ def test_the_job_on_slurm_makes_the_same_map_and_ends_all_that_it_began(
         np.testing.assert_array_equal(ours.read(1), theirs.read(1))
     events = _text(out / "log.jsonl")
     assert '"resume"' in events
+
+
+def _alive(ours: Path) -> list[list[str]]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("OURS") == str(ours):
+                found.append(process.cmdline())
+    return found
 
 
 def _text(path: Path) -> str:
