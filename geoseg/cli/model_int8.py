@@ -57,7 +57,7 @@ def command(model: str, scenes: Path, references: Path, overwrite: bool, out: Pa
     run_each_pair(scenes, references, run, out)
     loss = int8_loss(bundle, scored)
     path = write_int8_loss(bundle, loss)
-    say(f"{loss}: {loss.points:+.2f} points lost")
+    say(f"{loss}: {abs(loss.points):.2f} points {'lost' if loss.points > 0 else 'gained'}")
     if not loss.accepted:
         say(f"more than {MOST}: predict --precision int8 refuses this model", err=True)
     say(f"  {shown(path)}")

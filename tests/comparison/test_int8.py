@@ -47,7 +47,8 @@ def test_the_loss_is_that_of_all_scenes_together_and_refuses_a_model_that_loses_
         assert found == pytest.approx(Scores(matrix=first + second).overall["mean_iou"])
         manifest = json.loads((out / "a" / precision / "manifest.json").read_text())
         assert manifest["decision"]["choice"]["precision"] == precision
-    assert f"{loss}: {loss.points:+.2f} points lost" in done.stdout
+    change = "lost" if loss.points > 0 else "gained"
+    assert f"{loss}: {abs(loss.points):.2f} points {change}" in done.stdout
     write_int8_loss(bundle, replace(loss, exact=0.7, quantised=0.69))
     options = {"model": bundle.path, "out": tmp_path / "map", "precision": "int8", "tile": 64}
     with pytest.raises(ResourceError, match=r"loses too much of the accuracy.*1\.00 points of mean IoU"):
