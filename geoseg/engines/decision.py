@@ -140,7 +140,8 @@ class Decision:
         rest = "; ".join(f"{t.choice} {_speed(t)}" for t in others)
         equal = f"{first.agreement:.2%} of the labels as in fp32" if first.agreement is not None else ""
         if self.quantised is not None:
-            return f"{said}: {equal}, {self.quantised}" + (f" [{rest}]" if rest else "")
+            beside = "; ".join(f"{t.choice} {t.agreement:.2%}" for t in others if t.agreement is not None)
+            return f"{said}: {equal}, {self.quantised}" + (f" [{beside}]" if beside else "")
         return f"{said}: {_speed(first)}, {equal}" + (f" [{rest}]" if rest else "")
 
     @property
