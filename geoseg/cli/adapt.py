@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.adaptation.job import AdaptJob
-from geoseg.cli.fields import FilePath, job_of, job_options, where_options
+from geoseg.cli.fields import job_of, job_options, where_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import screen, show_notes
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoseg.cli.fields import FilePath, where_options
+from geoseg.cli.fields import where_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.progress import pixel_progress
 from geoseg.cli.say import screen
 

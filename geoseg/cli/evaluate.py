@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath, given, job_of, job_options, take_where, where_options
+from geoseg.cli.fields import given, job_of, job_options, take_where, where_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, screen, show_notes, show_table, shown
 from geoseg.errors import UsageError
 from geoseg.evaluation.job import EvaluateJob

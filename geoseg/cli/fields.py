@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 
 import click
 
+from geoseg.cli.paths import FilePath
 from geoseg.errors import say_options
 from geoseg.raster.reading import Reading
 
@@ -94,16 +94,6 @@ _WHERE = {
         "--scheduler", metavar="ADDRESS", help="A running Dask scheduler, like tcp://host:8786."
     ),
 }
-
-
-class FilePath(click.Path):
-    """Type of a path; empty text, which a shell gives for a variable that is not set, is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Path of a text; usage error where it is empty."""
-        if not os.fspath(value):
-            self.fail("is empty.", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def where_options(*names: str) -> Callable[[F], F]:

@@ -8,7 +8,8 @@ from typing import Any, get_args
 import click
 
 from geoseg.baselines.job import FitJob, Method
-from geoseg.cli.fields import FilePath, given, job_options, one_or_more
+from geoseg.cli.fields import given, job_options, one_or_more
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, show_notes, shown
 from geoseg.errors import UsageError
 

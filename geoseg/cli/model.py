@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoseg.cli import model_get, model_import
-from geoseg.cli.fields import FilePath
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, screen
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
+from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.comparison.job import CompareJob
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, screen
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say
 from geoseg.errors import UsageError
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg.cli.fields import FilePath, job_of, job_options
+from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, screen, show_notes
 from geoseg.prompts.job import PromptJob
 from geoseg.writers.formats import suffixes

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath, take_where, where_options
+from geoseg.cli.fields import take_where, where_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.progress import pixel_progress
 from geoseg.cli.say import say
 

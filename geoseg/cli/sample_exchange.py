@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath, job_of, job_options
+from geoseg.cli.fields import job_of, job_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, show_notes, shown
 from geoseg.sampling.job import SampleExportJob, SampleImportJob
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from geoseg.cli.fields import FilePath
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, screen, show_notes
 from geoseg.sampling.job import SampleStatusJob
 

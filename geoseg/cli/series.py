@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath, job_of, job_options, take_where, where_options
+from geoseg.cli.fields import job_of, job_options, take_where, where_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.progress import pixel_progress
 from geoseg.cli.say import screen, show_notes, shown
 from geoseg.histories.job import SeriesJob

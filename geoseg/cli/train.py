@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from geoseg.cli.fields import FilePath, given, job_options, where_options
+from geoseg.cli.fields import given, job_options, where_options
+from geoseg.cli.paths import FilePath
 from geoseg.cli.say import say, screen, show_notes, shown
 from geoseg.training.job import TrainJob
 
