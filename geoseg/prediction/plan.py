@@ -187,7 +187,7 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
         raise UsageError(
             f"model {ensemble.name} finds no objects that could be squared",
             why="it gives every pixel a class",
-            hint="vectorize its map with `simplify` and `square`",
+            hint="geoseg vectorize, which squares the polygons of its map",
         )
     reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
     scene = open_for(ensemble.bundles[0].contract, job.scene, job.bands, reading)

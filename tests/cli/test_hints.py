@@ -75,7 +75,7 @@ SPEAKERS = {
 ONE_FILE = {"bands"}  # of several files
 NEVER = {
     "plan": {"overwrite", "allow_missing"},  # it writes nothing
-    "verify": {"overwrite"},
+    "verify": {"overwrite", "out"},  # likewise
     "fit": {"single_class", "background", "band"},  # a field is required, and rasters are refused
     "clean": ONE_FILE,
     "vectorize": ONE_FILE,
