@@ -155,7 +155,7 @@ def run_zones(
         raise UsageError(f"no field {job.area_field!r}", where=job.plots, why=why, hint="`area_field=NAME`")
     table = PlotTable.of(job, measure, known, Adder(measure, crs))
     rule = rule_of(job) if measure.losses is not None else {}
-    told = _Told()
+    told = _Told(names=table.names)
     task = _Batch(table=Opened(table, _open_table, (job, known, crs)))
     outcomes = run_chunks(task, plots_of(info, crs), where, ordered=True)
     rows = told.heard((outcome.result() for outcome in outcomes), known.count, progress)
@@ -206,8 +206,9 @@ def _open_table(known: tuple[ZonesJob, Survey, CRS]) -> PlotTable:
 
 @dataclass(slots=True)
 class _Told:
-    """What went by, summed."""
+    """What went by, summed; `names` are those under which our columns are written."""
 
+    names: Mapping[str, str]
     hectares: dict[str, float] = field(default_factory=dict)
     verdicts: Counter[str] = field(default_factory=Counter)
     problems: int = 0
@@ -221,19 +222,18 @@ class _Told:
     ) -> Iterator[pa.RecordBatch]:
         """The batches."""
         done = 0
+        order = list(self.names)
+        summed = order[order.index("inside") :]
         for batch in batches:
-            names = batch.schema.names
-            ours = names[names.index("inside") :] if "inside" in names else names
-            for name in ours:
+            column = {name: batch[written] for name, written in self.names.items()}
+            for name in summed:
                 if name.endswith("_ha") and name != "largest_event_ha":
-                    values = batch[name].to_numpy(zero_copy_only=False).astype(np.float64)
+                    values = column[name].to_numpy(zero_copy_only=False).astype(np.float64)
                     self.hectares[name] = self.hectares.get(name, 0.0) + float(np.nansum(values))
-            if "verdict" in ours:
-                self.verdicts.update(batch["verdict"].to_pylist())
-            if "problems" in ours:
-                self.problems += len(batch) - batch["problems"].null_count
-            if "inside" in ours:
-                self.outside += int((batch["inside"].to_numpy(zero_copy_only=False) == 0).sum())
+            if "verdict" in column:
+                self.verdicts.update(column["verdict"].to_pylist())
+            self.problems += len(batch) - column["problems"].null_count
+            self.outside += int((column["inside"].to_numpy(zero_copy_only=False) == 0).sum())
             yield batch
             done += len(batch)
             if progress is not None:

@@ -115,6 +115,14 @@ def plots(tmp_path: Path) -> Path:
     return layer(tmp_path / "plots.geojson", list(PLOTS.values()), name=list(PLOTS))
 
 
+def test_totals_are_of_this_run_where_plots_have_columns_of_an_earlier(maps, tmp_path) -> None:
+    plots = layer(tmp_path / "plots.gpkg", [box(8, 5, 10, 10)], lonlat=False, name=["a"], loss_ha=["text"])
+    first = zones(maps["2019"], plots, out=tmp_path / "first.gpkg")
+    again = zones(maps["2022"], first.path, out=tmp_path / "again.gpkg")
+    assert again.hectares == zones(maps["2022"], plots, out=tmp_path / "plain.gpkg").hectares
+    assert again.hectares != first.hectares
+
+
 def test_plots_in_metres_are_brought_to_degrees_once(maps, tmp_path) -> None:
     plots = layer(tmp_path / "plots.gpkg", [box(8, 5, 10, 10)], lonlat=False, name=["a"])
     found = zones(maps["2022"], plots, out=tmp_path / "out.geojson").path
