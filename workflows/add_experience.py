@@ -9,11 +9,11 @@ or below --root. Weights, scores and card stay as they are.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import click
 import numpy as np
+from training_options import data_folder
 
 from geoseg.errors import InputError
 from geoseg.files import whole
@@ -31,7 +31,7 @@ def main(config: str, root: Path | None) -> None:
     """Write the bundle's description anew, with the experience."""
     job = TrainJob.load(config).model_copy(update={"encoder_weights": None})
     bundle = load_bundle(job.out)
-    preparation = prepare(job, root=root or Path(os.environ.get("GEOSEG_DATA", "../shared/data")))
+    preparation = prepare(job, root=root or data_folder())
     for ours, theirs in zip(_constants(preparation.contract), _constants(bundle.contract), strict=True):
         if not np.allclose(ours, theirs, rtol=1e-4):
             raise InputError("trained on other scenes", where=job.out, why=f"{ours} against {theirs}")

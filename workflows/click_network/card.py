@@ -101,7 +101,7 @@ def card_of(model: ModelDescription, scores: Mapping[str, Mapping[str, Scores]])
                 place,
                 f"{own['objects']}",
                 _ANSWERED[by],
-                *(f"{own[key]:.2f}" if key in own else "" for key in ("1", "2", "3", "box")),
+                *(f"{own[key]:.2f}" for key in ("1", "2", "3", "box")),
             ]
             for place, found in scores.items()
             for by, own in found.items()
@@ -131,7 +131,7 @@ Rashid Space Centre, CC0; outlines: OpenStreetMap contributors, ODbL; Humans in 
 Mean intersection over union after so many clicks, each in the middle of the largest error, and by a box.
 Beside it what needs no training: a disc around each click, and the regions (Felzenszwalb and Huttenlocher
 2004) that were clicked, both of the size that is best on the very objects that are scored; a box is filled.
-Boxes are asked for the first 24 objects of a place; where there is no figure they were not scored.
+Boxes are asked for the first 24 objects of a place.
 
 {rows}
 
@@ -155,7 +155,8 @@ on. No label is part of the model or of geoseg.
 ## Limits
 
 It has seen few places: good at single buildings and other things with a rim, 20 to 100 pixels wide. Outlines
-are rounder than roofs are; further points mend most. What has no rim within the window of 128 pixels (open
+are rounder than roofs are; further points mend most. Click rather than draw boxes: a box says more when it is
+just filled, but for large buildings. What has no rim within the window of 128 pixels (open
 water, bare ground, roads, fields) becomes a small patch around the click; areas of land cover are therefore
 scored low. Roofs of two colours may be answered in part, neighbours of one colour together. Single trees look
 right (NEON, Florida) and were not scored. Pictures with other bands than red, green and blue in 8 bits are
