@@ -9,7 +9,7 @@ from typing import Any
 
 from geoseg.cli.say import in_flags, say, shown
 from geoseg.errors import ChunksFailedError, GeosegError, InputError, UsageError
-from geoseg.files import write_durably, writing
+from geoseg.files import require_apart, require_out, write_durably, writing
 from geoseg.tables import csv_text
 
 SUMMARY = "summary.csv"
@@ -56,6 +56,7 @@ def run_each(files: Mapping[str, Path], run: Callable[[str, Path], Mapping[str, 
         At the end, when some failed; their rows say why.
     """
     rows: list[dict[str, Any]] = []
+    _require_summary(out, files.values())
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     try:
@@ -86,10 +87,17 @@ def run_each(files: Mapping[str, Path], run: Callable[[str, Path], Mapping[str, 
         )
 
 
+def _require_summary(out: Path, inputs: Iterable[Path]) -> None:
+    """OutputConflictError where the summary cannot be written, or would replace an input."""
+    require_out(out)
+    require_apart(out / SUMMARY, inputs)
+
+
 def run_each_pair(
     one: Path, other: Path, run: Callable[[str, Path, Path], Mapping[str, Any]], out: Path
 ) -> None:
     """`run_each` over files of two folders or patterns that have one name; one file goes with all others."""
+    _require_summary(out, (one, other))
     firsts = each_file([one])
     seconds = dict.fromkeys(firsts, other) if other.is_file() else each_file([other])
 

@@ -36,10 +36,10 @@ def command(model: str, scenes: Path, references: Path, overwrite: bool, out: Pa
     from geoseg.models.int8_loss import MOST, forget_int8_loss, write_int8_loss
 
     where, bundle = take_where(options), load_bundle(model)
-    forget_int8_loss(bundle)  # it would refuse what is to be measured
     scored: list[Int8Scores] = []
 
     def run(name: str, scene: Path, reference: Path) -> dict[str, Any]:
+        forget_int8_loss(bundle)  # it would refuse what is to be measured
         job = job_of(
             CompareJob,
             named(options, name),

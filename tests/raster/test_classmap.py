@@ -319,7 +319,7 @@ def test_given_names_keep_the_files_colours(tmp_path: Path) -> None:
         legend = open_class_map(path, given).legend
         assert legend.names == ("forest", "water")
         assert legend.classes[0].color == "#010203"
-    with pytest.raises(UsageError, match="not class numbers"):
+    with pytest.raises(UsageError, match="keys are class numbers"):
         open_class_map(path, {"forest": "1"})
 
 
