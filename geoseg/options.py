@@ -245,7 +245,7 @@ class PromptOptions(TypedDict, total=False):
     allow_vrt: bool
     mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
-    model: str
+    model: FilePath
     group: str | None
     label: str | None
     coarser: int | None

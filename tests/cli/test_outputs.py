@@ -88,7 +88,9 @@ WRITERS = {
     "model compare": Writer(
         command="model compare none.tif IN --model demo-frontier --out OUT", own="comparison.csv"
     ),
-    "model int8": Writer(command="model int8 demo-frontier IN none.tif --out OUT", own="summary.csv", given=".csv"),
+    "model int8": Writer(
+        command="model int8 demo-frontier IN none.tif --out OUT", own="summary.csv", given=".csv"
+    ),
     "model import": Writer(
         command="model import IN --architecture unet --encoder resnet18 --bands red --classes a,b --scale 1 "
         "--mean 0 --std 1 --pixel-size 8,12 --licence none --out OUT",

@@ -11,6 +11,8 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 import geoseg
 from geoseg.job import Job, Place
 
@@ -43,7 +45,13 @@ def options(verb: Any, job: type[Job]) -> Mapping[str, Any]:
     own = signature(verb, follow_wrapped=False)
     named = set(verb.__code__.co_varnames[: verb.__code__.co_argcount + verb.__code__.co_kwonlyargcount])
     assert all(p.kind is not Parameter.VAR_KEYWORD for p in own.parameters.values())
-    return {name: field.annotation for name, field in job.model_fields.items() if name not in named}
+    return {name: type_of(field) for name, field in job.model_fields.items() if name not in named}
+
+
+def type_of(field: FieldInfo) -> Any:
+    """What a field is declared as; pydantic keeps the outermost `Annotated` apart."""
+    marks = [mark for mark in field.metadata if mark in Place.__metadata__]
+    return Place if marks else field.annotation
 
 
 def class_name(job: type[Job]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from geoseg.job import Job
 
-from .make import MODULE, class_name, page, verbs, written
+from .make import MODULE, class_name, page, type_of, verbs, written
 
 
 def test_the_module_is_what_the_jobs_say() -> None:
@@ -25,4 +25,4 @@ def test_whatever_names_files_takes_a_path(name: str, verb: Any, job: type[Job])
     named = {"scene", "image", "mask", "model", "start", "clouds", *job.written}
     for field in named & job.model_fields.keys():
         if (name, field) != ("train", "model"):  # the name of what is made
-            assert "FilePath" in written(job.model_fields[field].annotation), field
+            assert "FilePath" in written(type_of(job.model_fields[field])), field
