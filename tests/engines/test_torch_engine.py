@@ -196,7 +196,7 @@ def test_unknown_devices_are_refused(name):
 
 def test_unknown_requests_are_refused(unet):
     with pytest.raises(UsageError, match="engine torch does not compute in 'int8'"):
-        open_engine(unet, EngineChoice(precision="int8"))
+        open_engine(unet, EngineChoice(name="torch", precision="int8"))
     with pytest.raises(UsageError, match="fp16 is for GPUs"):
         choose_precision("fp16", torch.device("cpu"))
     with pytest.raises(UsageError, match="unknown engine 'tf'"):

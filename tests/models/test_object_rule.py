@@ -26,6 +26,8 @@ def test_only_bundles_of_objects_speak_of_them(name: str) -> None:
     assert described["legend"] == stored["legend"]
     if bundle.task == "semantic":
         assert not {"task", "objects"} & stored.keys() and not bundle.legend.things
+    elif bundle.task == "promptable":  # what is asked for is the object, of no class
+        assert bundle.objects is None and not bundle.legend.things
     else:
         assert bundle.objects is not None and bundle.legend.things
 
