@@ -156,7 +156,7 @@ def test_polygons_hold_what_changed_with_dates_and_hectares(dates, tmp_path):
     for r in changed:
         mine = frame[(frame["from_class"] == r["from"]) & (frame["to_class"] == r["to"])]
         assert mine["n_pix"].sum() == r["pixels"]
-        assert mine["area_ha"].sum() == pytest.approx(r["hectares"], abs=1e-5)
+        assert mine["area_ha"].sum() == pytest.approx(r["hectares"], abs=0.000051 * len(mine))
         assert set(mine["code"]) == {r["code"]}
     assert frame.is_valid.all()
     assert shapely.area(frame.geometry.to_numpy()).sum() == pytest.approx(frame["n_pix"].sum() * 1e-6)

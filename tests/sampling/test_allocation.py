@@ -135,7 +135,9 @@ def test_allocations_add_up_within_their_bounds(
     free = (units > low) & (units < pixels)
     if free.sum() > 1:  # among those that no bound holds, it is in proportion
         scale = units[free].sum() / shares[free].sum()
-        assert np.abs(units[free] - scale * shares[free]).max() < 1 + free.sum() * 1e-6 + 1e-6 * total
+        # one that is rounded onto its bound moves what the others add up to by less than a unit
+        moved = (~free).sum() * shares[free].max() / shares[free].sum()
+        assert np.abs(units[free] - scale * shares[free]).max() < 1 + moved + free.sum() * 1e-6 + 1e-6 * total
 
 
 def test_what_cannot_be_allocated_is_said() -> None:
