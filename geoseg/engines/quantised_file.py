@@ -147,13 +147,7 @@ def _quantise(bundle: Bundle, exact: Path, path: Path, tiles: Tiles) -> None:
                 weight_type=QuantType.QInt8,
                 nodes_to_exclude=[weighed[0], weighed[-1]],
             )
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:  # as its parts raise
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:  # as its parts raise
         raise ResourceError(
             f"architecture {bundle.architecture.name!r} cannot be quantised to int8",
             why=" ".join(str(error).split())[:300],

@@ -60,7 +60,7 @@ def _unpack(file: Path, folder: Path) -> Path:
                 with archive.open(member) as source, target.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
             return folder / chosen.name
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise InputError("damaged or protected zip archive", where=file, why=str(error)) from None
 
 

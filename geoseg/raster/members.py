@@ -14,9 +14,7 @@ from pathlib import Path
 from geoseg.errors import InputError
 
 _MOST_MEMBERS = 100_000
-_DAMAGED = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError
-)  # fmt: skip
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError)
 
 
 def holder(path: Path) -> Path:

@@ -101,7 +101,7 @@ def _from_archive(archive: Path, names: list[str]) -> dict[str, bytes]:
             if any(m.file_size > _MOST_BYTES for m in wanted.values()):
                 raise InputError("too large for a model", where=archive)
             return {name: opened.read(member) for name, member in wanted.items()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise InputError("damaged or protected zip archive", where=archive, why=str(error)) from None
 
 
