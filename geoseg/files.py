@@ -43,6 +43,15 @@ _DENIED = (
 )
 
 
+def cache_folder() -> Path:
+    """The user's folder for what can be made again at any time; made by whoever writes into it.
+
+    It is ``$XDG_CACHE_HOME/geoseg``, by default ``~/.cache/geoseg``.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path.home() / ".cache") / "geoseg"
+
+
 @contextmanager
 def whole(target: Path, *kinds: type[Exception]) -> Iterator[Path]:
     """Path to write a file or make a folder at; it becomes the target when the context ends without an error.

@@ -12,13 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg.engines.cache import cache_folder
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.hardware import has_cuda, processor
 from geoseg.engines.opening import find_engine
 from geoseg.errors import GeosegError
-from geoseg.files import write_durably
+from geoseg.files import cache_folder, write_durably
 from geoseg.version import __version__
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from geoseg.engines.cache import cache_folder
 from geoseg.errors import ResourceError
+from geoseg.files import cache_folder
 from geoseg.models.bundle import Bundle
 
 _WRITERS = ("torch", "onnx", "onnxscript")

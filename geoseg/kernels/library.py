@@ -1,4 +1,4 @@
-"""Compiled kernels of one module, as `build` wrote them: LLVM bitcode that is translated here."""
+"""Compiled kernels of one module, as `build` wrote them: LLVM bitcode, translated where it runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geoseg.kernels.machine_code import engine_of
 from geoseg.kernels.types import Results, Tuple, parse_types
 
 FOLDER = Path(__file__).parent / "compiled"
@@ -69,7 +70,7 @@ class Library:
     def function(self, entry: Entry, names: Mapping[str, Any]) -> Function:
         """The function of an entry, ready to be called; `names` are the dtypes of records."""
         if self._engine is None:
-            self._engine = _translated(zlib.decompress(self._packed))
+            self._engine = engine_of(zlib.decompress(self._packed))
         takes, gives = parse_types(entry.takes, names), parse_types(entry.gives, names)
         prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *takes.fields)
         return Function(
@@ -113,28 +114,3 @@ def _error(at: ctypes.c_void_p) -> Exception:
     )
     raised: Exception = getattr(builtins, name)(text)
     return raised
-
-
-def _machine() -> Any:
-    """The processor at hand, for one engine, which takes it over."""
-    import llvmlite.binding as llvm
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=2,
-        codemodel="jitdefault",
-        jit=True,
-    )
-
-
-def _translated(bitcode: bytes) -> Any:
-    import llvmlite.binding as llvm
-
-    module, machine = llvm.parse_bitcode(bitcode), _machine()
-    module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine

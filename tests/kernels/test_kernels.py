@@ -129,7 +129,7 @@ def test_bitcode_that_this_llvm_cannot_read_is_left_to_numba(monkeypatch: pytest
 
         llvm.parse_bitcode(b"BC\xc0\xde" + bytes(8))
 
-    monkeypatch.setattr(library, "_translated", unreadable)
+    monkeypatch.setattr(library, "engine_of", unreadable)
     monkeypatch.setattr(sys.modules["geoseg.kernels.kernel"], "_library", library.Library)
     again = kernel(*joint_counts.takes)(joint_counts.function)
     table = np.arange(256).clip(max=3)

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 import geoseg
 from geoseg.cli.main import cli
-from geoseg.engines.cache import cache_folder
 from geoseg.engines.int8 import tiles_wanted
 from geoseg.errors import UsageError
+from geoseg.files import cache_folder
 from geoseg.geometry import plan_tiles
 from geoseg.models.architectures import Architecture
 from geoseg.prediction import plan as plan_module
