@@ -217,8 +217,10 @@ def _period(job: ChangeJob, notes: list[str]) -> Period:
     for path, given in ((job.before, job.date_before), (job.after, job.date_after)):
         try:
             date, place = (MapDate.parse(given), "given") if given is not None else date_of(path)
-        except InputError:
+        except InputError as error:
             date, place = None, None
+            if "no day" in error.what:
+                notes.append(f"no rates: {path.name}: {error.what} (`date_before`, `date_after`)")
         if place == _TIME_OF_WRITING:
             date, place = None, None
         dates.append(date)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -120,8 +121,8 @@ def show_notes(notes: Iterable[str]) -> None:
 def _flag(parameters: Mapping[str, click.Parameter], name: str, value: str | None) -> str:
     parameter = parameters.get(name)
     if isinstance(parameter, click.Argument):
-        return name.upper() if value is None else value
+        return name.upper() if value is None else shlex.quote(value)
     if parameter is None and parameters:
         return name if value is None else f"{name}: {value}"
     flag = max(parameter.opts, key=len) if parameter else f"--{name.replace('_', '-')}"
-    return flag if value is None else f"{flag} {value}"
+    return flag if value is None else f"{flag} {shlex.quote(value)}"

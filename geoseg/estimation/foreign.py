@@ -308,6 +308,7 @@ def _with_design(
     units: list[_Unit], legend: Legend, class_map: ClassMap | None, job: EstimateJob
 ) -> Observed:
     """Strata and their sizes, from columns, a file, or the map."""
+    _refuse_bare(units, job)
     own = _sizes_in_columns(units)
     if job.design is None and own is None:
         raise UsageError(
@@ -390,6 +391,18 @@ def _with_design(
         notes=notes,
         origin=origin,
     )
+
+
+def _refuse_bare(units: list[_Unit], job: EstimateJob) -> None:
+    """InputError for units without a stratum where others have one: their part of the area is not known."""
+    bare = [u.id for u in units if u.stratum is None]
+    if bare and len(bare) < len(units) and job.design != "srs":
+        raise InputError(
+            f"{len(bare):,} of {len(units):,} units have no stratum",
+            where=job.sample,
+            why=", ".join(bare[:_MOST_NAMED]),
+            hint="fill the column, or name another by `stratum_field`",
+        )
 
 
 def _refuse_torn(rows: Sequence[Row], units: Sequence[_Unit], job: EstimateJob) -> None:

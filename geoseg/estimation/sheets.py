@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from geoseg.errors import InputError
 from geoseg.estimation.job import EstimateJob
+from geoseg.raster.georeference import parse_crs
 from geoseg.raster.open import local_file
 from geoseg.raster.vectors import read_vector
 from geoseg.sampling.sheet import EXCEL, TABLES, rows_of
 from geoseg.tables import plain_cell
 
+_METRES = (("x", "y"), ("easting", "northing"), ("pl_x", "pl_y"))
 _DEGREES = (("lon", "lat"), ("center_lon", "center_lat"), ("longitude", "latitude"), ("pl_lon", "pl_lat"))
 
 
@@ -51,19 +53,21 @@ class Sheet:
         if self.xy is not None:
             return self.xy, self.crs
         by_name = {name.casefold(): name for name in self.names}
-        pair = next((p for p in _DEGREES if all(n in by_name for n in p)), None)
-        if pair is None:
+        pair = next((p for p in (*_DEGREES, *_METRES) if all(n in by_name for n in p)), None)
+        if pair is None or (pair in _METRES and job.assume_crs is None):
             raise InputError(
-                "a table without coordinates",
+                "a table without coordinates"
+                if pair is None
+                else "x and y of no coordinate reference system",
                 where=job.sample,
                 why=f"columns are {', '.join(self.names)}",
-                hint="columns lon and lat, in degrees",
+                hint="`assume_crs=EPSG:...` for columns x and y; lon and lat are in degrees",
             )
         try:
             x, y = ([float(str(v).replace(",", ".")) for v in self.column(by_name[n])] for n in pair)
         except ValueError as error:
             raise InputError("a row without coordinates", where=job.sample, why=str(error)) from None
-        return np.stack([x, y], 1), "EPSG:4326"
+        return np.stack([x, y], 1), "EPSG:4326" if pair in _DEGREES else parse_crs(job.assume_crs)
 
 
 def read_sheet(job: EstimateJob) -> Sheet:
@@ -92,7 +96,12 @@ def _layer(job: EstimateJob) -> Sheet:
     import shapely
 
     frame = read_vector(
-        job.sample, layer=job.layer, points=True, assume_crs=job.assume_crs, encoding=job.encoding
+        job.sample,
+        layer=job.layer,
+        points=True,
+        assume_crs=job.assume_crs,
+        crs_option="assume_crs",
+        encoding=job.encoding,
     )
     fields = frame.drop(columns=frame.geometry.name)
     places = shapely.get_coordinates(shapely.centroid(np.asarray(frame.geometry.array)))

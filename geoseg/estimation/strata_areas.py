@@ -38,6 +38,10 @@ def read_strata_areas(source: Path | Mapping[Any, Any]) -> list[StratumSize]:
     where = source if isinstance(source, Path) else None
     if isinstance(source, Path) and source.suffix.casefold() not in {".yaml", ".yml", ".json"}:
         sheet = read_table(source)
+        nameless = sum(is_null(row[0]) for row in sheet.rows)
+        if nameless:
+            why = f"the first column, {sheet.names[0]!r}, is empty in {nameless} of {len(sheet)} rows"
+            raise InputError("strata without a name", where=source, why=why)
         records: dict[str, Any] = {
             str(row[0]).strip(): dict(zip(sheet.names[1:], row[1:], strict=True)) for row in sheet.rows
         }

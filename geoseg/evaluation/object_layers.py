@@ -97,7 +97,12 @@ def open_objects(job: EvaluateObjectsJob) -> ObjectInputs:
         notes=notes,
     )
     reference = read_vector(
-        job.reference, layer=job.layer, assume_crs=job.reference_crs, encoding=job.encoding, notes=notes
+        job.reference,
+        layer=job.layer,
+        assume_crs=job.reference_crs,
+        crs_option="reference_crs",
+        encoding=job.encoding,
+        notes=notes,
     )
     of_objects = _names(mapped, job)
     legend = _legend(of_objects, reference, job)

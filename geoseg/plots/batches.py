@@ -15,7 +15,7 @@ from pyproj import CRS
 
 from geoseg.geometry import geod_of, to_geographic
 from geoseg.kernels import kernel
-from geoseg.raster.vectors import VectorInfo, vector_batches
+from geoseg.raster.vectors import VectorInfo, vector_batches, wkb_types
 
 ROWS = 4096
 """Plots that are read at once."""
@@ -25,6 +25,8 @@ _BYTES = 32 * 2**20
 
 _POLYGONS = (3, 6)
 _POINTS = (0, 4)
+_PLAIN = (0, 1, 3, 4, 6)
+"""OGC's numbers of nothing, points and polygons, single and multiple."""
 _DEGREES, _METRES = 0.05, 5000.0
 _LEAST_OVERLAP = 0.005
 _PAIRS = 10_000
@@ -176,6 +178,8 @@ class Survey:
         Plots.
     points, polygons, missing
         How many are points, polygons, and neither.
+    is_mixed
+        Whether other geometries are among them, as lines and collections are.
     fields
         Own columns as they come.
     overlaps
@@ -186,19 +190,21 @@ class Survey:
     points: int
     polygons: int
     missing: int
+    is_mixed: bool
     fields: pa.Schema
     overlaps: dict[int, list[tuple[int, float]]]
 
 
 def survey(info: VectorInfo, crs: CRS, notes: list[str] | None = None) -> Survey:
     """Survey of all plots; memory holds a box for each, shapes lie in a temporary file."""
-    boxes, kinds, fields = [], np.zeros(3, np.int64), pa.schema([])
+    boxes, kinds, fields, is_mixed = [], np.zeros(3, np.int64), pa.schema([]), False
     with tempfile.TemporaryFile() as file:
         places = [np.zeros(1, np.int64)]
         for plots in plots_of(info, crs, notes):
             fields = plots.own.schema
             polygon, point = plots.is_polygon, plots.is_point
             kinds += polygon.sum(), point.sum(), (~polygon & ~point).sum()
+            is_mixed |= not np.isin(wkb_types(plots.wkb), _PLAIN).all()
             box = shapely.bounds(plots.shapes)
             box[~polygon] = np.nan
             boxes.append(box)
@@ -212,6 +218,7 @@ def survey(info: VectorInfo, crs: CRS, notes: list[str] | None = None) -> Survey
         polygons=int(kinds[0]),
         points=int(kinds[1]),
         missing=int(kinds[2]),
+        is_mixed=is_mixed,
         fields=fields,
         overlaps=overlaps,
     )

@@ -142,7 +142,13 @@ def run_zones(
     started = time.monotonic()
     notes = _check_output(job, overwrite)
     measure = open_measure(job)
-    info = vector_info(job.plots, layer=job.layer, assume_crs=job.assume_crs_plots, encoding=job.encoding)
+    info = vector_info(
+        job.plots,
+        layer=job.layer,
+        assume_crs=job.assume_crs_plots,
+        crs_option="assume_crs_plots",
+        encoding=job.encoding,
+    )
     crs = CRS.from_user_input(info.crs)
     if crs.geodetic_crs is None:
         raise InputError("plots lie nowhere on the earth", where=job.plots, why=f"their CRS is {crs.name}")
@@ -273,7 +279,9 @@ def _write(
     """Paths of the layer of plots, in the CRS that they came in where the format can hold it."""
     format_, crs = format_of(job.out), CRS.from_user_input(info.crs)
     kind: GeometryType = "Unknown"
-    if not known.points:
+    if known.is_mixed:
+        kind = "Unknown"
+    elif not known.points:
         kind = "MultiPolygon"
     elif not known.polygons:
         kind = "MultiPoint"

@@ -58,6 +58,7 @@ def read_prompts(job: PromptJob, grid: Grid) -> Asked:
         job.prompts,
         layer=job.layer,
         assume_crs=job.assume_crs_prompts,
+        crs_option="assume_crs_prompts",
         points=True,
         encoding=job.encoding,
         notes=notes,

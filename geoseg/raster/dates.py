@@ -16,6 +16,8 @@ from geoseg.raster.open import open_raster, safe_gdal
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)(?:([-_.:]?)(0[1-9]|1[0-2])(?:\2(0[1-9]|[12]\d|3[01]))?)?(?=$|\D|T\d)"
 )
+_LIKE_A_DAY = re.compile(r"(?<!\d)(?:19|20)\d\d([-_.:]?)\d\d\1\d\d(?!\d)")
+"""A day or what looks like one, as 2019-13-40 does."""
 _TAGS = (
     "GEOSEG_DATE",
     "DATE",
@@ -25,6 +27,8 @@ _TAGS = (
     "TIFFTAG_DATETIME",
 )
 """Metadata items that may hold a date, the most telling first; the last often says when the file was made."""
+
+_LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -54,8 +58,20 @@ class MapDate:
 
     @classmethod
     def found_in(cls, text: str) -> list[MapDate]:
-        """Every date that stands in a text, like a file's name; once each."""
-        return list(dict.fromkeys(cls._of(m) for m in _DATE.finditer(text) if _is_day(m)))
+        """Every date that stands in a text, like a file's name; once each.
+
+        InputError for what looks like a day and is none: its year alone would be another date.
+        """
+        for like in _LIKE_A_DAY.finditer(text):
+            found = _DATE.match(text, like.start())
+            if found is None or found.end() != like.end() or not _is_day(found):
+                raise InputError(
+                    f"{like[0]} is no day of the calendar",
+                    where=text[:_LONGEST],
+                    why="expected year, month, day",
+                    hint="another name, or `dates=FILE.yaml` with the date of every map",
+                )
+        return list(dict.fromkeys(cls._of(m) for m in _DATE.finditer(text)))
 
     @classmethod
     def _of(cls, found: re.Match[str]) -> MapDate:

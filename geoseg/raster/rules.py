@@ -2,7 +2,8 @@
 
 A value without anything in it (null, NaN, blank text) is no class: its feature is left out, unless the
 crosswalk has a key null. Text is compared without regard to case, outer spaces, ``_`` and ``-``, in one
-Unicode form; 3, 3.0 and "3" are one code.
+Unicode form; 3, 3.0 and "3" are one code. A truth value is the text true or false, or the class yes or no,
+and never the number 1 or 0.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ REST = "*"
 """Crosswalk key for every value that has no key of its own."""
 
 _MOST_NAMED = 10
+_TRUTH = {True: ("true", "yes"), False: ("false", "no")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Rules:
         """Class id of one known value; None for ignore."""
         if is_null(value):
             return self.null
-        return self.crosswalk.target(_plain_value(value)) if self._has_key(value) else self.rest
+        return self.crosswalk.target(self._key(value)) if self._has_key(value) else self.rest
 
     def assign(self, values: Iterable[Any], *, where: object, what: str) -> dict[Hashable, int | None]:
         """Class id (None for ignore) of every distinct value.
@@ -110,7 +112,7 @@ class Rules:
     def rank(self, value: Any) -> int:
         """Place of a value in the crosswalk (or of its class in the legend), for overlapping polygons."""
         keys = [str(k).casefold() for k in self.crosswalk.mapping] if self.given else []
-        text = str(_plain_value(value)).casefold()
+        text = str(self._key(value)).casefold()
         if text in keys:
             return keys.index(text)
         target = self.target(value)
@@ -118,20 +120,30 @@ class Rules:
             return self.legend.ids.index(target)
         return len(keys)
 
+    def _key(self, value: Any) -> str | int | float:
+        """What the crosswalk may know a value by."""
+        plain = value.item() if hasattr(value, "item") else value
+        if isinstance(plain, bool):
+            known = {as_compared(str(key)) for key in self.crosswalk.mapping}
+            return next((word for word in _TRUTH[plain] if word in known), _TRUTH[plain][0])
+        return plain if isinstance(plain, str | int | float) else str(plain)
+
     def _has_key(self, value: Any) -> bool:
         try:
-            self.crosswalk.target(_plain_value(value))
+            self.crosswalk.target(self._key(value))
         except UsageError:
             return False
         return True
 
     def _unknown(self, unknown: Mapping[Any, int], where: object, what: str) -> InputError:
-        named = [f"{v!r} ({n} {what})" for v, n in list(unknown.items())[:_MOST_NAMED]]
+        named = [f"{self._key(v)!r} ({n} {what})" for v, n in list(unknown.items())[:_MOST_NAMED]]
         more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
         known = [str(k) for k in self.crosswalk.mapping if not self.given or isinstance(k, str | int)]
         near = difflib.get_close_matches(str(next(iter(unknown))), known, n=1)
         classes = ", ".join(f"{c.id} {c.name}" for c in self.legend.classes)
         hint = "add them to `crosswalk`, with a class or 'ignore'"
+        if any(isinstance(v, bool) for v in unknown):
+            hint += '; truth values are "true" and "false" there, in quotes'
         if near:
             hint += f"; {next(iter(unknown))!r} looks like {near[0]!r}"
         return InputError(
@@ -211,9 +223,3 @@ def is_null(value: Any) -> bool:
         return bool(value != value)  # noqa: PLR0124 (NaN and NaT differ from themselves)
     except TypeError:  # pandas' NA is neither equal nor unequal to itself
         return True
-
-
-def _plain_value(value: Any) -> Any:
-    """Value as Python's own number or text, the only things that a crosswalk compares."""
-    plain = value.item() if hasattr(value, "item") else value
-    return plain if isinstance(plain, str | int | float) else str(plain)

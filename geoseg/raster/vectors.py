@@ -10,7 +10,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -41,6 +41,10 @@ _WHOLE = {"GeoParquet", "CSV", "zip archive"}
 """Kinds that are read at once, not in batches."""
 _POLYGONS = (3, 6)
 _POINTS = (0, 4)
+_CURVED = (8, 9, 10, 11, 12)
+"""OGC's numbers of arcs, lines of them, polygons within them, and several of either."""
+_SURFACES = (15, 16, 17)
+"""OGC's numbers of polyhedral surfaces, TINs and triangles."""
 _MOST_NAMED = 5
 _FARTHEST = 1e12  # metres, feet or millimetres: nothing on earth is further from any origin
 _CONVERT = "convert it: ogr2ogr OUTPUT.gpkg INPUT"
@@ -102,6 +106,7 @@ def read_vector(
     layer: str | None = None,
     columns: Sequence[str] | None = None,
     assume_crs: Any = None,
+    crs_option: str | None = None,
     points: bool = False,
     encoding: str | None = None,
     notes: list[str] | None = None,
@@ -111,7 +116,7 @@ def read_vector(
     With `points` also tables (CSV) with columns of coordinates.
 
     The kind of file is told by its content, so that no disguised description of other files or hosts is
-    followed. Features without a geometry are left out.
+    followed. Features without a geometry are left out; curves are made straight as GDAL does it.
 
     Parameters
     ----------
@@ -123,6 +128,8 @@ def read_vector(
         Attribute fields to read; None for all.
     assume_crs
         CRS where the file has none: anything that pyproj understands.
+    crs_option
+        Option of the job at hand that sets `assume_crs`, for the hint.
     points
         A layer of points will do as well; never both in one.
     encoding
@@ -149,12 +156,13 @@ def read_vector(
                 layer=layer,
                 columns=columns,
                 assume_crs=assume_crs,
+                crs_option=crs_option,
                 points=points,
                 encoding=encoding,
                 notes=notes,
             )
     if kind == "Shapefile":
-        _check_parts(file, needs_crs=assume_crs is None)
+        _check_parts(file, needs_crs=assume_crs is None, crs_option=crs_option)
     if kind == "GeoPackage":
         _refuse_tiles(file)
     if kind == "GeoParquet":
@@ -162,14 +170,17 @@ def read_vector(
     elif kind == "CSV":
         frame = read_table(file, columns, encoding)
     else:
-        frame = _read_ogr(file, layer, columns, encoding)
+        frame = _read_ogr(file, layer, columns, encoding, notes)
     frame = _with_geometry(frame, file, kind, notes)
-    frame = _with_polygons_of_collections(frame, notes)
+    try:
+        frame = _with_polygons_of_collections(frame, notes)
+    except NotImplementedError:  # shapely holds curves within a collection, and nothing else of them
+        raise _unreadable(file) from None
     _check_types(frame, file, points)
     _check_place(frame, file)
     if frame.crs is None:
         if assume_crs is None:
-            raise _no_crs(file)
+            raise _no_crs(file, crs_option)
         frame = frame.set_crs(parse_crs(assume_crs))
     return frame
 
@@ -191,6 +202,7 @@ def vector_info(
     *,
     layer: str | None = None,
     assume_crs: Any = None,
+    crs_option: str | None = None,
     encoding: str | None = None,
 ) -> VectorInfo:
     """What a vector file says of itself, for `vector_batches`; errors as in `read_vector`."""
@@ -202,20 +214,22 @@ def vector_info(
     if encoding is not None:
         _check_encoding(encoding, kind, file)
     if kind == "Shapefile":
-        _check_parts(file, needs_crs=assume_crs is None)
+        _check_parts(file, needs_crs=assume_crs is None, crs_option=crs_option)
     if kind == "GeoPackage":
         _refuse_tiles(file)
     if kind in _WHOLE:
-        frame = read_vector(file, layer=layer, assume_crs=assume_crs, points=True, encoding=encoding)
+        frame = read_vector(
+            file, layer=layer, assume_crs=assume_crs, crs_option=crs_option, points=True, encoding=encoding
+        )
         return VectorInfo(path=file, layer=layer, crs=frame.crs, encoding=encoding, frame=frame)
     chosen = _layer(file, layer)
     try:
-        with closed_ogr():
+        with closed_ogr(), _heard():
             crs = pyogrio.read_info(file, layer=chosen)["crs"]
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise _damaged(file, error) from None
     if crs is None and assume_crs is None:
-        raise _no_crs(file)
+        raise _no_crs(file, crs_option)
     return VectorInfo(
         path=file, layer=chosen, crs=parse_crs(assume_crs if crs is None else crs), encoding=encoding
     )
@@ -227,7 +241,8 @@ def vector_batches(
     """(pyarrow.RecordBatch of the attributes, well-known binary or None) of features, in bounded memory.
 
     In the order of the file, at most `rows` at once; of tables, GeoParquet and archives the whole is read.
-    Geometries come as they are: of any type, invalid or missing. `notes` takes what the reader says of them.
+    Geometries come as they are, of any type, invalid or missing, but for curves, which are made straight as
+    GDAL does it. `notes` takes what the reader says of them. InputError for what has no place in a plane.
     """
     import pyarrow as pa
     import pyogrio
@@ -241,33 +256,82 @@ def vector_batches(
             (batch,) = table.combine_chunks().to_batches() or (_no_columns(len(part)),)
             yield batch, shapes
         return
+    first = 0
     try:
-        with (
-            closed_ogr(),
-            pyogrio.raw.open_arrow(
-                info.path, layer=info.layer, encoding=info.encoding, batch_size=rows, use_pyarrow=True
-            ) as (meta, reader),
-        ):
+        with closed_ogr(), ExitStack() as stack:
+            with _heard(notes):
+                meta, reader = stack.enter_context(
+                    pyogrio.raw.open_arrow(
+                        info.path,
+                        layer=info.layer,
+                        encoding=info.encoding,
+                        batch_size=rows,
+                        use_pyarrow=True,
+                    )
+                )
             name = meta["geometry_name"] or "wkb_geometry"
             while (batch := _next(reader, notes)) is not None:
                 shapes = np.asarray(batch[name].to_numpy(zero_copy_only=False), object)
                 others = [n for n in batch.schema.names if n != name]
-                yield batch.select(others) if others else _no_columns(len(shapes)), shapes
+                own = batch.select(others) if others else _no_columns(len(shapes))
+                yield own, _straight(shapes, info, first, notes)
+                first += len(shapes)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException) as error:
         raise _damaged(info.path, error) from None
 
 
 def _next(reader: Any, notes: list[str] | None) -> Any:
-    """The next batch, or None; what GDAL warns of becomes notes."""
+    """The next batch, or None."""
+    with _heard(notes):
+        return next(reader, None)
+
+
+@contextmanager
+def _heard(notes: list[str] | None = None) -> Iterator[None]:
+    """What GDAL warns of becomes notes, once each; nobody is told of measures (M), which no area has."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        batch = next(reader, None)
+        yield
     for warning in heard:
-        text = str(warning.message)
-        said = "open rings were closed" if "Non closed ring" in text else " ".join(text.split())[:200]
-        if notes is not None and said not in notes:
+        text = " ".join(str(warning.message).split())[:200]
+        said = "open rings were closed" if "Non closed ring" in text else text
+        if notes is not None and said not in notes and not said.startswith("Measured (M)"):
             notes.append(said)
-    return batch
+
+
+def _straight(
+    shapes: NDArray[np.object_], info: VectorInfo, first: int, notes: list[str] | None
+) -> NDArray[np.object_]:
+    """Well-known binary of the features from number `first` on, without curves."""
+    import pyogrio
+    import shapely
+
+    kinds = wkb_types(shapes)
+    if np.isin(kinds, _SURFACES).any():
+        raise _unreadable(info.path)
+    try:
+        shapely.get_parts(shapely.from_wkb(shapes[kinds == shapely.GeometryType.GEOMETRYCOLLECTION]))
+    except (shapely.errors.ShapelyError, NotImplementedError):
+        raise _unreadable(info.path) from None
+    curved = np.isin(kinds, _CURVED)
+    if not curved.any():
+        return shapes
+    with _heard():
+        _, _, straight, _ = pyogrio.raw.read(
+            info.path, layer=info.layer, columns=[], skip_features=first, max_features=len(shapes)
+        )
+    said = "curves were made straight, in steps of 4 degrees"
+    if notes is not None and said not in notes:
+        notes.append(said)
+    return np.where(curved, straight, shapes)
+
+
+def wkb_types(shapes: NDArray[np.object_]) -> NDArray[np.int64]:
+    """(n,) type of each well-known binary, as OGC numbers them, whatever its dimensions; 0 for None."""
+    types = [
+        0 if text is None else int.from_bytes(text[1:5], "little" if text[0] else "big") for text in shapes
+    ]
+    return (np.array(types, np.int64) & 0x0FFFFFFF) % 1000  # of dimensions ISO makes thousands, PostGIS bits
 
 
 def _no_columns(rows: int) -> Any:
@@ -322,7 +386,7 @@ def layers_of(path: str | PathLike[str]) -> list[str]:
     import pyogrio
 
     try:
-        with closed_ogr():
+        with closed_ogr(), _heard():
             listed = pyogrio.list_layers(path)
         return [str(name) for name, geometry in listed if geometry is not None]
     except pyogrio.errors.DataSourceError as error:
@@ -380,7 +444,7 @@ def _check_encoding(encoding: str, kind: str, file: Path) -> None:
         ) from None
 
 
-def _check_parts(file: Path, *, needs_crs: bool) -> None:
+def _check_parts(file: Path, *, needs_crs: bool, crs_option: str | None) -> None:
     siblings = {p.suffix.lower() for p in file.parent.glob("*") if p.stem == file.stem}
     for suffix, role in _PARTS.items():
         if suffix not in siblings:
@@ -395,7 +459,7 @@ def _check_parts(file: Path, *, needs_crs: bool) -> None:
         raise InputError(
             f"no coordinate reference system: Shapefile without {file.stem}.prj",
             where=file,
-            hint="copy it along, or set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT.shp",
+            hint=f"copy it along, or {_set_crs(crs_option)}",
         )
 
 
@@ -435,23 +499,27 @@ def _layer(file: Path, layer: str | None) -> str:
     return layer or names[0]
 
 
-def _no_crs(file: Path) -> InputError:
-    return InputError(
-        "no coordinate reference system",
-        where=file,
-        hint="set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT",
-    )
+def _no_crs(file: Path, option: str | None) -> InputError:
+    return InputError("no coordinate reference system", where=file, hint=_set_crs(option))
+
+
+def _set_crs(option: str | None) -> str:
+    return f"`{option}=EPSG:...`" if option else "set it: ogr2ogr -a_srs EPSG:... OUTPUT.gpkg INPUT"
 
 
 def _read_ogr(
-    file: Path, layer: str | None, columns: Sequence[str] | None, encoding: str | None
+    file: Path,
+    layer: str | None,
+    columns: Sequence[str] | None,
+    encoding: str | None,
+    notes: list[str] | None,
 ) -> GeoDataFrame:
     import pyogrio
     import shapely
 
     chosen = _layer(file, layer)
     try:
-        with closed_ogr():
+        with closed_ogr(), _heard(notes):
             if columns is not None:
                 _check_fields(file, columns, pyogrio.read_info(file, layer=chosen)["fields"])
             frame: GeoDataFrame = pyogrio.read_dataframe(
@@ -461,15 +529,19 @@ def _read_ogr(
         raise _damaged(file, e) from None
     except UnicodeDecodeError as error:
         raise undecodable(file, error) from None
-    except shapely.errors.ShapelyError as error:  # TIN, PolyhedralSurface: shapely has no such thing
-        raise InputError(
-            "polygons required",
-            where=file,
-            why=f"geometries cannot be read ({' '.join(str(error).split())[:200]}), "
-            "such as triangulated surfaces and multipatches",
-            hint="flatten them: ogr2ogr -nlt MULTIPOLYGON OUTPUT.gpkg INPUT",
-        ) from None
+    except (shapely.errors.ShapelyError, NotImplementedError):
+        raise _unreadable(file) from None
     return frame
+
+
+def _unreadable(file: Path) -> InputError:
+    return InputError(
+        "polygons required",
+        where=file,
+        why="some geometries lie in no plane (triangulated surfaces, multipatches) "
+        "or are curves within a collection",
+        hint="flatten them: ogr2ogr -nlt MULTIPOLYGON OUTPUT.gpkg INPUT",
+    )
 
 
 def _refuse_tiles(file: Path) -> None:
@@ -492,6 +564,8 @@ def _read_parquet(file: Path, columns: Sequence[str] | None) -> GeoDataFrame:
         if columns is not None:
             _check_fields(file, columns, [n for n in parquet.read_schema(file).names if n != "geometry"])
         frame: GeoDataFrame = geopandas.read_parquet(file)
+    except NotImplementedError:
+        raise _unreadable(file) from None
     except (ValueError, OSError, pyarrow.ArrowException) as error:
         raise _damaged(file, error) from None
     return frame if columns is None else frame[[*columns, frame.geometry.name]]
@@ -576,15 +650,24 @@ def _check_types(frame: GeoDataFrame, file: Path, points: bool) -> None:
     import shapely
 
     types = shapely.get_type_id(np.asarray(frame.geometry.array, object))
-    if points and np.isin(types, _POINTS).all():
+    are_points = np.isin(types, _POINTS)
+    if points and are_points.all():
         return
+    if points and are_points.any() and np.isin(types, _POLYGONS).any():
+        raise InputError(
+            "points and polygons in one layer",
+            where=file,
+            why=f"{are_points.sum()} of {len(frame)} features are points, the first is number "
+            f"{are_points.argmax() + 1}; each kind is read in its own way",
+            hint="a layer of points and one of polygons, one at a time",
+        )
     others = np.flatnonzero(~np.isin(types, _POLYGONS))
     if others.size:
         names = ", ".join(sorted(set(frame.geometry.iloc[others].geom_type)))
         raise InputError(
             "polygons or points required" if points else "polygons required",
             where=file,
-            why=f"{others.size} of {len(frame)} features are {names}, the first is number {others[0]}",
+            why=f"{others.size} of {len(frame)} features are {names}, the first is number {others[0] + 1}",
         )
 
 

@@ -79,21 +79,16 @@ def open_features(file: TruthFile, grid: Grid, legend: Legend | None) -> Polygon
 
 def _read(file: TruthFile, notes: list[str]) -> GeoDataFrame:
     columns = [file.field] if file.field is not None else [] if file.single_class is not None else None
-    crs = file.reading.get("assume_crs")
-    try:
-        return read_vector(
-            file.path,
-            layer=file.layer,
-            columns=columns,
-            assume_crs=crs,
-            points=True,
-            encoding=file.encoding,
-            notes=notes,
-        )
-    except InputError as error:
-        if not error.what.startswith("no coordinate reference system"):
-            raise
-        raise InputError(error.what, where=error.where, hint="`assume_crs=EPSG:...`") from None
+    return read_vector(
+        file.path,
+        layer=file.layer,
+        columns=columns,
+        assume_crs=file.reading.get("assume_crs"),
+        crs_option="assume_crs",
+        points=True,
+        encoding=file.encoding,
+        notes=notes,
+    )
 
 
 def _values(features: GeoDataFrame, file: TruthFile, rules: Rules | None, notes: list[str]) -> Sequence[Any]:

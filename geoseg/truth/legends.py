@@ -25,6 +25,7 @@ def legend_of(values: Sequence[Any], file: TruthFile, notes: list[str]) -> Legen
     crosswalk = read_crosswalk(file.crosswalk)
     if crosswalk is not None:
         return legend_of_targets(crosswalk, None, where=file.path)
+    values = [str(v).lower() if isinstance(v, bool) else v for v in values]
     present = {v for v in values if not is_null(v)}
     if all(isinstance(v, (int, float)) and float(v).is_integer() and 0 <= v < NODATA for v in present):
         return Legend.of({int(v): f"class {int(v)}" for v in present})

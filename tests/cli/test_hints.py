@@ -202,3 +202,11 @@ def test_flags_are_those_of_the_command() -> None:
     assert in_flags("`region_parameters=a=1`", command["fit"]) == "--region a=1"
     assert in_flags("`assume_crs=EPSG:32633`", command["run"]) == "assume_crs: EPSG:32633"
     assert in_flags("`model=forest`", command["train"]) == "model: forest"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("a b", "--layer 'a b'"), ("it's", """--layer 'it'"'"'s'"""), ("EPSG:...", "--layer EPSG:...")],
+)
+def test_a_value_in_a_hint_can_be_pasted_into_a_shell(value: str, said: str) -> None:
+    assert in_flags(f"`layer={value}`", import_module("geoseg.cli.evaluate").command) == said

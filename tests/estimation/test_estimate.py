@@ -17,6 +17,7 @@ from click.testing import CliRunner
 import geoseg
 from geoseg.cli.main import cli
 from geoseg.errors import GeosegError, InputError, OutputConflictError, UsageError
+from geoseg.estimation.strata_areas import read_strata_areas
 from geoseg.estimation.verb import sample_estimate
 from geoseg.raster.classmap import open_class_map
 from geoseg.sampling.design import map_digest
@@ -360,6 +361,27 @@ def test_units_that_trained_the_model(sample, tmp_path):
     gpd.GeoDataFrame({"a": [1]}, geometry=[box], crs=GRID.crs).to_file(tmp_path / "training.gpkg")
     with pytest.raises(InputError, match="2 units touch what the model was trained with"):
         sample_estimate(sample, training=tmp_path / "training.gpkg")
+
+
+def test_places_in_metres_want_their_reference_system(tmp_path):
+    class_map = write_map(tmp_path / "classes.tif")
+    rows = [[*(GRID.transform * (col + 0.5, row + 0.5)), NAMES[1]] for row, col in places()[:5]]
+    table = write_csv(tmp_path / "p.csv", ["X", "Y", "label"], rows)
+    with pytest.raises(InputError, match=r"x and y of no coordinate reference system.*`assume_crs=EPSG:...`"):
+        sample_estimate(table, design="srs", map=class_map)
+    found = sample_estimate(table, design="srs", map=class_map, assume_crs=GRID.crs.to_wkt())
+    assert found.matrix["counts"].sum() == 5
+
+
+def test_units_and_strata_without_a_name_are_counted_in_words(tmp_path):
+    rows = [["a", 0.1, "loss"], ["", 0.1, "loss"], [" ", 0.1, "loss"], ["b", 0.1, "loss"]]
+    table = write_csv(tmp_path / "p.csv", ["stratum", "p_inclusion", "label"], rows)
+    for options in ({}, {"design": "stratified", "strata_areas": {"a": 1, "b": 2}}):
+        with pytest.raises(InputError, match=r"2 of 4 units have no stratum\. 1, 2\. Try: fill the column"):
+            sample_estimate(table, **options)
+    areas = write_csv(tmp_path / "areas.csv", ["name", "ha"], [["a", 1], ["", 2], ["b", 2]])
+    with pytest.raises(InputError, match=r"strata without a name.*'name', is empty in 1 of 3 rows"):
+        read_strata_areas(areas)
 
 
 def test_points_outside_the_map(tmp_path):

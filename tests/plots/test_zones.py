@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from geoseg.errors import InputError, OutputConflictError, UsageError
 from geoseg.histories.verb import series
 from geoseg.plots import batches
 from geoseg.plots.verb import zones
+from tests.raster.curves import circle, geopackage
 from tests.raster.makers import TRANSFORM, write
 
 NAMES = {"CLASS_1": "forest", "CLASS_2": "pasture"}
@@ -113,6 +115,37 @@ PLOTS = {
 @pytest.fixture
 def plots(tmp_path: Path) -> Path:
     return layer(tmp_path / "plots.geojson", list(PLOTS.values()), name=list(PLOTS))
+
+
+def test_plots_of_curves_and_collections_are_added_up_and_kept(maps, tmp_path: Path) -> None:
+    collection = shapely.GeometryCollection([box(1, 5, 5, 10)])
+    corner = TRANSFORM * (10, 20)
+    plots = geopackage(
+        tmp_path / "plots.gpkg", [circle(corner, 50), shapely.to_wkb(collection)], name=["round", "set"]
+    )
+    found = zones(maps["2022"], plots, out=tmp_path / "out.gpkg")  # a warning of GDAL would fail the test
+    rows = rows_of(found.path)
+    assert [r["pasture_ha"] for r in rows] == pytest.approx([np.pi * 25 / 2 / 100, 0], rel=2e-3)
+    assert [r["forest_ha"] for r in rows] == pytest.approx([np.pi * 25 / 2 / 100, 0.5], rel=2e-3)
+    assert "curves were made straight" in " ".join(found.notes)
+
+
+def test_plots_without_a_crs_are_given_one_by_the_option_that_there_is(maps, tmp_path: Path) -> None:
+    frame = geopandas.GeoDataFrame({"n": [1]}, geometry=[box(1, 5, 5, 10)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        frame.to_file(tmp_path / "plots.gpkg", engine="pyogrio")
+        frame.to_file(tmp_path / "plots.shp", engine="pyogrio")
+    for name in ("plots.gpkg", "plots.shp"):
+        with pytest.raises(InputError, match=r"`assume_crs_plots=EPSG:\.\.\.`"):
+            zones(maps["2022"], tmp_path / name, out=tmp_path / "out.gpkg", overwrite=True)
+        assert zones(
+            maps["2022"],
+            tmp_path / name,
+            out=tmp_path / "out.gpkg",
+            assume_crs_plots="EPSG:32633",
+            overwrite=True,
+        ).hectares["forest_ha"] == pytest.approx(0.5, rel=2e-3)
 
 
 def test_totals_are_of_this_run_where_plots_have_columns_of_an_earlier(maps, tmp_path) -> None:

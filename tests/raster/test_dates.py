@@ -23,11 +23,22 @@ PIXELS = np.ones((4, 4), np.uint8)
         ("tile_22LBL_2020_12_31", "2020-12-31"),
         ("LC08_L2SP_227065_20190804_20200827", "2019-08-04 2020-08-27"),
         ("v1234567", ""),
-        ("map_20211399", ""),
+        ("map_2015-18", "2015"),
+        ("map_202113990", ""),
     ],
 )
 def test_dates_in_names(name: str, text: str) -> None:
     assert " ".join(d.text for d in MapDate.found_in(name)) == text
+
+
+@pytest.mark.parametrize("name", ["map_2019-13-40", "20200230_classes", "2001_02_29", "a.2019.00.01"])
+def test_what_looks_like_a_day_and_is_none_is_no_year(name: str, tmp_path: Path) -> None:
+    said = rf"{name}.* is no day of the calendar.*`dates=FILE.yaml`"
+    with pytest.raises(InputError, match=said):
+        MapDate.found_in(name)
+    with pytest.raises(InputError, match=said):
+        date_of(tmp_path / f"{name}.tif")
+    assert date_of(tmp_path / f"{name}.tif", {name: 2019})[0].text == "2019"
 
 
 def test_a_year_is_its_last_day_and_years_differ_by_whole_numbers() -> None:

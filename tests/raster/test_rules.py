@@ -47,6 +47,16 @@ def test_nulls_are_left_out_unless_the_crosswalk_names_them(null):
     assert assign({None: "pasture", 1: "forest"}, [null, 1]) == {None: 2, 1: 1}
 
 
+@pytest.mark.parametrize("true", [True, np.True_])
+def test_a_truth_value_is_a_text_and_never_a_number(true):
+    with pytest.raises(InputError, match=r"'true' \(1 features\).*\"true\" and \"false\" there, in quotes"):
+        assign(None, [true.item() if hasattr(true, "item") else true])
+    assert assign({"true": "forest", "false": "ignore"}, [true, False]) == {True: 1, False: None}
+    binary = Rules.parse(None, Legend.of({1: "No", 2: "Yes"}))
+    assert binary.assign([true, False], where="", what="") == {True: 2, False: 1}
+    assert not Rules.parse(None, Legend.of({0: "a", 1: "b"})).knows(true)
+
+
 def test_an_unknown_target_names_the_nearest_class():
     with pytest.raises(InputError, match="'forest'"):
         assign({"Wald": "forrest"}, ["Wald"])
