@@ -410,6 +410,7 @@ class TrainOptions(TypedDict, total=False):
     encoder: str | None
     arguments: Mapping[Any, Any] | None
     start: FilePath | None
+    start_share: float
     encoder_weights: Literal["hub"] | FilePath | None
     steps: int
     batch: int

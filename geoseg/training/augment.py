@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 
 from geoseg.training.job import Augmentation
 from geoseg.training.light import Frame, Light
+from geoseg.training.targets import COPY
 
 _HAZE_CELLS = 4
 
@@ -20,6 +21,28 @@ def resize(pixels: Tensor, layer: Tensor, side: int) -> tuple[Tensor, Tensor]:
     small = interpolate(pixels[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
     exact = layer if layer.dtype == torch.uint8 else layer.double()  # of integers torch resizes bytes alone
     return small, interpolate(exact[None, None], (side, side), mode="nearest-exact")[0, 0].to(layer.dtype)
+
+
+def paste(
+    x: Tensor, layer: Tensor, objects: Tensor, share: float, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Crop (B, S, S) and its layer (S, S) with objects of its own turned views laid over it.
+
+    Parameters
+    ----------
+    objects
+        Numbers in the layer of what may be laid; copies by k quarter turns are number + k * `COPY`.
+    share
+        Probability of each, in each of the three turns.
+    """
+    pixels, numbers = x, layer
+    for turn in (1, 2, 3):
+        chosen = objects[torch.from_numpy(rng.random(len(objects)) < share)]
+        seen = torch.rot90(layer, turn, (0, 1))
+        over = torch.isin(seen, chosen)
+        pixels = torch.where(over, torch.rot90(x, turn, (1, 2)), pixels)
+        numbers = torch.where(over, seen + turn * COPY, numbers)
+    return pixels, numbers
 
 
 def augment(

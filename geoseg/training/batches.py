@@ -13,7 +13,7 @@ from torch import Tensor
 
 from geoseg.engines.pixels import normalise
 from geoseg.geometry import Window
-from geoseg.training.augment import augment, resize
+from geoseg.training.augment import augment, paste, resize
 from geoseg.training.light import Frame, Light
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.samples import Sampler, pad
@@ -86,8 +86,12 @@ class Batches:
         layer = self._layer(drawn.source, drawn.window, known)
         raw, layer = pad(raw, layer, drawn.side, preparation.targets.unknown)
         x, small = resize(torch.from_numpy(raw), torch.from_numpy(layer), job.crop)
+        x = self._normalise(x)
+        if job.augment.paste:
+            things = preparation.targets.things_in(small, preparation.sources[drawn.source].labels)
+            x, small = paste(x, small, things, job.augment.paste, rng)
         frame = self._frame(drawn.source)
-        return *augment(self._normalise(x), small, job.augment, rng, frame=frame), drawn.source
+        return *augment(x, small, job.augment, rng, frame=frame), drawn.source
 
     def _frame(self, source: int) -> Frame:
         preparation = self.preparation

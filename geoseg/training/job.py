@@ -160,6 +160,9 @@ class Augmentation(Job):
         Probability that a band (never all) is replaced by its mean.
     noise
         Standard deviation of white noise, in those of the bands.
+    paste
+        Of a model of objects: probability that an object is there once more, in each of three turns of the
+        crop (Ghiasi et al. 2021, arXiv 2012.07177), so that objects touch and hide each other.
     dates
         Dates that the bands are of, equally many each; everything but flips and scale is drawn for each
         date on its own.
@@ -174,6 +177,7 @@ class Augmentation(Job):
     haze: _Share = 0.0
     drop_band: _Share = 0.0
     noise: _Share = 0.0
+    paste: _Share = 0.0
     dates: Annotated[int, Field(ge=1)] = 1
 
 
@@ -200,7 +204,11 @@ class TrainJob(Job):
     model, encoder, arguments
         Architecture by name; see ``docs/models.md``.
     start
-        Bundle (name or folder) to start from; its architecture and normalisation are kept.
+        Bundle (name or folder) to start from; its normalisation is kept, and its architecture unless `model`
+        names another, which takes the weights that have its names and shapes.
+    start_share
+        Weights of `start` in those of the model, 0 to 1: between both lie models that often hold where either
+        fails (Wortsman et al. 2022, arXiv 2109.01903).
     encoder_weights
         Pretrained weights of the encoder: a file (see ``docs/models.md``), or ``hub`` for those that its
         library publishes, which takes a network connection once.
@@ -257,6 +265,7 @@ class TrainJob(Job):
     encoder: str | None = None
     arguments: dict[str, Any] | None = None
     start: Place | None = None
+    start_share: _Share = 0.0
     encoder_weights: Literal["hub"] | Path | None = None
     steps: Annotated[int, Field(ge=1)] = 1000
     batch: Annotated[int, Field(ge=1, le=4096)] = 8
@@ -301,8 +310,14 @@ class TrainJob(Job):
 
     @model_validator(mode="after")
     def _check_parts(self) -> TrainJob:
-        if self.start is not None and (self.model or self.encoder or self.arguments):
-            raise ValueError("start brings its architecture; leave out model, encoder and arguments")
+        if self.start is not None and not self.model and (self.encoder or self.arguments):
+            raise ValueError(
+                "start brings its architecture; leave out encoder and arguments, or name the model"
+            )
+        if self.start_share and (self.start is None or self.model):
+            raise ValueError(
+                "start_share: weights lie between two of one architecture, so give start, and no model"
+            )
         if self.start is not None and self.encoder_weights is not None:
             raise ValueError("start brings its weights; leave out encoder_weights")
         uses = {s.use for s in self.scenes}

@@ -106,6 +106,8 @@ def fit(
             break
     if team.leads:
         restore_best(work / BEST, average)
+        if job.start_share:
+            _go_back(average, preparation.start, job.start_share)
     return Trained(network=average.cpu(), progress=progress)
 
 
@@ -130,7 +132,7 @@ def _network(preparation: Preparation, *, fresh: bool) -> nn.Module:
         preparation.architecture, bands=len(preparation.contract.bands), classes=len(preparation.legend)
     )
     if preparation.start is not None:
-        _start_from(network, preparation.start)
+        _start_from(network, preparation.start, other=job.model is not None)
     if fresh and job.encoder_weights == "hub":
         download_encoder(network, preparation.architecture.encoder)
     elif fresh and job.encoder_weights is not None:
@@ -138,10 +140,35 @@ def _network(preparation: Preparation, *, fresh: bool) -> nn.Module:
     return network
 
 
-def _start_from(network: nn.Module, bundle: Bundle) -> None:
-    """Take a bundle's weights; those whose shape depends on the classes stay random if the classes differ."""
-    weights, own = load_network(bundle).state_dict(), network.state_dict()
-    network.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in weights.items()})
+def _start_from(network: nn.Module, bundle: Bundle, *, other: bool) -> None:
+    """Take a bundle's weights of the same names and shapes; others, as of other classes, stay random.
+
+    Raises
+    ------
+    InputError
+        Not one of them fits an `other` architecture.
+    """
+    own = network.state_dict()
+    taken = {
+        k: v for k, v in load_network(bundle).state_dict().items() if k in own and v.shape == own[k].shape
+    }
+    if other and not any(value.is_floating_point() for value in taken.values()):
+        raise InputError(
+            "nothing of the bundle to start from fits the model",
+            where=bundle.path,
+            why=f"it is {bundle.architecture.name} over {bundle.architecture.encoder or 'no encoder'}",
+            hint="a model over the same encoder, or a training without start",
+        )
+    network.load_state_dict({**own, **taken})
+
+
+@torch.no_grad()
+def _go_back(network: nn.Module, bundle: Bundle | None, share: float) -> None:
+    """Move weights and buffers towards a bundle's, by a share of the way."""
+    assert bundle is not None
+    for value, before in zip(_state(network), _state(load_network(bundle)), strict=True):
+        if value.is_floating_point():
+            value.lerp_(before.to(value.device), share)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

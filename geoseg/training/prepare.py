@@ -128,6 +128,13 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     architecture = _architecture(job, start)
     task = _task(architecture.name, job)
     legend = _legend(job, task, architecture.name)
+    if start is not None and job.start_share and len(start.legend) != len(legend):
+        raise UsageError(
+            "start_share: the bundle to start from has other classes",
+            where=start.path,
+            why=f"it has {len(start.legend)}, the job {len(legend)}",
+            hint="the same classes, or start_share: 0",
+        )
     architecture = _with_things(architecture, task, legend)
     targets = TARGETS[task](legend=legend)
     entries = expand(job.scenes, root)
@@ -191,6 +198,10 @@ def _legend(job: TrainJob, task: Task, name: str) -> Legend:
             hint="without, or a panoptic model",
         )
     if task == "semantic":
+        if job.augment.paste:
+            raise UsageError(
+                f"augment: paste: not for architecture {name!r}", why="it knows no objects", hint="paste: 0"
+            )
         if len(job.classes) < 2:
             raise UsageError(
                 "at least two classes", hint="another name for everything else, or a model of objects"
@@ -433,9 +444,10 @@ def _value_range(found: BandStatistics, dtype: np.dtype[np.generic]) -> tuple[fl
 
 
 def _architecture(job: TrainJob, start: Bundle | None) -> Architecture:
-    if start is not None:
+    if start is not None and job.model is None:
         return start.architecture
-    name, encoder = job.model or _DEFAULT[0], job.encoder
+    name = job.model or _DEFAULT[0]
+    encoder = job.encoder if start is None or job.encoder else start.architecture.encoder
     if encoder is None:
         encoder = "" if name == "linear" else _DEFAULT[1]
     resolve(name)  # an unknown name is said before any label is read

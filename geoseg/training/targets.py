@@ -24,6 +24,9 @@ from geoseg.models.object_rule import Task
 from geoseg.truth.layer import Truth
 from geoseg.truth.shapes import PolygonTruth
 
+COPY = 1 << 29
+"""Apart by multiples of this are the numbers, in a layer, of an object and of its copies."""
+
 _PART = 3  # an object of which less than one part in three is seen is not taught
 
 
@@ -51,6 +54,10 @@ class Targets(Protocol):
 
     def read(self, labels: Truth, window: Window) -> NDArray[Any]:
         """Layer (h, w) of a window."""
+        ...
+
+    def things_in(self, layer: Tensor, labels: Truth) -> Tensor:
+        """Numbers (n,) of the objects that a layer shows."""
         ...
 
     def taught(self, layers: Sequence[Tensor], labels: Sequence[Truth]) -> Any:
@@ -87,6 +94,10 @@ class PixelTargets:
     def read(self, labels: Truth, window: Window) -> NDArray[Any]:
         """Class positions (h, w)."""
         return self.positions[labels.read(window)]
+
+    def things_in(self, layer: Tensor, labels: Truth) -> Tensor:
+        """None: pixels belong to classes, not to objects."""
+        return layer.new_empty(0)
 
     def taught(self, layers: Sequence[Tensor], labels: Sequence[Truth]) -> Tensor:
         """Class positions (N, S, S) int64."""
@@ -151,24 +162,38 @@ class ObjectTargets:
             numbers[owners < 0] = self.unknown
         return numbers[place].reshape(window.shape)
 
+    def things_in(self, layer: Tensor, labels: Truth) -> Tensor:
+        """Numbers (n,) of the polygons of things that a layer shows."""
+        seen: Tensor = torch.unique(layer)
+        return seen[torch.from_numpy(self._is_thing(self._classes_of(seen, labels)))]
+
     def taught(self, layers: Sequence[Tensor], labels: Sequence[Truth]) -> tuple[ObjectLabels, ...]:
         """The objects of each crop."""
         return tuple(self.objects(layer, own) for layer, own in zip(layers, labels, strict=True))
 
     def objects(self, layer: Tensor, labels: Truth) -> ObjectLabels:
-        """The objects of one layer (h, w), numbered from 1 as their polygons are."""
-        polygons = polygons_of(labels)
+        """The objects of one layer (h, w), numbered from 1 as their polygons are, copies after them."""
         seen, place = torch.unique(layer, return_inverse=True)
-        of_numbers = np.append(polygons.classes, polygons.background)  # number 0 is the last one
-        own = of_numbers[(seen.clamp(min=0) - 1).numpy()]
-        own[(seen < 0).numpy()] = NODATA
-        thing = torch.from_numpy(np.isin(own, list(self._things)))
+        own = self._classes_of(seen, labels)
+        thing = torch.from_numpy(self._is_thing(own))
         position = torch.from_numpy(self.positions[own].astype(np.int64))
         ids = torch.where(thing, thing.cumsum(0), seen.clamp(max=0).long())
         if not self._stuff:
             return ObjectLabels(ids=ids[place], classes=position[thing])
         stuff = position.masked_fill(thing, UNKNOWN)
         return ObjectLabels(ids=ids[place], classes=position[thing], stuff=stuff[place])
+
+    @staticmethod
+    def _classes_of(seen: Tensor, labels: Truth) -> NDArray[np.uint8]:
+        """Class id of each number in a layer; 255 without one."""
+        polygons = polygons_of(labels)
+        of_numbers = np.append(polygons.classes, polygons.background)  # number 0 is the last one
+        own: NDArray[np.uint8] = of_numbers[(seen.clamp(min=0) % COPY - 1).numpy()]
+        own[(seen < 0).numpy()] = NODATA
+        return own
+
+    def _is_thing(self, classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        return np.isin(classes, list(self._things))
 
     @property
     def _things(self) -> frozenset[int]:

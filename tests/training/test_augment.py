@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from geoseg.training.augment import augment, resize
+from geoseg.training.augment import augment, paste, resize
 from geoseg.training.job import Augmentation
 from geoseg.training.light import Frame
+from geoseg.training.targets import COPY
 
 NONE = {"flips": False, "scale": 0, "gain": 0, "offset": 0}
 ZERO = torch.tensor([-2.0, -1.0]).view(-1, 1, 1)
@@ -129,3 +130,20 @@ def test_contrasts_drawn_cover_a_span_of_four() -> None:
     assert factors.min() < 0.55 and factors.max() > 1.8
     assert factors.log().mean().abs() < 0.1
     assert all(torch.allclose(y.mean((1, 2)), x.mean((1, 2)), atol=1e-4) for y in drawn)
+
+
+def test_pasted_objects_lie_whole_in_turned_places_with_numbers_of_their_own() -> None:
+    layer = torch.zeros(8, 8, dtype=torch.int32)
+    layer[0:2, 1:4], layer[5:7, 0:2], layer[7, 7] = 1, 2, -1
+    x = torch.arange(2 * 64, dtype=torch.float32).view(2, 8, 8)
+    same, kept = paste(x, layer, torch.tensor([1, 2]), 0.0, np.random.default_rng(0))
+    assert torch.equal(same, x) and torch.equal(kept, layer)
+    pixels, numbers = paste(x, layer, torch.tensor([1]), 1.0, np.random.default_rng(0))
+    laid = torch.zeros(8, 8, dtype=torch.bool)
+    for turn in (3, 2, 1):  # the last one laid lies on top
+        there = torch.rot90(layer, turn, (0, 1)) == 1
+        mine = there & ~laid
+        assert torch.equal(numbers == 1 + turn * COPY, mine) and mine.any()
+        assert torch.equal(pixels[:, mine], torch.rot90(x, turn, (1, 2))[:, mine])
+        laid |= there
+    assert torch.equal(numbers[~laid], layer[~laid]) and torch.equal(pixels[:, ~laid], x[:, ~laid])

@@ -21,10 +21,12 @@ import geoseg
 from geoseg.accuracy.panoptic import Regions, panoptic
 from geoseg.cli.main import cli
 from geoseg.engines.segments import SEGMENT, TileSegments
-from geoseg.errors import GeosegError, UsageError
+from geoseg.errors import GeosegError, InputError, UsageError
 from geoseg.geometry import Window
 from geoseg.legend import Legend
 from geoseg.models.bundle import load_bundle
+from geoseg.models.network import load_network
+from geoseg.training.batches import Batches
 from geoseg.training.found_objects import Found, compare, compare_stuff
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import prepare
@@ -273,6 +275,26 @@ def test_a_job_of_things_and_stuff_becomes_a_panoptic_bundle(tmp_path: Path) -> 
 _STARTS = {"encoder": None, "arguments": None}
 
 
+def test_objects_start_from_a_model_of_pixels(tmp_path: Path) -> None:
+    scene, decoder = village(tmp_path), {"decoder_channels": [16, 8, 8, 8, 8]}
+    ground = {"classes": VILLAGE["classes"], "model": "unet", "arguments": decoder, "steps": 1}
+    pixels = train(job(tmp_path, scenes=[scene], **ground)).bundle
+    scene |= {"labels": scene["labels"].replace("village", "houses"), "single_class": "house"}
+    del scene["field"]
+    fields = job(tmp_path, scenes=[scene], arguments={**decoder, "rim": 1}, start=str(pixels.path), steps=1)
+    fields |= {"learning_rate": 1e-9, "out": tmp_path / "objects", "encoder": None}
+    bundle = train(fields).bundle
+    assert bundle.task == "instance" and bundle.contract == pixels.contract
+    assert bundle.architecture.encoder == pixels.architecture.encoder
+    before, after = load_network(pixels).state_dict(), load_network(bundle).state_dict()
+    kept = [key for key in before if key.endswith("weight") and not key.startswith("segmentation_head")]
+    assert all(torch.allclose(before[key], after[key], atol=1e-3) for key in kept)
+    with pytest.raises(InputError, match="nothing of the bundle to start from fits"):
+        train(
+            {**fields, "model": "mask_rcnn", "encoder": "resnet18", "arguments": None, "out": tmp_path / "b"}
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -443,3 +465,18 @@ def test_objects_are_learnt_and_found_in_another_scene(
     shared, union = shapely.area(shapely.intersection(*pairs)), shapely.area(shapely.union(*pairs))
     assert (shared / union > 0.5).any(axis=1).mean() > 0.8
     assert out is not None
+
+
+def test_copies_of_objects_are_objects_of_their_class(tmp_path: Path) -> None:
+    fields = job(tmp_path, augment={"paste": 1.0})
+    preparation = prepare(TrainJob.parse(fields))
+    pixels, objects = Batches(preparation).at(0)
+    again, same = Batches(preparation).at(0)
+    assert torch.equal(pixels, again) and all(
+        torch.equal(a.ids, b.ids) for a, b in zip(objects, same, strict=True)
+    )
+    _, before = Batches(prepare(TrainJob.parse(job(tmp_path)))).at(0)
+    assert sum(len(o.classes) for o in objects) > sum(len(o.classes) for o in before)
+    assert all(set(np.unique(o.ids)) - {-1, 0} == set(range(1, len(o.classes) + 1)) for o in objects)
+    with pytest.raises(UsageError, match="it knows no objects"):
+        prepare(TrainJob.parse(job(tmp_path, model="unet", augment={"paste": 0.5})))

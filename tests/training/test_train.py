@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+import torch
 import yaml
 from click.testing import CliRunner
 
 import geoseg
 from geoseg.cli.main import cli
 from geoseg.errors import InputError, OutputConflictError, UsageError
+from geoseg.models.network import load_network
 from geoseg.training.job import TrainJob
 from geoseg.training.verb import run_train
 from tests.training.makers import CLASSES, image_of, job, stripes, write
@@ -169,7 +171,6 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     alone = train({**fields, "out": tmp_path / "alone"}).bundle
     together = geoseg.load_bundle(tmp_path / "model")
-    from geoseg.models.network import load_network
 
     for key, value in load_network(alone).state_dict().items():
         other = load_network(together).state_dict()[key]
@@ -184,7 +185,19 @@ def test_starting_from_a_bundle_keeps_what_it_knows(tmp_path: Path) -> None:
     second = train(more).bundle
     assert second.scores["mean_iou"] == pytest.approx(first.scores["mean_iou"], abs=0.01)
     assert second.contract == first.contract
+    far = {**more, "learning_rate": 0.1, "start_share": 0.75}
+    weights = [
+        load_network(train({**far, **change}).bundle).state_dict()
+        for change in ({"out": tmp_path / "back"}, {"out": tmp_path / "far", "start_share": 0})
+    ]
+    for key, before in load_network(first).state_dict().items():
+        if before.is_floating_point():
+            assert torch.allclose(
+                weights[0][key], before.lerp(weights[1][key], 0.25), rtol=2e-3, atol=2e-3
+            ), key
     other = {**more, "classes": {1: "dark", 2: "middle", 7: "bright", 9: "none"}, "out": tmp_path / "other"}
+    with pytest.raises(UsageError, match="has other classes"):
+        train({**other, "start_share": 0.5})
     assert len(train(other).bundle.legend) == 4  # the last layer is new, the rest is kept
     with pytest.raises(UsageError, match="takes other bands"):
         train({**more, "bands": [1], "out": tmp_path / "bands"})
@@ -210,7 +223,8 @@ def test_it_ends_when_nothing_gets_better(tmp_path: Path) -> None:
         ({"loss": {}}, "at least 1"),
         ({"classes": {1: "one"}}, "at least two classes"),
         ({"lerning_rate": 1}, "learning_rate"),
-        ({"start": "forest-s2-rgb"}, "leave out model"),
+        ({"start": "forest-s2-rgb", "model": None, "arguments": {"rim": 1}}, "or name the model"),
+        ({"start_share": 0.5}, "so give start"),
         ({"model": "unett"}, "unknown architecture"),
         ({"bands": [1, 9]}, "9"),
         ({"split": {"by": "region", "columns": [0, 240]}}, "no training crop can be drawn"),
