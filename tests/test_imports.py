@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import geoseg
+from tests.raster.makers import write
 
 PACKAGE = Path(geoseg.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -21,11 +23,25 @@ HEAVY = {
 }  # fmt: skip
 
 
+SLOW = HEAVY | {
+    "pyogrio",
+    "pyarrow",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "timm",
+    "torchvision",
+    "skimage",
+    "openpyxl",
+}
+"""Libraries that take a tenth of a second and more to load."""
+
+
 def loaded_by(code: str) -> set[str]:
     """Top-level modules that a fresh interpreter holds after running `code`."""
     report = "import json, sys; print('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     run = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True, timeout=300
     )
     return set(json.loads(run.stdout.splitlines()[-1]))
 
@@ -50,6 +66,61 @@ def test_jobs_are_light() -> None:
     rooms = sorted(p.parent.name for p in PACKAGE.glob("*/job.py"))
     code = "\n".join(f"import geoseg.{room}.job" for room in rooms)
     assert loaded_by(code) & (HEAVY - {"pydantic"} | {"yaml", "email"}) == set()
+
+
+def test_commands_load_what_they_use(tmp_path: Path) -> None:
+    """One after the other in one process: what a command loads is what is there after it.
+
+    Of libraries that take a second to load, pandas comes with geopandas, and geopandas with pyogrio.
+    """
+    rng = np.random.default_rng(0)
+    for name in ("a.tif", "b.tif"):
+        write(tmp_path / name, rng.integers(0, 3, (64, 64)).astype(np.uint8), nodata=255)
+    a, b, out = (str(tmp_path / name) for name in ("a.tif", "b.tif", "out"))
+    commands = [
+        ["evaluate", a, b, "--out", f"{out}.json"],
+        ["change", a, b, "--out", out],
+        ["vectorize", a, "--out", f"{out}.gpkg"],
+    ]
+    code = f"""
+import sys
+from geoseg.cli.main import main
+for command in {commands!r}:
+    try: main(command)
+    except SystemExit as end: assert not end.code, (command, end.code)
+    print("loaded", *sorted({{m.split(".")[0] for m in sys.modules}}))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    loaded = [set(line.split()[1:]) for line in run.stdout.splitlines() if line.startswith("loaded ")]
+    always = {"numpy", "rasterio", "pyproj", "pydantic"}
+    assert loaded[0] & SLOW == always
+    assert loaded[1] & SLOW == always | {"pyarrow"}
+    assert loaded[2] & SLOW == always | {"pyarrow"}
+
+
+@pytest.mark.slow
+def test_a_network_that_was_exported_before_runs_without_torch(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    write(tmp_path / "a.tif", np.full((3, 64, 64), 99, np.uint8), nodata=None)
+    code = f"""
+import sys
+from geoseg.cli.main import main
+command = ["predict", {str(tmp_path / "a.tif")!r}, "--model", "forest-s2-rgb", "--engine", "onnx"]
+try: main([*command, "--out", {str(tmp_path / "out")!r}, "--overwrite"])
+except SystemExit as end: assert not end.code
+"""
+    loaded_by(code)
+    assert loaded_by(code) & SLOW == {
+        "numpy",
+        "rasterio",
+        "pyproj",
+        "pydantic",
+        "pyarrow",
+        "zarr",
+        "onnxruntime",
+    }
 
 
 def test_every_exported_name_exists() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from geoseg.outlines.seams import Rings
 from geoseg.outlines.stream import Shapes
 from geoseg.outlines.wkb import EncodedPolygons, encode
 from geoseg.vectorization.reproject import reprojected
+from geoseg.writers.arrow import numbers, texts
 from geoseg.writers.layer import BOUNDS, GEOMETRY
 
 _BATCH_ROWS = 1 << 16
@@ -97,23 +97,20 @@ class PolygonTable:
     def _batch(self, regions: NDArray[np.void], rings: Rings) -> pa.RecordBatch:
         encoded = self._encoded(rings)
         ids = regions["class_id"]
-        names = np.array([self.name_of(i) for i in range(256)], object)
         of_area, of_length = decimals(self.grid)
-        values: dict[str, Any] = {
-            "class_id": ids.astype(np.int32),
-            "class_name": pa.DictionaryArray.from_arrays(pa.array(ids), pa.array(names)).cast(pa.string()),
-            "area_ha": np.round(regions["area"] * (self.area_unit / HECTARE), of_area),
-            "perim_m": self.lengths.perimeters(rings).round(of_length),
+        values = {
+            "class_id": numbers(ids.astype(np.int32)),
+            "class_name": texts([self.name_of(i) for i in range(256)], ids),
+            "area_ha": numbers(np.round(regions["area"] * (self.area_unit / HECTARE), of_area)),
+            "perim_m": numbers(self.lengths.perimeters(rings).round(of_length)),
             "conf_mean": _mean_confidence(regions),
-            "conf_min": pa.array(regions["least"] / 100.0, mask=regions["least"] == 255),
-            "n_pix": np.ascontiguousarray(regions["pixels"]),
-            "run_id": pa.repeat(self.run_id or "", len(regions)),
+            "conf_min": numbers(regions["least"] / 100.0, regions["least"] != 255),
+            "n_pix": numbers(regions["pixels"]),
+            "run_id": texts([self.run_id or ""], np.zeros(len(regions), np.int64)),
             GEOMETRY: _binary(encoded),
-            **{name: np.ascontiguousarray(encoded.bounds[:, i]) for i, name in enumerate(BOUNDS)},
+            **{name: numbers(encoded.bounds[:, i]) for i, name in enumerate(BOUNDS)},
         }
-        return pa.RecordBatch.from_arrays(
-            [pa.array(values[f.name]).cast(f.type) for f in self.schema], schema=self.schema
-        )
+        return pa.RecordBatch.from_arrays([values[f.name] for f in self.schema], schema=self.schema)
 
     def _encoded(self, rings: Rings) -> EncodedPolygons:
         t, s = self.grid.transform, self.scale
@@ -130,7 +127,7 @@ class PolygonTable:
 def _mean_confidence(regions: NDArray[np.void]) -> pa.Array:
     known = regions["confident"] > 0
     mean = regions["confidence"] / np.maximum(regions["confident"], 1) / 100.0
-    return pa.array(mean, mask=~known)
+    return numbers(mean, known)
 
 
 def _binary(encoded: EncodedPolygons) -> pa.Array:

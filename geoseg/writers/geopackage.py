@@ -1,4 +1,4 @@
-"""GeoPackage: GDAL makes the file with all its tables, and the rows are laid into it as pages."""
+"""GeoPackage: an empty file with all its tables is made, and the rows are laid into it as pages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from geoseg.errors import ResourceError
 from geoseg.files import refuse_locked
+from geoseg.writers.empty_geopackage import FID, GEOM, can_make, make_empty
 from geoseg.writers.layer import Batches, Layer, SideTable
 from geoseg.writers.ogr import description, write_ogr
-from geoseg.writers.sqlite.rows import Laid, can_lay, lay_rows
+from geoseg.writers.sqlite.rows import Laid, can_lay, lay_rows, quoted
 
-_GEOMETRY = "geom"
 _ROWS = 1 << 16
 _VERSION = "1.3"
 """GDAL writes 1.4 by default, of which GDAL 3.6 and QGIS 3.22 warn; nothing here needs it."""
@@ -46,22 +46,12 @@ def write_geopackage(path: Path, batches: Batches, layer: Layer) -> list[Path]:
     A file that is there already is added to (see `keep_other_layers`).
     """
     is_laid = can_lay(layer.schema) and not layer.has_nulls
-    write_ogr(
-        path,
-        iter(()) if is_laid else batches,
-        layer,
-        driver="GPKG",
-        dataset_options={"VERSION": _VERSION},
-        layer_options={
-            "SPATIAL_INDEX": "YES",
-            "GEOMETRY_NAME": _GEOMETRY,
-            "FID": "fid",
-            **description(layer),
-        },
-        layer_metadata=dict(layer.metadata),
-    )
     try:
-        laid = lay_rows(path, layer.name, f"rtree_{layer.name}_{_GEOMETRY}", batches) if is_laid else None
+        if is_laid and not path.exists() and can_make(layer):
+            make_empty(path, layer)
+        else:
+            _write_by_gdal(path, iter(()) if is_laid else batches, layer)
+        laid = lay_rows(path, layer.name, f"rtree_{layer.name}_{GEOM}", batches) if is_laid else None
         with closing(sqlite3.connect(path)) as connection, connection:
             if laid is not None and laid.count:
                 _register(connection, layer.name, laid)
@@ -75,6 +65,18 @@ def write_geopackage(path: Path, batches: Batches, layer: Layer) -> list[Path]:
             "cannot be written", where=path.name, why=why, hint="check the free disk space"
         ) from None
     return [path]
+
+
+def _write_by_gdal(path: Path, rows: Batches, layer: Layer) -> None:
+    write_ogr(
+        path,
+        rows,
+        layer,
+        driver="GPKG",
+        dataset_options={"VERSION": _VERSION},
+        layer_options={"SPATIAL_INDEX": "YES", "GEOMETRY_NAME": GEOM, "FID": FID, **description(layer)},
+        layer_metadata=dict(layer.metadata),
+    )
 
 
 def keep_other_layers(old: Path, new: Path, layer: str) -> None:
@@ -137,9 +139,9 @@ def _remove(connection: sqlite3.Connection, layer: str) -> None:
     gone = [name for name in there if name.casefold() == layer.casefold()]
     tables = [*_own_tables(connection, layer), *gone]
     for name in gone:
-        connection.execute(f'DROP TABLE IF EXISTS "rtree_{name}_{_geometry_of(connection, name)}"')
+        connection.execute(f"DROP TABLE IF EXISTS {quoted(f'rtree_{name}_{_geometry_of(connection, name)}')}")
     for name in tables:
-        connection.execute(f'DROP TABLE IF EXISTS "{name}"')
+        connection.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
         for mentions, column in _MENTIONS.items():
             if mentions in there:
                 connection.execute(f'DELETE FROM "{mentions}" WHERE {column} = ? COLLATE NOCASE', (name,))  # noqa: S608
@@ -149,7 +151,7 @@ def _geometry_of(connection: sqlite3.Connection, table: str) -> str:
     row = connection.execute(
         "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (table,)
     ).fetchone()
-    return _GEOMETRY if row is None else str(row[0])
+    return GEOM if row is None else str(row[0])
 
 
 def _register(connection: sqlite3.Connection, layer: str, laid: Laid) -> None:
@@ -169,7 +171,7 @@ def _add_style(connection: sqlite3.Connection, layer: str, qml: str) -> None:
     connection.execute(
         "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
         "styleName, styleQML, useAsDefault, description) VALUES ('', '', ?, ?, ?, ?, 1, ?)",
-        (layer, _GEOMETRY, layer[:30], qml, "Class colours"),
+        (layer, GEOM, layer[:30], qml, "Class colours"),
     )
     _add_contents(connection, "layer_styles", "Styles for QGIS")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import CRS
 
 import geoseg
 from geoseg.writers import geopackage, ogr
@@ -23,6 +25,7 @@ from geoseg.writers.layer import Batches, Layer
 from geoseg.writers.sqlite import rtree
 from geoseg.writers.sqlite.pages import TablePages, page_file, root_pages
 from geoseg.writers.sqlite.record_format import BLOB, Column, records
+from geoseg.writers.sqlite.rows import quoted
 from tests.outlines.maps import frames
 from tests.raster.makers import write
 
@@ -200,7 +203,7 @@ def test_equal_to_the_file_that_gdal_writes(
     with closing(sqlite3.connect(mine)) as a, closing(sqlite3.connect(other)) as b:
         assert a.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert a.execute("SELECT rtreecheck('rtree_landcover_geom')").fetchone() == ("ok",)
-        ours = "(name NOT LIKE '%layer_styles%' AND tbl_name != 'neighbours')"
+        ours = "name NOT LIKE '%layer_styles%' AND tbl_name != 'neighbours' AND tbl_name NOT LIKE '%tile%'"
         schema = f"SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE {ours}"
         assert set(a.execute(schema)) == set(b.execute(schema))
         for query in (
@@ -223,6 +226,83 @@ def test_equal_to_the_file_that_gdal_writes(
     # GDAL writes the extent as text, an ulp off
     np.testing.assert_allclose(infos[0]["total_bounds"], infos[1]["total_bounds"], rtol=1e-15)
     assert infos[0]["total_bounds"] == tuple(one.total_bounds)
+
+
+KINDS = (
+    *(pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64()),
+    *(pa.float32(), pa.float64(), pa.string(), pa.large_string()),
+)
+
+
+def an_empty_layer(**changed: Any) -> Layer:
+    """A layer with two columns of every kind, and names and metadata that have to be quoted."""
+    fields = [pa.field(f"{kind} \"quoted\" 'once'", kind) for kind in KINDS]
+    fields += [pa.field(f"{kind}_always", kind, nullable=False) for kind in KINDS]
+    given = {
+        "name": 'låger "ett" {0} o\'två',
+        "crs_wkt": CRS.from_epsg(32633).to_wkt(),
+        "schema": pa.schema([*fields, pa.field("geometry", pa.binary())]),
+        "metadata": {
+            "description": "vad & <vem>",
+            "software": "a \"b\" <c> & 'd' {0}",
+            "b": "",
+            "c": "å\nd",
+            "A": "1",
+        },
+    }
+    return Layer(**{**given, **changed})
+
+
+def in_wkt(crs: Any, version: str = "WKT2_2019") -> dict[str, str]:
+    return {"crs_wkt": CRS.from_user_input(crs).to_wkt(version)}
+
+
+CODES = (4326, 3857, 2154, 4674, 3035, 27700, 5514, 3031, 32718, 2056, 26917, 7844, 3413)
+CHANGES: dict[str, dict[str, Any]] = {
+    "quoted": {},
+    "no metadata": {"metadata": {}, "geometry_type": "Unknown"},
+    **{kind: {"geometry_type": kind, "name": kind} for kind in ("Point", "LineString", "MultiLineString")},
+    **{str(code): in_wkt(code) for code in CODES},
+    "WKT 1": in_wkt(31370, "WKT1_GDAL"),
+    "ESRI's WKT": in_wkt(32633, "WKT1_ESRI"),
+    "ESRI": in_wkt("ESRI:102033"),
+    "no number": in_wkt("+proj=laea +lat_0=-10 +lon_0=-60"),
+    "with heights": in_wkt(5555),
+    "nowhere": {"crs_wkt": 'LOCAL_CS["plane",UNIT["metre",1]]'},
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
+def test_an_empty_file_is_the_one_that_gdal_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    layer = an_empty_layer(**changed)
+    geopackage.write_geopackage(tmp_path / "mine.gpkg", iter(()), layer)
+    monkeypatch.setattr(geopackage, "can_make", lambda _: False)
+    geopackage.write_geopackage(tmp_path / "gdal.gpkg", iter(()), layer)
+    mine, theirs = contents(tmp_path / "mine.gpkg"), contents(tmp_path / "gdal.gpkg")
+    for name, rows in theirs.items():
+        assert mine[name] == rows, name
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """All that a file holds, but for tables of tiles and moments."""
+    is_wanted = "tbl_name NOT LIKE '%tile%'"
+    with closing(sqlite3.connect(path)) as connection:
+        run = connection.execute
+        pragmas = ("application_id", "user_version", "page_size", "encoding", "auto_vacuum")
+        found = {f"pragma {name}": run(f"PRAGMA {name}").fetchall() for name in pragmas}
+        found["schema"] = sorted(
+            run(f"SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE {is_wanted}"), key=str
+        )
+        names = run(f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {is_wanted}").fetchall()
+        for (name,) in names:
+            found[name] = [without_times(row) for row in run(f"SELECT * FROM {quoted(name)}")]
+    return found
+
+
+def without_times(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(re.sub(r"^\d{4}-\d\d-\d\dT[\d:.]+Z$", "", v) if isinstance(v, str) else v for v in row)
 
 
 def test_a_box_read_by_gdal_is_the_brute_force_one_and_edits_go_on(class_map: Path, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoseg.kernels import kernel
+from geoseg.writers.arrow import is_null, to_numpy
 
 INTEGER, REAL, TEXT, BLOB = 0, 1, 2, 3
 NULL_SIZE = -1
@@ -54,20 +56,20 @@ class Column:
         """Column of an Arrow array of integers, floats, text or bytes, without a copy of the texts."""
         if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
             kind = INTEGER if pa.types.is_integer(array.type) else REAL
-            plain = array.fill_null(0) if array.null_count else array
-            values = plain.to_numpy().astype(np.int64 if kind == INTEGER else np.float64).view(np.int64)
+            wide = np.int64 if kind == INTEGER else np.float64
+            values: NDArray[Any] = to_numpy(array).astype(wide).view(np.int64)
             sizes, heap = np.zeros(len(array), np.int64), _NO_BYTES
         else:
-            wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
+            is_large = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
             is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
             kind = TEXT if is_text else BLOB
             _, offsets, data = array.buffers()
-            ends = np.frombuffer(offsets, np.int64 if wide else np.int32)
+            ends = np.frombuffer(offsets, np.int64 if is_large else np.int32)
             ends = ends[array.offset : array.offset + len(array) + 1].astype(np.int64)
             values, sizes = ends[:-1], np.diff(ends)
             heap = _NO_BYTES if data is None else np.frombuffer(data, np.uint8)
         if array.null_count:
-            sizes[array.is_null().to_numpy(zero_copy_only=False)] = NULL_SIZE
+            sizes[is_null(array)] = NULL_SIZE
         return cls(kind=kind, values=values, sizes=sizes, heap=heap)
 
 

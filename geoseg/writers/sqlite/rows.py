@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoseg.errors import GeosegError, UsageError
+from geoseg.writers.arrow import to_numpy
 from geoseg.writers.layer import BOUNDS, GEOMETRY, Batches
 from geoseg.writers.sqlite.pages import PageFile, TablePages, page_file, root_pages
 from geoseg.writers.sqlite.record_format import Column, Records, records
@@ -30,6 +31,11 @@ class Laid:
     count: int
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+
+def quoted(name: str) -> str:
+    """A name of a table or column as it stands in a statement."""
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def can_lay(schema: pa.Schema) -> bool:
@@ -64,7 +70,7 @@ def lay_rows(path: Path, table: str, tree: str, batches: Batches) -> Laid:
             rows.append(batch)
         root = rows.finish()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f'UPDATE "{tree}_node" SET data = ? WHERE nodeno = {ROOT}', (root,))  # noqa: S608
+        connection.execute(f"UPDATE {quoted(tree + '_node')} SET data = ? WHERE nodeno = {ROOT}", (root,))  # noqa: S608
         if rows.count:
             connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, rows.count))
     return Laid(count=rows.count, low=rows.low, high=rows.high)
@@ -96,11 +102,11 @@ class _Tables:
         srs_id = _value(connection, "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", table)
         node_size = _value(
             connection,
-            f'SELECT length(data) FROM "{tree}_node" WHERE nodeno = {ROOT}',  # noqa: S608
+            f"SELECT length(data) FROM {quoted(tree + '_node')} WHERE nodeno = {ROOT}",  # noqa: S608
         )
         return cls(
             roots=root_pages(connection),
-            columns=tuple(row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')),
+            columns=tuple(row[1] for row in connection.execute(f"PRAGMA table_info({quoted(table)})")),
             srs_id=srs_id,
             node_size=node_size,
         )
@@ -132,7 +138,7 @@ class _Rows:
         """Rows of a batch, numbered on."""
         if not len(batch):
             return
-        boxes = np.stack([batch[name].to_numpy() for name in BOUNDS], axis=1)
+        boxes = np.stack([to_numpy(batch[name]) for name in BOUNDS], axis=1)
         self.low = np.minimum(self.low, boxes[:, :2].min(axis=0))
         self.high = np.maximum(self.high, boxes[:, 2:].max(axis=0))
         keys = np.arange(self.count + 1, self.count + 1 + len(batch))
