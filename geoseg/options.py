@@ -217,6 +217,7 @@ class PredictOptions(TypedDict, total=False):
     mask_values: int | str | Sequence[int] | None
     tta: Literal["none", "flips", "d4"]
     bands: int | str | Sequence[int | str] | None
+    without: str | Sequence[str] | None
     tile: int | None
     margin: int | None
     chunk: int
@@ -405,6 +406,7 @@ class TrainOptions(TypedDict, total=False):
     crosswalk: FilePath | Mapping[Any, Any] | None
     bands: int | str | Sequence[int | str] | None
     band_names: str | Sequence[str] | None
+    sensors: Mapping[Any, Any] | None
     split: Any
     model: str | None
     encoder: str | None

@@ -158,6 +158,7 @@ def _facts(bundle: Bundle) -> Table:
     network = f"{bundle.architecture.name} {bundle.architecture.encoder}".strip()
     rows = {
         "input": f"{bundle.contract.dtype}, values {low:g} to {high:g}, pixels of {_metres(bundle)}",
+        "may be missing": "; ".join(f"{s.name} ({', '.join(s.bands)})" for s in bundle.contract.sensors),
         "network": f"{network}, {_size(bundle)}, margin {bundle.margin} px",
         "regions": "" if bundle.regions is None else str(bundle.regions),
         "licence": bundle.licence,

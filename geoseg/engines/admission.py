@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Window
 from geoseg.models.bundle import Bundle
 from geoseg.models.contract import InputContract, SceneProfile
@@ -35,7 +35,14 @@ def open_for(
     return open_scene(source, bands=order, **reading)
 
 
-def admit(bundles: Sequence[Bundle], scene: Scene, *, override: bool, coarser: int = 1) -> tuple[str, ...]:
+def admit(
+    bundles: Sequence[Bundle],
+    scene: Scene,
+    *,
+    override: bool,
+    coarser: int = 1,
+    without: Sequence[str] = (),
+) -> tuple[str, ...]:
     """Notes of every bundle's input contract; where there are several, each says whose it is.
 
     Parameters
@@ -44,6 +51,8 @@ def admit(bundles: Sequence[Bundle], scene: Scene, *, override: bool, coarser: i
         Whether a refusal becomes a note.
     coarser
         Pixels of the scene along one that the model sees.
+    without
+        Sensors of the models that the scene lacks.
 
     Raises
     ------
@@ -64,16 +73,46 @@ def admit(bundles: Sequence[Bundle], scene: Scene, *, override: bool, coarser: i
     notes: list[str] = []
     for bundle in bundles:
         try:
-            found = bundle.contract.check(profile, override=override, where=scene.paths[0])
+            contract = bundle.contract.without(without)
+            found = contract.check(profile, override=override, where=scene.paths[0])
         except InputError as error:
             if not several:
                 raise
             what = f"{error.what} for the model {bundle.name}"
             raise InputError(what, where=error.where, why=error.why, hint=error.hint) from None
-        if bundle.experience is not None and (remark := _remark(bundle.experience, bundle.contract, scene)):
+        if (
+            bundle.experience is not None
+            and not without
+            and (remark := _remark(bundle.experience, bundle.contract, scene))
+        ):
             found = (*found, remark)
         notes += [f"{bundle.name}: {note}" if several else note for note in found]
     return tuple(dict.fromkeys(notes))
+
+
+def completed(bundles: Sequence[Bundle], scene: Scene, without: Sequence[str]) -> tuple[Scene, str]:
+    """(the scene with the bands of sensors that it lacks, a note): they hold what normalises to zero.
+
+    So did they in training, where a sensor was taken away. UsageError for several models whose zeros differ.
+    """
+    first = bundles[0]
+    at = first.contract.positions(without)
+    values = [tuple(b.contract.fill[i] for i in b.contract.positions(without)) for b in bundles]
+    if len(set(values)) > 1:
+        raise UsageError(
+            f"{' and '.join(b.name for b in bundles)} cannot be averaged without {', '.join(without)}",
+            why="what stands for its bands differs between them",
+            hint="one `model`",
+        )
+    names = [first.contract.band_names[i] for i in at]
+    note = f"mapped without {', '.join(without)}: {', '.join(names)} hold the mean of the training"
+    known = [first.scores.get("without", {}).get(name) for name in without]
+    if len(bundles) == len(known) == 1 and isinstance(known[0], dict):
+        scores = (
+            f"{key.replace('_', ' ')} {value:.3f}" for key, value in known[0].items() if value is not None
+        )
+        note += f"; so it reached {', '.join(scores)} on its held-out part"
+    return scene.with_constants(list(zip(at, names, values[0], strict=True))), note
 
 
 def _remark(experience: Experience, contract: InputContract, scene: Scene) -> str | None:

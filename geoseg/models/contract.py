@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, UsageError
 
 Level = Literal["", "top of atmosphere", "surface"]
 """What reflectance is: as the sensor saw it, or with the atmosphere taken out; empty where nobody says."""
@@ -43,11 +43,41 @@ class Band:
         Centre wavelength in nanometres; None where it has none (radar, elevation).
     description
         Free text ("Sentinel-2 B04").
+    value_range
+        Smallest and largest raw value to expect of this band alone; None where only that of all is known.
     """
 
     name: str
     wavelength_nm: float | None = None
     description: str = ""
+    value_range: tuple[float, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Form in ``bundle.json``."""
+        return {
+            "name": self.name,
+            "wavelength_nm": self.wavelength_nm,
+            "description": self.description,
+            **({} if self.value_range is None else {"value_range": list(self.value_range)}),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Band:
+        """Band from its form in ``bundle.json``."""
+        return cls(
+            name=str(raw["name"]),
+            wavelength_nm=None if raw.get("wavelength_nm") is None else float(raw["wavelength_nm"]),
+            description=str(raw.get("description", "")),
+            value_range=None if raw.get("value_range") is None else _pair(raw["value_range"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensor:
+    """Bands that come together or not at all, and that a model learnt to do without."""
+
+    name: str
+    bands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +135,8 @@ class InputContract:
         Smallest and largest pixel size in metres.
     level
         What reflectance it was trained on; empty where that is not said or it takes something else.
+    sensors
+        What a scene may lack; bands of none of them are always needed.
     """
 
     bands: tuple[Band, ...]
@@ -116,6 +148,7 @@ class InputContract:
     scale: float = 1.0
     offset: float = 0.0
     level: Level = ""
+    sensors: tuple[Sensor, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.bands:
@@ -144,6 +177,21 @@ class InputContract:
             np.dtype(self.dtype)
         except TypeError:
             raise InputError("input contract: unknown dtype", why=f"found {self.dtype!r}") from None
+        self._check_sensors()
+
+    def _check_sensors(self) -> None:
+        """InputError for sensors that are not groups of the bands, or that leave none."""
+        names, own = self.band_names, [b for sensor in self.sensors for b in sensor.bands]
+        strange = next((b for b in own if names.count(b) != 1 or own.count(b) != 1), None)
+        if strange is not None:
+            bands = ", ".join(names)
+            raise InputError(
+                f"band {strange!r} is not one band of one sensor", why=f"bands are {bands}, each named once"
+            )
+        if any(not s.bands or len(s.bands) == len(names) for s in self.sensors):
+            raise InputError("a sensor needs bands, and there must be others", why=f"bands are {names}")
+        if len({s.name for s in self.sensors}) < len(self.sensors):
+            raise InputError("two sensors of one name")
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -171,13 +219,42 @@ class InputContract:
         mean, std = (np.asarray(v, np.float64) for v in (self.mean, self.std))
         return ((self.offset - mean) / std).astype(np.float32)[:, None, None]
 
+    def positions(self, sensors: Sequence[str]) -> tuple[int, ...]:
+        """Positions of the bands of some sensors, ascending; UsageError for one that the model needs."""
+        known = {sensor.name: sensor.bands for sensor in self.sensors}
+        for name in sensors:
+            if name not in known:
+                words = "; ".join(f"{s.name} ({', '.join(s.bands)})" for s in self.sensors)
+                raise UsageError(
+                    f"the model cannot do without {name!r}",
+                    why=f"it learnt to do without {words}" if words else "it needs all its bands",
+                    hint="all its bands" if not words else f"`without={self.sensors[0].name}`",
+                )
+        gone = {band for name in sensors for band in known[name]}
+        if len(gone) == len(self.bands):
+            raise UsageError(f"without {', '.join(sensors)} no band is left")
+        return tuple(i for i, name in enumerate(self.band_names) if name in gone)
+
+    def without(self, sensors: Sequence[str]) -> InputContract:
+        """What is left to be looked at in a scene that lacks some sensors; errors as in `positions`."""
+        gone = set(self.positions(sensors))
+        if not gone:
+            return self
+        kept = [i for i in range(len(self.bands)) if i not in gone]
+        ranges = [self.bands[i].value_range or self.value_range for i in kept]
+        return replace(
+            self,
+            bands=tuple(self.bands[i] for i in kept),
+            mean=tuple(self.mean[i] for i in kept),
+            std=tuple(self.std[i] for i in kept),
+            value_range=(min(low for low, _ in ranges), max(high for _, high in ranges)),
+            sensors=(),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Form in ``bundle.json``; `from_json` reads it back to an equal contract."""
         return {
-            "bands": [
-                {"name": b.name, "wavelength_nm": b.wavelength_nm, "description": b.description}
-                for b in self.bands
-            ],
+            "bands": [band.to_json() for band in self.bands],
             "dtype": self.dtype,
             "value_range": list(self.value_range),
             "scale": self.scale,
@@ -186,20 +263,14 @@ class InputContract:
             "std": list(self.std),
             "pixel_size": list(self.pixel_size),
             **({"level": self.level} if self.level else {}),
+            **({"sensors": {s.name: list(s.bands) for s in self.sensors}} if self.sensors else {}),
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> InputContract:
         """Contract from its form in ``bundle.json``."""
         return cls(
-            bands=tuple(
-                Band(
-                    name=str(b["name"]),
-                    wavelength_nm=None if b.get("wavelength_nm") is None else float(b["wavelength_nm"]),
-                    description=str(b.get("description", "")),
-                )
-                for b in raw["bands"]
-            ),
+            bands=tuple(Band.from_json(b) for b in raw["bands"]),
             dtype=str(raw["dtype"]),
             value_range=_pair(raw["value_range"]),
             scale=float(raw.get("scale", 1.0)),
@@ -208,6 +279,10 @@ class InputContract:
             std=tuple(float(v) for v in raw["std"]),
             pixel_size=_pair(raw["pixel_size"]),
             level=raw.get("level", ""),
+            sensors=tuple(
+                Sensor(name=str(name), bands=tuple(map(str, bands)))
+                for name, bands in raw.get("sensors", {}).items()
+            ),
         )
 
     def check(self, scene: SceneProfile, *, override: bool = False, where: object = None) -> tuple[str, ...]:
@@ -255,7 +330,9 @@ class InputContract:
             return None
         why = f"found {count}, the model needs {needed}: {', '.join(self.band_names)}"
         if count < needed:
-            return "too few bands", why, "a file, or several files together, with all of them"
+            fitting = [s.name for s in self.sensors if needed - len(s.bands) == count]
+            more = "".join(f", or `without={name}` if that is what is missing" for name in fitting)
+            return "too few bands", why, f"a file, or several files together, with all of them{more}"
         order = self.order_among(names)
         if order is not None:
             hint = f"`bands={_listed(order)}`"

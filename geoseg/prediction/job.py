@@ -29,6 +29,8 @@ class PredictJob(Reading):
         panoptic.tif; and manifest.json, run.yaml and log.jsonl.
     bands
         Scene bands to feed, in the model's order: numbers from 1, or names, like 3,2,1. All by default.
+    without
+        Sensors of the model that the scene lacks, by name, like radar: those that it learnt to do without.
     tile
         Side of the window that the model sees, by default chosen by the scene's size. See
         `geoseg.geometry.plan_tiles` for this and the next three.
@@ -74,6 +76,7 @@ class PredictJob(Reading):
     out: Path
     tta: Tta = "none"
     bands: list[int | str] | None = None
+    without: list[str] | None = None
     tile: Annotated[int, Field(ge=32, le=16384)] | None = None
     margin: Annotated[int, Field(ge=0, le=4096)] | None = None
     chunk: Annotated[int, Field(ge=1, le=65536)] = DEFAULT_CHUNK
@@ -100,6 +103,8 @@ class PredictJob(Reading):
     def _hidden_once(self) -> PredictJob:
         if self.clouds is not None and self.mask is not None:
             raise ValueError("clouds makes a mask, and another is given; leave out one of them")
+        if self.without and self.novelty:
+            raise ValueError("novelty compares all bands of the model; leave it out, or without")
         return self
 
     @field_validator("model", mode="before")
@@ -116,6 +121,15 @@ class PredictJob(Reading):
         if isinstance(value, str):
             return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
         return value
+
+    @field_validator("without", mode="before")
+    @classmethod
+    def _split_sensors(cls, value: object) -> object:
+        """Sensors given as texts, each of one or several, ``radar,elevation``; none is None."""
+        if not isinstance(value, str | list | tuple):
+            return value
+        texts = [value] if isinstance(value, str) else value
+        return [s.strip() for text in texts for s in str(text).split(",") if s.strip()] or None
 
 
 def objects_name(suffix: str) -> str:

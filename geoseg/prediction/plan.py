@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from geoseg.engines.admission import admit, open_for
+from geoseg.engines.admission import admit, completed, open_for
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.decision import Decision
 from geoseg.engines.engine import Engine, Tiles
@@ -190,8 +190,12 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
             hint="geoseg vectorize, which squares the polygons of its map",
         )
     reading: ReadingOptions = {**job.reading, **({} if clouds is None else clouds.reading)}
-    scene = open_for(ensemble.bundles[0].contract, job.scene, job.bands, reading)
-    notes = admit(ensemble.bundles, scene, override=job.force)
+    without = job.without or ()
+    scene = open_for(ensemble.bundles[0].contract.without(without), job.scene, job.bands, reading)
+    notes = admit(ensemble.bundles, scene, override=job.force, without=without)
+    if without:
+        scene, said = completed(ensemble.bundles, scene, without)
+        notes = (*notes, said)
     if ensemble.task != "semantic":
         _check_format(job, scene.grid)
     if job.clouds is not None:

@@ -192,6 +192,7 @@ def tags_of(opened: OpenedJob, run_id: str, failed: int) -> dict[str, str]:
         "GEOSEG_MODEL": ", ".join(b.name for b in ensemble.bundles),
         "GEOSEG_MODEL_SHA256": ", ".join(b.digest for b in ensemble.bundles),
         "GEOSEG_TTA": ensemble.tta,
+        **({"GEOSEG_WITHOUT": ", ".join(opened.job.without)} if opened.job.without else {}),
         **({"GEOSEG_MISSING_CHUNKS": str(failed)} if failed else {}),
     }
 
@@ -206,6 +207,7 @@ def facts_of(opened: OpenedJob, computed: Computed[R]) -> dict[str, Any]:
             {"name": b.name, "version": b.version, "digest": b.digest, "licence": b.licence}
             for b in ensemble.bundles
         ],
+        **({"without": opened.job.without} if opened.job.without else {}),
         "tta": ensemble.tta,
         "legend": ensemble.legend.to_json(),
         "engine": dict(next((r.engine for r in records if r.engine), {})),

@@ -37,6 +37,7 @@ SAID_BETTER = {
     "objects_format",
     "square",
     "everything",
+    "without",
 }
 """Fields whose meaning stands in the identity itself: by content, or with what was chosen for None."""
 CANNOT_MATTER = {"out", "batch", "force", "allow_vrt", "allow_missing"}

@@ -38,6 +38,8 @@ class SceneBand:
         What the file says that its values mean: ``value * scale + offset``. Pixels are read as stored.
     gain, addend
         What is read of a product: ``stored * gain + addend``, reflectance x 10000, uint16.
+    constant
+        The value of all its pixels, where it is in no file and stands for a band that there is not.
     """
 
     file: int
@@ -49,6 +51,7 @@ class SceneBand:
     offset: float = 0.0
     gain: float = 1.0
     addend: float = 0.0
+    constant: float | None = None
 
     @property
     def is_converted(self) -> bool:

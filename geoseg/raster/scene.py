@@ -111,6 +111,16 @@ class Scene:
         found = {(b.scale, b.offset) for b in self.bands}
         return found.pop() if len(found) == 1 else None
 
+    def with_constants(self, bands: Sequence[tuple[int, str, float]]) -> Scene:
+        """The same scene with bands that are in no file, each (position, name, value of all its pixels).
+
+        Pixels are floating-point then, so that they hold these values, too.
+        """
+        own = list(self.bands)
+        for position, name, value in sorted(bands):  # as to nodata and scale they are like the others
+            own.insert(position, replace(self.bands[0], number=0, name=name, alpha=False, constant=value))
+        return replace(self, bands=tuple(own), dtype=np.result_type(self.dtype, np.float32))
+
     def read(
         self, window: Window, bands: Sequence[int | str] | None = None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -143,17 +153,21 @@ class Scene:
                 f"of {self.grid.height} x {self.grid.width}",
             )
         chosen = self.bands if bands is None else choose_bands(self.bands, bands, self.name)
-        files = sorted({b.file for b in chosen})
-        pixels = np.empty((len(chosen), *window.shape) if len(files) > 1 else 0, self.dtype)
+        constants = [i for i, b in enumerate(chosen) if b.constant is not None]
+        files = sorted({b.file for b in chosen if b.constant is None})
+        together = len(files) > 1 or bool(constants)
+        pixels = np.empty((len(chosen), *window.shape) if together else 0, self.dtype)
+        for i in constants:
+            pixels[i] = chosen[i].constant
         valid = np.ones(window.shape, np.bool_)
         for file in files:
-            places = [i for i, b in enumerate(chosen) if b.file == file]
+            places = [i for i, b in enumerate(chosen) if b.file == file and b.constant is None]
             read = partial(self._read_file, file, [chosen[i] for i in places])
             source = self.coarser[file] if self.coarser else None
             part, held = read(window) if source is None else read_bilinear(self.grid, window, source, read)
             valid &= held
             part = _converted(part, held, [chosen[i] for i in places])
-            if len(files) > 1:
+            if together:
                 pixels[places] = part
             else:
                 pixels = part.astype(self.dtype, copy=False)
@@ -205,7 +219,10 @@ class Scene:
                 files.update(dict.fromkeys(vrt_sources(path)))
         return {
             "files": [_file_digest(path) for path in files],
-            "bands": [[b.file, b.number, b.name] for b in self.bands],
+            "bands": [
+                [b.file, b.number, b.name] if b.constant is None else [repr(b.constant), b.name]
+                for b in self.bands
+            ],
             "nodata": [None if b.nodata is None else repr(b.nodata) for b in self.bands],
             **({} if self.scaling == (1.0, 0.0) else {"scaling": scaled}),
             "size": list(self.grid.shape),

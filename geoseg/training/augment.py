@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -46,7 +48,13 @@ def paste(
 
 
 def augment(
-    x: Tensor, layer: Tensor, how: Augmentation, rng: np.random.Generator, *, frame: Frame
+    x: Tensor,
+    layer: Tensor,
+    how: Augmentation,
+    rng: np.random.Generator,
+    *,
+    frame: Frame,
+    sensors: Sequence[Sequence[int]] = (),
 ) -> tuple[Tensor, Tensor]:
     """Crop (B, S, S) of normalised values and its layer (S, S), changed at random.
 
@@ -60,6 +68,8 @@ def augment(
         The only source of chance.
     frame
         The scene's level and range.
+    sensors
+        Positions of the bands that come together or not at all.
     """
     if how.flips:
         turns, mirror = int(rng.integers(4)), bool(rng.random() < 0.5)
@@ -68,7 +78,22 @@ def augment(
             x, layer = x.flip(2), layer.flip(1)
     dates = zip(x.chunk(how.dates), frame.chunk(how.dates), strict=True)
     x = torch.cat([_light(one, how, rng, own) for one, own in dates])
+    if sensors:
+        x = _without_some(x, sensors, how.drop_sensor, rng)
     return x.contiguous(), layer.contiguous()
+
+
+def _without_some(
+    x: Tensor, sensors: Sequence[Sequence[int]], odds: float, rng: np.random.Generator
+) -> Tensor:
+    """The crop with sensors taken away at random: 0, as where a scene lacks them; never all bands."""
+    gone = rng.random(len(sensors)) < odds
+    if gone.all() and sum(map(len, sensors)) == len(x):
+        gone[rng.integers(len(sensors))] = False
+    x = x.clone()
+    for number in np.flatnonzero(gone).tolist():
+        x[list(sensors[number])] = 0
+    return x
 
 
 def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame) -> Tensor:

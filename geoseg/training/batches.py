@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,6 +33,7 @@ class Batches:
             preparation.sources, preparation.index, sampling=job.sampling, scale=job.augment.scale
         )
         self._fill = np.array(contract.fill)
+        self._sensors = [contract.positions([sensor.name]) for sensor in contract.sensors]
         self._gain, self._shift = torch.from_numpy(contract.gain), torch.from_numpy(contract.shift)
 
     def at(self, step: int) -> tuple[Tensor, Any]:
@@ -53,11 +54,14 @@ class Batches:
                 following = reader.submit(self.at, step + 1) if step + 1 < end else None
                 yield current
 
-    def core(self, core: Core, light: Light | None = None) -> tuple[Tensor, NDArray[Any]]:
+    def core(
+        self, core: Core, light: Light | None = None, without: Sequence[str] = ()
+    ) -> tuple[Tensor, NDArray[Any]]:
         """Normalised pixels (1, B, S, S) around a validation core, and its own layer (h, w).
 
         The core stands `margin` pixels inside; beyond the scene, pixels are mirrored. In another `light`,
-        values are as a file of the model's data type would hold them.
+        values are as a file of the model's data type would hold them. Bands of sensors in `without` are 0, as
+        where a scene lacks them.
         """
         preparation = self.preparation
         source, margin = preparation.sources[core.source], preparation.margin
@@ -74,6 +78,7 @@ class Batches:
             x = light.over(x, self._frame(core.source))
             if np.dtype(preparation.contract.dtype).kind in "ui":
                 x = self._normalise(((x - self._shift) / self._gain).round())
+        x[list(preparation.contract.positions(without))] = 0
         return x[None], layer
 
     def _item(self, step: int, number: int) -> tuple[Tensor, Tensor, int]:
@@ -91,7 +96,7 @@ class Batches:
             things = preparation.targets.things_in(small, preparation.sources[drawn.source].labels)
             x, small = paste(x, small, things, job.augment.paste, rng)
         frame = self._frame(drawn.source)
-        return *augment(x, small, job.augment, rng, frame=frame), drawn.source
+        return *augment(x, small, job.augment, rng, frame=frame, sensors=self._sensors), drawn.source
 
     def _frame(self, source: int) -> Frame:
         preparation = self.preparation

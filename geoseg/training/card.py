@@ -51,6 +51,7 @@ def write_card(preparation: Preparation, progress: TrainingState, report: Report
         dtype=contract.dtype,
         low=contract.value_range[0],
         high=contract.value_range[1],
+        optional="".join(f"| may be missing | {s.name}: {', '.join(s.bands)} |\n" for s in contract.sensors),
         near=contract.pixel_size[0],
         far=contract.pixel_size[1],
         classes=", ".join(f"{c.id} {c.name}" for c in legend.classes),
@@ -113,7 +114,7 @@ _CARD = """# {name}
 | | |
 |---|---|
 | input | {bands}; {dtype}, {low:g} to {high:g}; pixels of {near:g} to {far:g} m |
-| output | {classes} |
+{optional}| output | {classes} |
 | network | {network}, {parameters:.2f} million parameters, {start} |
 | licence | {licence} |
 

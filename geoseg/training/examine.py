@@ -36,6 +36,8 @@ class Examination:
         Scene name to confusion counts (K, K), rows reference.
     views
         The same counts over all scenes by test-time augmentation; empty where none was asked for.
+    without
+        The same counts over all scenes by the sensor that is missing; empty where none may be.
     lights
         The same counts by light, the first as it is, over at most `light_windows` windows of each fold.
     before
@@ -50,6 +52,7 @@ class Examination:
 
     scenes: Mapping[str, NDArray[np.int64]]
     views: Mapping[Tta, NDArray[np.int64]]
+    without: Mapping[str, NDArray[np.int64]]
     lights: Mapping[Light, NDArray[np.int64]]
     before: NDArray[np.int64] | None
     trust: NDArray[np.float64]
@@ -106,6 +109,13 @@ def examine(
     return Examination(
         scenes=scenes,
         views=views,
+        without={
+            sensor.name: counted(
+                answers(batches, network, cores, device, autocast=autocast, without=[sensor.name]),
+                preparation,
+            )
+            for sensor in preparation.contract.sensors
+        },
         lights=lights,
         before=_before(batches, device, autocast=autocast),
         trust=np.array(trust),
@@ -122,6 +132,7 @@ def join(parts: Sequence[Examination]) -> Examination:
         for name, counts in part.scenes.items():
             scenes[name] = scenes.get(name, 0) + counts
     views = {name: np.sum([p.views[name] for p in parts], axis=0) for name in parts[0].views}
+    without = {name: np.sum([p.without[name] for p in parts], axis=0) for name in parts[0].without}
     lights = {light: np.sum([p.lights[light] for p in parts], axis=0) for light in parts[0].lights}
     sample = CalibrationSample.join([p.sample for p in parts])
     lit = CalibrationSample.join([p.lit for p in parts])
@@ -130,6 +141,7 @@ def join(parts: Sequence[Examination]) -> Examination:
     return Examination(
         scenes=scenes,
         views=views,
+        without=without,
         lights=lights,
         before=np.sum(earlier, axis=0) if earlier else None,
         trust=np.concatenate([p.trust for p in parts]),

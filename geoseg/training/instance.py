@@ -44,6 +44,8 @@ class Examination:
     ----------
     scenes
         Scene name to what was found there.
+    without
+        Sensor to what was found everywhere while it was missing.
     shown
         Windows for the picture.
     capped
@@ -51,6 +53,7 @@ class Examination:
     """
 
     scenes: Mapping[str, Found]
+    without: Mapping[str, Found]
     shown: tuple[Outlined, ...]
     capped: int
 
@@ -109,16 +112,22 @@ class InstanceTask:
             capped += segments.capped
             if core.number in chosen:
                 shown.append(outlined)
-        return Examination(scenes=scenes, shown=tuple(shown), capped=capped)
+        without = {
+            sensor.name: Found.join(
+                [self._compared(batches, network, core, [sensor.name])[0] for core in cores]
+            )
+            for sensor in preparation.contract.sensors
+        }
+        return Examination(scenes=scenes, without=without, shown=tuple(shown), capped=capped)
 
     @torch.inference_mode()
     def _compared(
-        self, batches: Batches, network: nn.Module, core: Core
+        self, batches: Batches, network: nn.Module, core: Core, without: Sequence[str] = ()
     ) -> tuple[Found, TileSegments, Outlined]:
         """A window's objects beside the reference."""
         preparation, margin = self._preparation, self._preparation.margin
         network.train(False)
-        x, layer = batches.core(core)
+        x, layer = batches.core(core, without=without)
         answer = forward(
             network, x.to(self._device).contiguous(memory_format=torch.channels_last), autocast=self._autocast
         )
@@ -150,6 +159,7 @@ class InstanceTask:
             for name, found in part.scenes.items():
                 scenes[name] = Found.join([scenes[name], found]) if name in scenes else found
         found = Found.join(list(scenes.values()))
+        without = {name: Found.join([part.without[name] for part in parts]) for name in parts[0].without}
         calibration = _calibrate(found)
         temperature = 1.0 if calibration is None else calibration.temperature
         least = found.best_score(temperature)
@@ -157,8 +167,12 @@ class InstanceTask:
         drawn = {} if calibration is None else {"reliability.png": pictures.reliability_diagram(calibration)}
         return Report(
             temperature=temperature,
-            scores=_scores(preparation, found, least, calibration),
-            text=_text(preparation, scenes, least, calibration, sum(part.capped for part in parts)),
+            scores={
+                **_scores(preparation, found, least, calibration),
+                **_missing_scores(without, least, temperature),
+            },
+            text=_text(preparation, scenes, least, calibration, sum(part.capped for part in parts))
+            + _sensor_table(found, without, least, temperature),
             pictures={"samples.png": pictures.outline_picture(shown), **drawn},
             objects=ObjectRule(score=least),
         )
@@ -217,6 +231,27 @@ def _scores(
         **{key.lower(): rounded(value) for key, value in _overall(found, least, temperature).items()},
         "calibration_error": None if calibration is None else rounded(calibration.after),
     }
+
+
+def _missing_scores(without: Mapping[str, Found], least: float, temperature: float) -> dict[str, Any]:
+    """The overall scores with each sensor missing, in the form of ``bundle.json``."""
+    if not without:
+        return {}
+    overall = {name: _overall(found, least, temperature) for name, found in without.items()}
+    return {
+        "without": {name: {k.lower(): rounded(v) for k, v in own.items()} for name, own in overall.items()}
+    }
+
+
+def _sensor_table(found: Found, without: Mapping[str, Found], least: float, temperature: float) -> str:
+    """The same for the card."""
+    if not without:
+        return ""
+    of = {"all sensors": found, **{f"without {name}": own for name, own in without.items()}}
+    values = {name: _overall(own, least, temperature) for name, own in of.items()}
+    rows = [[name, *map(cell, own.values())] for name, own in values.items()]
+    said = "**Sensors that may be missing** (`geoseg predict --without NAME`): their bands at the mean."
+    return "\n".join(["", said, "", markdown(["", *values["all sensors"]], rows)]) + "\n"
 
 
 def _text(

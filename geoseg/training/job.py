@@ -158,6 +158,8 @@ class Augmentation(Job):
         Largest share of a smooth bright veil.
     drop_band
         Probability that a band (never all) is replaced by its mean.
+    drop_sensor
+        Probability that a sensor of `sensors` is taken away whole, each on its own, never all bands.
     noise
         Standard deviation of white noise, in those of the bands.
     paste
@@ -176,6 +178,7 @@ class Augmentation(Job):
     offset: _Share = 0.05
     haze: _Share = 0.0
     drop_band: _Share = 0.0
+    drop_sensor: Annotated[float, Field(gt=0, lt=1)] = 0.2
     noise: _Share = 0.0
     paste: _Share = 0.0
     dates: Annotated[int, Field(ge=1)] = 1
@@ -201,6 +204,9 @@ class TrainJob(Job):
         Bands of the images, by number or name; all by default.
     band_names
         Their names in the bundle; taken from the images by default.
+    sensors
+        Name to bands, by their names, that a scene may lack later: training takes them away at random
+        (`augment`), and every score is told with each of them missing. Other bands are always needed.
     model, encoder, arguments
         Architecture by name; see ``docs/models.md``.
     start
@@ -260,6 +266,7 @@ class TrainJob(Job):
     crosswalk: Path | dict[Any, Any] | None = None
     bands: list[int | str] | None = None
     band_names: list[str] | None = None
+    sensors: dict[str, Annotated[list[str], Field(min_length=1)]] | None = None
     split: Split = Field(default_factory=Split)
     model: str | None = None
     encoder: str | None = None
@@ -320,6 +327,8 @@ class TrainJob(Job):
             )
         if self.start is not None and self.encoder_weights is not None:
             raise ValueError("start brings its weights; leave out encoder_weights")
+        if self.sensors is None and self.start is None and "drop_sensor" in self.augment.model_fields_set:
+            raise ValueError("drop_sensor is for sensors, and none are named")
         uses = {s.use for s in self.scenes}
         if self.split.folds is not None:
             if uses != {None}:

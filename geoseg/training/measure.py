@@ -53,12 +53,13 @@ def answers(
     *,
     autocast: bool = False,
     light: Light | None = None,
+    without: Sequence[str] = (),
 ) -> Iterator[Answer]:
-    """Answers for validation windows, in another light if asked for."""
+    """Answers for validation windows, in another light or without some sensors if asked for."""
     margin = batches.preparation.margin
     network.train(False)
     for core in cores:
-        x, truth = batches.core(core, light)
+        x, truth = batches.core(core, light, without)
         rows, cols = (slice(margin, margin + side) for side in core.window.shape)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = (

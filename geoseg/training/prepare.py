@@ -19,7 +19,7 @@ from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.models.architectures import OBJECTS, Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
-from geoseg.models.contract import Band, InputContract, SceneProfile
+from geoseg.models.contract import Band, InputContract, SceneProfile, Sensor
 from geoseg.models.object_rule import Task
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
@@ -27,7 +27,7 @@ from geoseg.training.collection import expand
 from geoseg.training.job import LABEL_NAMES, LabelledScene, TrainJob
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied
 from geoseg.training.split import deal, held_out, region_of, share_ground
-from geoseg.training.statistics import BandStatistics, band_statistics, scene_levels
+from geoseg.training.statistics import band_statistics, scene_levels
 from geoseg.training.targets import TARGETS, Targets
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
@@ -388,7 +388,9 @@ def _contract(
                 hint="choose them with bands",
             )
         _check_start(start, sources, index)
-        return start.contract
+        if not job.sensors:
+            return start.contract
+        return _with_sensors(start.contract, job.sensors)
     if scene.count % job.augment.dates:
         raise UsageError(
             f"{scene.count} bands are not those of {job.augment.dates} dates",
@@ -400,14 +402,28 @@ def _contract(
     found = band_statistics(sources, index)
     sizes = [float(np.sqrt(abs(np.prod(s.scene.grid.ground_size)))) for s in sources]
     reach = 1.5 * (1 + job.augment.scale)
-    return InputContract(
-        bands=tuple(Band(name=n) for n in names),
+    ranges = [_value_range(low, high, scene.dtype) for low, high in zip(found.low, found.high, strict=True)]
+    contract = InputContract(
+        bands=tuple(
+            Band(name=n, value_range=own if job.sensors else None)
+            for n, own in zip(names, ranges, strict=True)
+        ),
         dtype=str(scene.dtype),
-        value_range=_value_range(found, scene.dtype),
+        value_range=_value_range(found.low.min(), found.high.max(), scene.dtype),
         mean=tuple(float(f"{v:.8g}") for v in found.mean),
         std=tuple(float(f"{v:.8g}") for v in found.std),
         pixel_size=(float(f"{min(sizes) / reach:.4g}"), float(f"{max(sizes) * reach:.4g}")),
     )
+    return _with_sensors(contract, job.sensors) if job.sensors else contract
+
+
+def _with_sensors(contract: InputContract, sensors: Mapping[str, Sequence[str]]) -> InputContract:
+    """The contract with what a scene may lack; UsageError where the job names other bands."""
+    groups = tuple(Sensor(name=name, bands=tuple(bands)) for name, bands in sensors.items())
+    try:
+        return replace(contract, sensors=groups)
+    except InputError as error:
+        raise UsageError(f"sensors: {error.what}", why=error.why) from None
 
 
 def _check_start(start: Bundle, sources: Sequence[Source], index: CellIndex) -> None:
@@ -434,11 +450,11 @@ def _check_start(start: Bundle, sources: Sequence[Source], index: CellIndex) -> 
             ) from None
 
 
-def _value_range(found: BandStatistics, dtype: np.dtype[np.generic]) -> tuple[float, float]:
+def _value_range(low: float, high: float, dtype: np.dtype[np.generic]) -> tuple[float, float]:
     """Range seen in training, a quarter wider on both sides; uint8 has its own."""
     if dtype == np.uint8:
         return 0.0, 255.0
-    low, high = float(found.low.min()), float(found.high.max())
+    low, high = float(low), float(high)
     wider = 0.25 * (high - low)
     return (max(low - wider, 0.0) if low >= 0 else low - wider), high + wider
 

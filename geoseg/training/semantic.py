@@ -120,6 +120,7 @@ def _score_table(preparation: Preparation, found: Examination, calibration: Cali
     return {
         **bundle_scores(evidence, preparation.legend, data),
         **({} if found.before is None else {"before": _overall(found.before)}),
+        **({"without": {name: _overall(c) for name, c in found.without.items()}} if found.without else {}),
         "changed_light": {**_light_scores(found), "calibration_error": rounded(calibration.other)},
         "novelty_auroc": rounded(_trust(found)),
     }
@@ -160,6 +161,7 @@ def _text(preparation: Preparation, found: Examination, calibration: Calibration
         scored=_SCORED_FOLDS if job.split.folds else _SCORED_LAST if job.keeps_last else _SCORED_BEST,
         before=_before_table(preparation, found),
         scene_table=_scene_table(found, legend.names),
+        sensors=_sensor_table(preparation, found),
         views=_view_table(found, legend.names),
         lights=_light_table(found, legend.names),
         fails=_FAILS,
@@ -201,6 +203,21 @@ def _before_table(preparation: Preparation, found: Examination) -> str:
     head = ["", *(f"IoU {n}" for n in preparation.legend.names), "mean IoU", "accuracy"]
     said = "**Before and after**, on the same held-out pixels."
     return "\n".join(["", said, "", markdown(head, rows)]) + "\n"
+
+
+def _sensor_table(preparation: Preparation, found: Examination) -> str:
+    """Table of the scores where a sensor is missing."""
+    if not found.without:
+        return ""
+    rows = [["all sensors", *_few(found.counts)]]
+    rows += [[f"without {name}", *_few(counts)] for name, counts in found.without.items()]
+    head = ["", *(f"IoU {n}" for n in preparation.legend.names), "mean IoU", "accuracy"]
+    said = (
+        "**Sensors that may be missing** (`geoseg predict --without NAME`): the same pixels, the sensor's "
+        f"bands at the training's mean. Training took each away with probability "
+        f"{preparation.job.augment.drop_sensor:g}."
+    )
+    return "\n".join(["", wrapped(said), "", markdown(head, rows)]) + "\n"
 
 
 def _view_table(found: Examination, names: tuple[str, ...]) -> str:
@@ -246,7 +263,7 @@ _TEXT = """{scored}
 {overall}.
 
 {matrix}
-{before}{scene_table}{views}{lights}
+{before}{scene_table}{sensors}{views}{lights}
 ![Confusion](confusion.png) ![Learning curve](curve.png)
 
 **Calibration.** Temperature {temperature} (smallest log-loss over pixels as they are and in other light, half

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoseg.errors import InputError
-from geoseg.models.contract import Band, InputContract, SceneProfile
+from geoseg.errors import InputError, UsageError
+from geoseg.models.contract import Band, InputContract, SceneProfile, Sensor
 
 RGB = InputContract(
     bands=(Band(name="red", wavelength_nm=665), Band(name="green"), Band(name="blue")),
@@ -199,3 +199,28 @@ def test_bands_of_two_dates_are_told_apart_by_name():
     assert fits(two, value_sample=seen, band_names=("B04@1", "B08@1", "B04@2", "B08@2")) == ()
     with pytest.raises(InputError, match=r"another order.*`bands=3,4,1,2`"):
         fits(two, value_sample=seen, band_names=("B04@2", "B08@2", "B04@1", "B08@1"))
+
+
+def test_a_sensor_that_is_missing_is_not_looked_for():
+    bands = tuple(
+        Band(name=n, value_range=r) for n, r in (("red", (0, 9000)), ("vv", (-30, 5)), ("dem", (0, 400)))
+    )
+    own = InputContract(
+        bands=bands,
+        dtype="int16",
+        value_range=(-30, 9000),
+        mean=(800.0, -12.0, 200.0),
+        std=(300.0, 4.0, 90.0),
+        pixel_size=(5, 20),
+        sensors=(Sensor(name="optical", bands=("red",)), Sensor(name="radar", bands=("vv",))),
+    )
+    assert InputContract.from_json(json.loads(json.dumps(own.to_json()))) == own
+    assert own.without([]) is own
+    left = own.without(["optical"])
+    assert (left.band_names, left.mean, left.value_range) == (("vv", "dem"), (-12.0, 200.0), (-30, 400))
+    dark = SceneProfile(count=2, dtype="int16", pixel_size_m=10, value_sample=np.array([-20, 150]))
+    left.check(dark)  # against the range of all bands, it would be another scaling
+    with pytest.raises(UsageError, match=r"cannot do without 'dem'.*optical \(red\); radar \(vv\)"):
+        own.positions(["dem"])
+    with pytest.raises(InputError, match=r"or `without=optical` if .*, or `without=radar` if"):
+        own.check(dark)

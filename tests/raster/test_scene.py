@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from pathlib import Path
@@ -442,3 +443,19 @@ def test_fingerprints_tell_content_from_name(tmp_path: Path, monkeypatch: pytest
     large = open_scene(path).fingerprint()["files"][0]
     assert large["method"] == "sha256 of both ends"
     assert large["mtime_ns"] == path.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float32"])
+def test_bands_of_one_value_stand_among_those_of_the_file(tmp_path: Path, dtype: str) -> None:
+    pixels = np.arange(2 * 6 * 7).reshape(2, 6, 7).astype(dtype)
+    scene = open_scene(write(tmp_path / "a.tif", pixels, nodata=5, names=("red", "nir")))
+    made = scene.with_constants([(2, "dem", 7.25), (0, "vv", -12.5)])
+    assert made.band_names == ("vv", "red", "dem", "nir") and made.dtype.kind == "f"
+    read, valid = made.read(Window(1, 2, 4, 3))
+    plain, same = scene.read(Window(1, 2, 4, 3))
+    assert (read[0] == -12.5).all() and (read[2] == 7.25).all()
+    assert (read[[1, 3]] == plain).all() and (valid == same).all()
+    assert (made.read(Window(0, 0, 2, 2), ["nir", "vv"])[0][1] == -12.5).all()
+    assert made.nodata == scene.nodata and made.scaling == scene.scaling
+    other = scene.with_constants([(2, "dem", 7.5), (0, "vv", -12.5)])
+    assert len({json.dumps(s.fingerprint()) for s in (scene, made, other)}) == 3

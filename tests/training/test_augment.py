@@ -120,6 +120,24 @@ def test_another_light_keeps_order_and_is_drawn_from_the_generator_alone(name: s
         assert torch.all(first.diff(dim=2) >= 0)
 
 
+def test_sensors_are_taken_away_whole_and_never_all_bands() -> None:
+    x, labels = torch.ones(5, 4, 4), torch.zeros(4, 4, dtype=torch.uint8)
+    frame = Frame(zero=torch.zeros(5, 1, 1), level=40 + torch.zeros(5, 1, 1), low=-ONE[:1], high=ONE[:1])
+    how = Augmentation(**{**NONE, "drop_sensor": 0.5})
+    for sensors, ever in (
+        ([(0, 3), (1,), (2, 4)], 7),
+        ([(0, 3), (1,)], 4),
+    ):  # the second leaves bands 2 and 4
+        seen = set()
+        for seed in range(200):
+            y, _ = augment(x, labels, how, np.random.default_rng(seed), frame=frame, sensors=sensors)
+            gone = tuple(i for i in range(5) if (y[i] == 0).all())
+            assert torch.equal(y[[i for i in range(5) if i not in gone]], x[: 5 - len(gone)])
+            assert all(set(s) <= set(gone) or not set(s) & set(gone) for s in sensors)
+            seen.add(gone)
+        assert len(seen) == ever and max(map(len, seen)) < 5
+
+
 def test_contrasts_drawn_cover_a_span_of_four() -> None:
     """With 0.7: deviations from half to twice, and the level stays where it is."""
     x = torch.randn(2, 32, 32, generator=torch.Generator().manual_seed(1))

@@ -480,3 +480,16 @@ def test_copies_of_objects_are_objects_of_their_class(tmp_path: Path) -> None:
     assert all(set(np.unique(o.ids)) - {-1, 0} == set(range(1, len(o.classes) + 1)) for o in objects)
     with pytest.raises(UsageError, match="it knows no objects"):
         prepare(TrainJob.parse(job(tmp_path, model="unet", augment={"paste": 0.5})))
+
+
+@pytest.mark.slow
+def test_objects_are_scored_and_found_with_a_sensor_missing(tmp_path: Path) -> None:
+    fields = {**job(tmp_path), "band_names": ["a", "b", "c"], "sensors": {"colour": ["b", "c"]}}
+    bundle = train({**fields, "steps": 30, "validate_every": 30}).bundle
+    assert set(bundle.scores["without"]) == {"colour"}
+    assert set(bundle.scores["without"]["colour"]) == {"f1", "pq", "precision", "recall"}
+    assert "| without colour |" in (tmp_path / "model" / "README.md").read_text()
+    with rasterio.open(tmp_path / "scene0.tif") as file:
+        grey = write(tmp_path / "grey.tif", file.read(1), pixel=1)
+    out = geoseg.predict(grey, model=bundle.path, out=tmp_path / "out", without="colour", threads=1)
+    assert any("mapped without colour: b, c hold the mean" in note for note in out.notes)
