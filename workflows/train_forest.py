@@ -1,11 +1,13 @@
 """Train the shipped model `forest-s2-rgb`: forest and non-forest in Sentinel-2 true colour.
 
-    GEOSEG_DATA=/path/to/data python workflows/train_forest.py configs/train_forest.yaml
+    export GEOSEG_DATA=/path/to/data
+    python workflows/train_forest.py configs/train_forest_light.yaml
+    python workflows/train_forest.py configs/train_forest.yaml
 
-The data are the 30 labelled images of Zenodo record 3233081 (Bragagnolo, da Silva & Grzybowski 2019), in the
-folder ``amazon_s2_forest/training`` of GEOSEG_DATA. Five models are cross-validated, a sixth learns from all
-images and is shipped. The same configuration gives the same folds and, on one machine, the same weights; a
-training that was stopped goes on.
+The first learns forest in many lights, the second goes on from it. The data are the 30 labelled images of
+Zenodo record 3233081 (Bragagnolo, da Silva & Grzybowski 2019), in the folder ``amazon_s2_forest/training`` of
+GEOSEG_DATA; five of them are held out from both. The same configuration gives, on one machine, the same
+weights; a training that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ WIDTH = 512
 @training_command("configs/train_forest.yaml")
 @click.option("--work", type=click.Path(path_type=Path), default="runs/forest", help="For the masks.")
 def main(work: Path) -> Path:
-    """Train, score on held-out folds, and write the bundle with its card."""
+    """Train, score on held-out images, and write the bundle with its card."""
     lay_out(data_folder() / FOLDER, work)
     return work
 

@@ -43,6 +43,7 @@ def write_card(preparation: Preparation, progress: TrainingState, report: Report
     )
     architecture = preparation.architecture
     stopped = f", stopped after {progress.step}" if progress.step < job.steps else ""
+    back = f", {job.start_share:.0%} of the way back to those it started from" if job.start_share else ""
     return _CARD.format(
         name=job.name or job.out.name,
         description=wrapped(job.description or f"Classes: {', '.join(legend.names)}."),
@@ -81,7 +82,7 @@ def write_card(preparation: Preparation, progress: TrainingState, report: Report
         loss=" + ".join(f"{w:g} {k}" for k, w in job.loss.items())
         if preparation.task == "semantic"
         else "the network's own",
-        kept=f"at step {progress.best_step}",
+        kept=f"at step {progress.best_step}{back}",
         seed=job.seed,
         identity=preparation.identity[:16],
         yaml="\n".join(f"    {line}" for line in job.placeless.dump().splitlines()),

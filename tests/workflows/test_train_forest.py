@@ -16,7 +16,7 @@ from geoseg.training.job import TrainJob
 from geoseg.training.verb import run_train
 from tests.workflows.scripts import load_script
 
-CONFIG = "configs/train_forest.yaml"
+CONFIG = Path("configs/train_forest.yaml")
 WIDE = "Amazon_181.tiff_34"
 
 
@@ -62,19 +62,18 @@ def test_a_folder_without_the_data_is_named(script: ModuleType, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_its_configuration_makes_a_cross_validated_bundle(work: Path, tmp_path: Path) -> None:
+def test_its_configurations_make_a_bundle_in_two_parts(work: Path, tmp_path: Path) -> None:
+    small = {"steps": 2, "batch": 2, "crop": 64, "tta": False, "light_windows": 1}
+    light = TrainJob.load(CONFIG.with_name("train_forest_light.yaml"))
+    first = light.model_copy(update={**small, "out": tmp_path / "forest-light", "encoder_weights": None})
+    start = run_train(first, root=work, threads=1).bundle
+    assert start is not None
     job = TrainJob.load(CONFIG)
-    small = {
-        "out": tmp_path / "forest-s2-rgb",
-        "steps": 2,
-        "batch": 2,
-        "crop": 64,
-        "tta": False,
-        "light_windows": 1,
-        "precision": "fp32",
-    }
-    made = run_train(job.model_copy(update={**small, "encoder_weights": None}), root=work, threads=1)
+    assert job.start == light.out and job.scenes == light.scenes
+    second = job.model_copy(update={**small, "out": tmp_path / "forest-s2-rgb", "start": start.path})
+    made = run_train(second, root=work, threads=1)
     assert made.bundle is not None
     bundle = load_bundle(made.bundle.path)
     assert bundle.legend.names == ("forest", "non-forest")
-    assert "Amazon_181" in (bundle.path / "README.md").read_text()  # a row for each image
+    card = (bundle.path / "README.md").read_text()
+    assert "20% of the way back" in card and "Amazon_511" in card
