@@ -27,19 +27,19 @@ def command(model: str, scenes: Path, references: Path, overwrite: bool, out: Pa
     SCENES and REFERENCES are files, folders or patterns, paired by their names. Each scene is mapped in
     fp32 and in int8, both maps are scored, and the difference in mean IoU over all of them is written into
     the model's folder. A model that loses more than 0.3 points is refused by predict --precision int8.
+    Interrupted, what was measured before stays with the model, and the same command goes on.
 
     \b
       geoseg model int8 my-bundle 'images/*.tif' 'masks/*.tif' --out measured
     """  # noqa: D301 (click reads \b)
     from geoseg.comparison.int8 import Int8Scores, int8_loss, score_int8
     from geoseg.models.bundle import load_bundle
-    from geoseg.models.int8_loss import MOST, forget_int8_loss, write_int8_loss
+    from geoseg.models.int8_loss import MOST, measuring_int8_loss, write_int8_loss
 
     where, bundle = take_where(options), load_bundle(model)
     scored: list[Int8Scores] = []
 
     def run(name: str, scene: Path, reference: Path) -> dict[str, Any]:
-        forget_int8_loss(bundle)  # it would refuse what is to be measured
         job = job_of(
             CompareJob,
             named(options, name),
@@ -55,9 +55,10 @@ def command(model: str, scenes: Path, references: Path, overwrite: bool, out: Pa
             "mean_iou_int8": round(found.quantised.overall["mean_iou"], 6),
         }
 
-    run_each_pair(scenes, references, run, out)
-    loss = int8_loss(bundle, scored)
-    path = write_int8_loss(bundle, loss)
+    with measuring_int8_loss(bundle):
+        run_each_pair(scenes, references, run, out)
+        loss = int8_loss(bundle, scored)
+        path = write_int8_loss(bundle, loss)
     say(f"{loss}: {abs(loss.points):.2f} points {'lost' if loss.points > 0 else 'gained'}")
     if not loss.accepted:
         say(f"more than {MOST}: predict --precision int8 refuses this model", err=True)

@@ -77,7 +77,7 @@ def settle_int8(
         return Decision(choice=asked, reason="default")
     calibrating, comparing = _halves(found)
     asked = replace(asked, calibration=calibration_of(calibrating))
-    files = _write(ensemble, calibrating, asked.calibration)
+    files = _write(ensemble, calibrating, asked)
     exact = [network_file(bundle, *sides) for bundle, sides in _networks(ensemble, tile)]
     file = question_file(asked, ensemble, tile)
     if known := recall(file, asked):
@@ -130,7 +130,7 @@ def restore_int8(
     if (found := tiles()) is not None:
         calibrating, _ = _halves(found)
         if calibration_of(calibrating) == calibration:
-            again = _write(ensemble, calibrating, calibration)
+            again = _write(ensemble, calibrating, decision.choice)
             if tuple(sha256_of(path) for path in again) == made.sha256:
                 return
     raise ResourceError(
@@ -168,13 +168,13 @@ def _networks(ensemble: Ensemble, tile: Sides) -> list[tuple[Bundle, Sides]]:
     return [(bundle, sides) for bundle in bundles.values() for sides in shapes]
 
 
-def _write(ensemble: Ensemble, tiles: Tiles, calibration: str) -> list[Path]:
+def _write(ensemble: Ensemble, tiles: Tiles, choice: EngineChoice) -> list[Path]:
     """Files of these networks, calibrated on tiles that are turned where need be."""
     raw, valid = tiles
     tile = valid.shape[1], valid.shape[2]
     turned = raw.swapaxes(2, 3), valid.swapaxes(1, 2)
     return [
-        write_quantised(bundle, tiles if sides == tile else turned, calibration)
+        write_quantised(bundle, tiles if sides == tile else turned, choice.calibration, choice.threads or 1)
         for bundle, sides in _networks(ensemble, tile)
     ]
 

@@ -12,7 +12,7 @@ from geoseg.engines.choice import EngineChoice
 from geoseg.engines.hardware import processor
 from geoseg.engines.network_file import written_by
 from geoseg.engines.pixels import NUMPY
-from geoseg.engines.quantised_file import file_of
+from geoseg.engines.quantised_file import file_of, session_options
 from geoseg.errors import ResourceError
 from geoseg.models.bundle import Bundle
 
@@ -53,12 +53,9 @@ class OnnxNetwork:
     def _open(self, shape: tuple[int, ...]) -> Any:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
-        options.log_severity_level = 3
-        # waiting threads sleep: others may want the cores
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         file = file_of(self._bundle, self._choice, *shape[2:])
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(file), session_options(self._threads), providers=["CPUExecutionProvider"]
+        )
         self._sessions[shape] = session
         return session

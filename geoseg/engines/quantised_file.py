@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def require_quantiser() -> None:
         )
 
 
-def write_quantised(bundle: Bundle, tiles: Tiles, calibration: str) -> Path:
+def write_quantised(bundle: Bundle, tiles: Tiles, calibration: str, threads: int = 1) -> Path:
     """The network in int8 for tiles of this shape, with the ranges that its values have on these; once.
 
     Static quantisation: weights symmetric and per channel, activations of 8 bits from the least to the
@@ -94,6 +95,8 @@ def write_quantised(bundle: Bundle, tiles: Tiles, calibration: str) -> Path:
     ----------
     calibration
         From `calibration_of`, of these tiles or of what they were turned from.
+    threads
+        That it is computed with.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def write_quantised(bundle: Bundle, tiles: Tiles, calibration: str) -> Path:
     height, width = tiles[1].shape[1:]
     path = quantised_file(bundle, calibration, height, width)
     if not path.is_file():
-        _quantise(bundle, network_file(bundle, height, width), path, tiles)
+        _quantise(bundle, network_file(bundle, height, width), path, tiles, threads)
         _make_room(path.parent)
     return path
 
@@ -117,9 +120,11 @@ def _make_room(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _quantise(bundle: Bundle, exact: Path, path: Path, tiles: Tiles) -> None:
+def _quantise(bundle: Bundle, exact: Path, path: Path, tiles: Tiles, threads: int) -> None:
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     model = onnx.load(exact)
@@ -131,28 +136,67 @@ def _quantise(bundle: Bundle, exact: Path, path: Path, tiles: Tiles) -> None:
             "first and the last stay in fp32",
             hint="another `precision`",
         )
-    # says that the graph needs no preparation; the exporter has folded what there was
-    model.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
+    kinds = sorted({*QLinearOpsRegistry, *QDQRegistry})
     try:
-        with _quiet(), whole(path) as partial:
-            quantize_static(
-                model,
-                partial,
-                _Reader(bundle, tiles),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}),
+        with _quiet(), TemporaryDirectory() as folder, whole(path) as partial:
+            onnx.save(model, inferred := Path(folder) / "exact.onnx")  # what is inferred is written beside it
+            quantizer = QDQQuantizer(
+                load_model_with_shape_infer(inferred),
                 per_channel=True,
                 reduce_range=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
+                weight_qType=QuantType.QInt8,
+                activation_qType=QuantType.QUInt8,
+                tensors_range=_ranges(inferred, kinds, _Reader(bundle, tiles), threads),
+                nodes_to_quantize=[],
                 nodes_to_exclude=[weighed[0], weighed[-1]],
+                op_types_to_quantize=kinds,
+                extra_options={},
             )
+            quantizer.quantize_model()
+            quantizer.model.save_model_to_file(partial, False)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:  # as its parts raise
         raise ResourceError(
             f"architecture {bundle.architecture.name!r} cannot be quantised to int8",
             why=" ".join(str(error).split())[:300],
             hint="another `precision`",
         ) from error
+
+
+def _ranges(exact: Path, kinds: list[str], reader: _Reader, threads: int) -> Any:
+    """Least and largest value of every activation, for operations of these kinds.
+
+    As ``quantize_static`` finds them, bit for bit, but with the chosen threads, and without keeping every
+    activation to the end: its own order of execution measures them all after the last one is computed.
+    """
+    import onnxruntime
+    from onnxruntime.quantization.calibrate import MinMaxCalibrater
+
+    class Calibrater(MinMaxCalibrater):  # type: ignore[misc]
+        def create_inference_session(self) -> None:
+            options = session_options(threads)
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+            self.infer_session = onnxruntime.InferenceSession(
+                self.augmented_model_path, options, providers=self.execution_providers
+            )
+
+    calibrater = Calibrater(exact, kinds, str(exact.with_name("measured.onnx")))
+    calibrater.augment_graph()
+    calibrater.create_inference_session()
+    calibrater.collect_data(reader)
+    return calibrater.compute_data()
+
+
+def session_options(threads: int) -> Any:
+    """Options of a session of ONNX Runtime with so many threads, which sleep while they wait."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    # others may want the cores
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 class _Reader:

@@ -6,11 +6,13 @@ It stands beside ``bundle.json`` and not in it, since the model stays the same w
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from geoseg.errors import InputError
-from geoseg.files import write_durably
+from geoseg.files import whole, write_durably
 from geoseg.models.bundle import Bundle
 
 FILE = "int8.json"
@@ -67,9 +69,22 @@ def write_int8_loss(bundle: Bundle, loss: Int8Loss) -> Path:
     return path
 
 
-def forget_int8_loss(bundle: Bundle) -> None:
-    """Nothing, once the bundle's folder says no longer what was measured."""
-    (bundle.path / FILE).unlink(missing_ok=True)
+@contextmanager
+def measuring_int8_loss(bundle: Bundle) -> Iterator[None]:
+    """Context without what was measured of a bundle, which could refuse what is to be measured again.
+
+    It is as before where the context ends early, by an error or an interruption.
+    """
+    path = bundle.path / FILE
+    before = path.read_bytes() if path.is_file() else None
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        if before is not None:
+            with whole(path) as partial:
+                partial.write_bytes(before)
+        raise
 
 
 def read_int8_loss(bundle: Bundle) -> Int8Loss | None:

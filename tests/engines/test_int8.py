@@ -102,6 +102,41 @@ def test_the_same_tiles_give_the_same_file_bit_for_bit(bundle):
     assert write(bundle, tiles(seed=1)) != path
 
 
+def test_equal_to_what_quantize_static_makes_with_threads_of_its_own(bundle, tmp_path, monkeypatch):
+    """The oracle keeps every activation to the end and takes all cores."""
+    import onnxruntime
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    asked_for = []
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda *a, **k: asked_for.append(a[1]) or session(*a, **k)
+    )
+    given = tiles(seed=30)
+    made = onnx.load(write_quantised(bundle, given, calibration_of(given), threads=2))
+    monkeypatch.undo()
+    assert [options.intra_op_num_threads for options in asked_for] == [2]
+    exact = onnx.load(quantised_file.network_file(bundle, SIDE, SIDE))
+    weighed = [node.name for node in exact.graph.node if node.op_type == "Conv"]
+    quantize_static(
+        exact,
+        tmp_path / "theirs.onnx",
+        quantised_file._Reader(bundle, given),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=sorted({node.op_type for node in exact.graph.node}),
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        nodes_to_exclude=[weighed[0], weighed[-1]],
+    )
+    theirs = onnx.load(tmp_path / "theirs.onnx")
+    assert made.graph.node == theirs.graph.node
+    ours, expected = (
+        {i.name: onnx.numpy_helper.to_array(i).tolist() for i in m.graph.initializer} for m in (made, theirs)
+    )
+    assert ours == expected
+
+
 def test_only_the_newest_networks_are_kept(bundle, monkeypatch):
     monkeypatch.setattr(quantised_file, "_KEPT", 2)
     made = [write(bundle, tiles(seed=seed)) for seed in (20, 21, 22)]

@@ -10,7 +10,7 @@ import pytest
 
 from geoseg.errors import InputError
 from geoseg.models.bundle import load_bundle
-from geoseg.models.int8_loss import FILE, Int8Loss, forget_int8_loss, read_int8_loss, write_int8_loss
+from geoseg.models.int8_loss import FILE, Int8Loss, measuring_int8_loss, read_int8_loss, write_int8_loss
 
 from . import bundles
 
@@ -32,8 +32,19 @@ def test_it_is_read_as_written_and_leaves_the_model_as_it_is(tmp_path):
     write_int8_loss(bundle, loss(bundle))
     assert read_int8_loss(bundle) == loss(bundle)
     assert load_bundle(bundle.path).digest == bundle.digest
-    forget_int8_loss(bundle)
-    assert read_int8_loss(bundle) is None
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, InputError, SystemExit])
+def test_a_measurement_that_ends_early_leaves_the_one_before(tmp_path, stop):
+    bundle = bundles.bundle(tmp_path)
+    write_int8_loss(bundle, loss(bundle))
+    with pytest.raises(stop), measuring_int8_loss(bundle):
+        assert read_int8_loss(bundle) is None
+        raise stop("now")
+    assert read_int8_loss(bundle) == loss(bundle)
+    with measuring_int8_loss(bundle):
+        write_int8_loss(bundle, loss(bundle, exact=0.5))
+    assert read_int8_loss(bundle) == loss(bundle, exact=0.5)
 
 
 def test_that_of_another_model_counts_for_nothing(tmp_path):
