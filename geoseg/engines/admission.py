@@ -109,7 +109,9 @@ def completed(bundles: Sequence[Bundle], scene: Scene, without: Sequence[str]) -
     known = [first.scores.get("without", {}).get(name) for name in without]
     if len(bundles) == len(known) == 1 and isinstance(known[0], dict):
         scores = (
-            f"{key.replace('_', ' ')} {value:.3f}" for key, value in known[0].items() if value is not None
+            f"{key.replace('_', ' ').replace('iou', 'IoU')} {value:.3f}"
+            for key, value in known[0].items()
+            if value is not None
         )
         note += f"; so it reached {', '.join(scores)} on its held-out part"
     return scene.with_constants(list(zip(at, names, values[0], strict=True))), note

@@ -141,8 +141,8 @@ def open_objects(job: EvaluateObjectsJob) -> ObjectInputs:
     if ignored.any():
         excused = _excused(excusing, found, layers[1].area)
         notes.append(
-            f"{int(ignored.sum())} reference objects are ignored, by the crosswalk or as crowds: objects "
-            "that lie in one of them by half or more and match no other are not counted"
+            f"{int(ignored.sum())} reference objects are ignored, by the crosswalk, as crowds or without a "
+            "class: objects that lie in one of them by half or more and match no other are not counted"
         )
     return ObjectInputs(
         classes=legend.names,
@@ -197,6 +197,14 @@ def _names(frame: GeoDataFrame, job: EvaluateObjectsJob) -> NDArray[np.object_]:
     """Class of every object, by name; all are the reference's one class where they do not say theirs."""
     for field in (_CLASS, _CLASS_ID):
         if field in frame.columns:
+            values = frame[field].tolist()
+            if nameless := sum(map(is_null, values)):
+                raise InputError(
+                    f"{nameless} of {len(values)} objects have no class",
+                    where=job.objects,
+                    why=f"field {field!r} is empty there",
+                    hint="fill it, or leave these objects out",
+                )
             return np.asarray(frame[field].astype(str), object)
     name = str(job.single_class) if job.single_class is not None else "object"
     return np.full(len(frame), name, object)

@@ -60,6 +60,23 @@ def test_scores_of_a_few_squares(files: tuple[Path, Path], tmp_path: Path) -> No
     assert (tmp_path / "scores.csv").read_text().splitlines()[0].startswith("of,reference,mapped,matched,iou")
 
 
+def test_objects_without_a_class_are_counted(files: tuple[Path, Path], tmp_path: Path) -> None:
+    objects, reference = files
+    frame = gpd.read_file(objects)
+    frame.loc[[1, 3], "class"] = [None, " "]
+    frame.to_file(tmp_path / "some.gpkg", layer="objects")
+    with pytest.raises(InputError, match=r"2 of 4 objects have no class.*'class' is empty there"):
+        geoseg.evaluate_objects(tmp_path / "some.gpkg", reference, field="kind")
+    frame = gpd.read_file(reference)
+    frame.loc[0, "kind"] = None
+    frame.to_file(tmp_path / "some_reference.gpkg")
+    made = geoseg.evaluate_objects(objects, tmp_path / "some_reference.gpkg", field="kind")
+    assert any(
+        "1 reference objects are ignored, by the crosswalk, as crowds or without a class" in n
+        for n in made.notes
+    )
+
+
 def test_a_reference_in_another_crs_is_brought_over(files: tuple[Path, Path], tmp_path: Path) -> None:
     gpd.read_file(files[1]).to_crs(4326).to_file(tmp_path / "lonlat.geojson")
     here = geoseg.evaluate_objects(*files, field="kind")

@@ -99,7 +99,7 @@ def test_a_scene_without_a_sensor_is_mapped_as_one_whose_bands_say_nothing(
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert manifest["without"] == ["radar"]
     said = " ".join(manifest["notes"])
-    assert "mapped without radar: vv hold the mean of the training; so it reached mean iou" in said
+    assert "mapped without radar: vv hold the mean of the training; so it reached mean IoU" in said
 
 
 @pytest.mark.parametrize(
