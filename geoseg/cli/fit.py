@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
@@ -79,7 +80,11 @@ def _show(bundle: Any, job: Any) -> None:
         scores = bundle.scores
         say(f"accuracy {scores['overall_accuracy']:.3f}, on {scores['data']}")
     say(f"  {shown(bundle.path)}")
-    scene = job.scene if isinstance(job.scene, str) else " ".join(job.scene)
+    scene = shlex.join([job.scene] if isinstance(job.scene, str) else job.scene)
     said = {"bands": ",".join(map(str, job.band_choice or [])) or None, **job.reading}
     options = [f"`{key}`" if value is True else f"`{key}={value}`" for key, value in given(said).items()]
-    say(" ".join(["Next: geoseg predict", scene, f"--model {job.out}", *options, "--out out"]))
+    say(
+        " ".join(
+            ["Next: geoseg predict", scene, f"--model {shlex.quote(str(job.out))}", *options, "--out out"]
+        )
+    )

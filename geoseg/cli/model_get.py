@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -37,7 +38,8 @@ def command(name: str | None, **options: Any) -> None:
 
     bundle = get_model(name, **options)
     say(f"{bundle.path}  {bundle.weights_bytes / 1e6:.1f} MB, {bundle.licence}")
-    say(f"geoseg predict SCENE --model {name if options['out'] is None else bundle.path} --out out")
+    model = name if options["out"] is None else str(bundle.path)
+    say(f"geoseg predict SCENE --model {shlex.quote(model)} --out out")
 
 
 def _list() -> None:

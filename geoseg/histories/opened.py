@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -206,7 +207,7 @@ def _bands(path: Path, scene: Scene, given: Mapping[Any, Any] | None) -> list[_S
             f"band {number} is tagged as transparency",
             where=path,
             why="it would mask the other bands, and is no map itself",
-            hint=f"gdal_edit.py -colorinterp_{number} undefined {path.name}, if it is a map",
+            hint=f"gdal_edit.py -colorinterp_{number} undefined {shlex.quote(path.name)}, if it is a map",
         )
     sources = []
     for number, name in enumerate(scene.band_names, 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import re
+import shlex
 import sqlite3
 import struct
 import threading
@@ -423,7 +424,7 @@ def _foreign(file: Path, name: str, hint: str) -> InputError:
         "not a vector file that geoseg reads",
         where=file,
         why=f"content is {name}, expected GeoPackage, Shapefile, FlatGeobuf, GeoJSON or GeoParquet",
-        hint=hint.replace("INPUT", file.name),
+        hint=hint.replace("INPUT", shlex.quote(file.name)),
     )
 
 

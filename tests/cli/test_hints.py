@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -210,3 +211,10 @@ def test_flags_are_those_of_the_command() -> None:
 )
 def test_a_value_in_a_hint_can_be_pasted_into_a_shell(value: str, said: str) -> None:
     assert in_flags(f"`layer={value}`", import_module("geoseg.cli.evaluate").command) == said
+
+
+def test_the_next_command_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = SimpleNamespace(description="", legend=SimpleNamespace(classes=()), scores={}, path=Path("x"))
+    job = SimpleNamespace(scene="my scene.tif", band_choice=None, reading={}, out=Path("my model"))
+    import_module("geoseg.cli.fit")._show(bundle, job)
+    assert "geoseg predict 'my scene.tif' --model 'my model' --out out" in capsys.readouterr().out

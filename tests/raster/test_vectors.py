@@ -291,6 +291,12 @@ def test_a_part_is_not_the_shapefile(tmp_path: Path, frame: geopandas.GeoDataFra
         read_vector(tmp_path / "a.dbf")
 
 
+def test_the_command_that_converts_a_file_can_be_pasted(tmp_path: Path) -> None:
+    (tmp_path / "my file.kml").write_text("<?xml version='1.0'?><kml></kml>")
+    with pytest.raises(InputError, match=r"content is KML.*ogr2ogr OUTPUT.gpkg 'my file.kml'"):
+        read_vector(tmp_path / "my file.kml")
+
+
 def test_points_among_polygons_are_named_as_such(tmp_path: Path, frame: geopandas.GeoDataFrame) -> None:
     shapes = [frame.geometry[0], shapely.Point(1, 1), shapely.MultiPoint([(1, 1)])]
     frame.set_geometry(shapes, crs=32633).to_file(tmp_path / "a.gpkg", engine="pyogrio")
