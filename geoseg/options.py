@@ -215,6 +215,7 @@ class PredictOptions(TypedDict, total=False):
     allow_vrt: bool
     mask: FilePath | None
     mask_values: int | str | Sequence[int] | None
+    task: Literal["semantic", "instance", "panoptic"] | None
     tta: Literal["none", "flips", "d4"]
     bands: int | str | Sequence[int | str] | None
     without: str | Sequence[str] | None

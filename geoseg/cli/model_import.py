@@ -78,7 +78,7 @@ def command(
         licence=options["licence"],
         margin=options["margin"],
         size_multiple=options["size_multiple"],
-        task="promptable" if architecture in PROMPTED else "semantic",
+        tasks=("promptable" if architecture in PROMPTED else "semantic",),
         provenance={"credit": options["credit"]},
     )
     done = import_checkpoint(

@@ -74,6 +74,7 @@ def show_row(row: Any) -> None:
 _PIXELS = {"iou": "IoU", "f1": "F1"}, {"mean_iou": "mean IoU", "overall_accuracy": "accuracy"}
 _OBJECTS = {"f1": "F1", "pq": "PQ", "precision": "precision", "recall": "recall"}, {"f1": "F1", "pq": "PQ"}
 """Scores that are shown: of each class, and over all of them."""
+_SEVERAL = {"mean_iou": "mean IoU", "f1": "F1", "pq": "PQ", "click_iou": "IoU at a click"}
 
 
 def _share(value: float | None) -> str:
@@ -85,6 +86,7 @@ def _show(result: Any) -> None:
 
     scores, console = result.bundle.scores, screen()
     columns, overall = _OBJECTS if result.bundle.objects is not None else _PIXELS
+    overall = _SEVERAL if len(result.bundle.tasks) > 1 else overall
     table = Table("class", *columns.values(), box=None, pad_edge=False)
     for name, own in scores["classes"].items():
         table.add_row(name, *(_share(own[key]) for key in columns))

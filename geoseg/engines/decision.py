@@ -175,6 +175,7 @@ def question_file(asked: EngineChoice, ensemble: Ensemble, tile: Sides) -> Path:
         "geoseg": __version__,
         "asked": asdict(asked),
         "bundles": [b.digest for b in ensemble.bundles],
+        "task": ensemble.task,
         "tile": tile,
         "machine": [processor(), os.cpu_count(), has_cuda()],
         "libraries": {name: _version(name) for name in _LIBRARIES},

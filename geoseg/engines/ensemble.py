@@ -56,9 +56,10 @@ class Ensemble:
             _require_alike(self.bundles[0], other)
 
     @classmethod
-    def load(cls, names: Sequence[str | Path], *, tta: Tta = "none") -> Ensemble:
-        """Ensemble of shipped bundles or folders (see `load_bundle`)."""
-        return cls(bundles=tuple(load_bundle(name) for name in names), tta=tta)
+    def load(cls, names: Sequence[str | Path], *, tta: Tta = "none", task: Task | None = None) -> Ensemble:
+        """Ensemble of shipped bundles or folders (see `load_bundle`), asked for that task or their first."""
+        bundles = [load_bundle(name) for name in names]
+        return cls(bundles=tuple(b if task is None else b.answering(task) for b in bundles), tta=tta)
 
     @property
     def name(self) -> str:
@@ -74,6 +75,11 @@ class Ensemble:
     def task(self) -> Task:
         """What the bundles answer."""
         return self.bundles[0].task
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether one of them could answer something else."""
+        return any(len(bundle.tasks) > 1 for bundle in self.bundles)
 
     @property
     def forwards(self) -> int:

@@ -11,7 +11,7 @@ from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Engine
 from geoseg.engines.everything import EverythingEngine
 from geoseg.engines.network_engine import Network, NetworkEngine
-from geoseg.engines.prompting import PromptEngine, require_promptable
+from geoseg.engines.prompting import PromptEngine, promptable
 from geoseg.engines.region_engine import RegionEngine
 from geoseg.engines.segment_engine import NetworkSegmentEngine, SegmentNetwork
 from geoseg.engines.segments import SegmentEngine
@@ -117,9 +117,8 @@ def open_segment_engine(
 
 def open_prompt_engine(bundle: Bundle, choice: EngineChoice | None = None) -> PromptEngine:
     """Engine that answers prompts by a promptable bundle, on PyTorch; the rest is as in `open_engine`."""
-    require_promptable(bundle)
     factory: Callable[[Bundle, EngineChoice], PromptEngine] = _imported(_PROMPTER)
-    return factory(bundle, choice or EngineChoice())
+    return factory(promptable(bundle), choice or EngineChoice())
 
 
 def _imported(path: str) -> Any:

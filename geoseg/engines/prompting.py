@@ -64,11 +64,12 @@ class PromptEngine(Protocol):
         ...
 
 
-def require_promptable(bundle: Bundle) -> None:
-    """UsageError for a bundle of another task."""
-    if bundle.task != "promptable":
+def promptable(bundle: Bundle) -> Bundle:
+    """The bundle, asked for what it answers to prompts; UsageError where it answers none."""
+    if "promptable" not in bundle.tasks:
         raise UsageError(
             f"model {bundle.name} answers no prompts",
-            why=f"it is {bundle.task}",
+            why=f"it is {' and '.join(bundle.tasks)}",
             hint="geoseg predict, or a promptable model",
         )
+    return bundle.answering("promptable")

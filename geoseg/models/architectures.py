@@ -8,6 +8,9 @@ Modules of `OBJECTS` map it to what each tile holds, a list of N dictionaries of
 ``masks``, k of them as large as their boxes. Panoptic ones are built with ``things``, the positions of the
 classes of things, and give ``stuff`` (H, W) too, positions of the others. Told the tiles' `ObjectLabels`,
 they answer with losses by name.
+
+Modules of `SEVERAL` answer as their attribute ``task`` says: with logits, with what tiles hold, or through
+``embed`` and ``answer`` as those of `PROMPTED` do.
 """
 
 from __future__ import annotations
@@ -63,6 +66,7 @@ ARCHITECTURES: dict[str, str] = {
     "mask_rcnn": "geoseg.models.mask_rcnn:mask_rcnn",
     "panoptic_fpn": "geoseg.models.panoptic_fpn:panoptic_fpn",
     "mask2former": "geoseg.models.mask2former:mask2former",
+    "one_decoder": "geoseg.models.one_decoder:one_decoder",
 }
 """Known architectures; add a line, or name ``package.module:function`` (see `resolve`)."""
 
@@ -76,6 +80,11 @@ OBJECTS: dict[str, tuple[Task, ...]] = {
     "mask2former": ("instance", "panoptic"),
 }
 """What those can answer that know objects; all others have a class for every pixel."""
+
+SEVERAL: dict[str, tuple[Task, ...]] = {
+    "one_decoder": ("panoptic", "semantic", "instance", "promptable"),
+}
+"""What those answer that answer several tasks with the same weights, by default the first."""
 
 TRUSTED = "GEOSEG_ARCHITECTURES"
 """Environment variable: packages, separated by commas, whose functions a bundle may name."""

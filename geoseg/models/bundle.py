@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from geoseg.errors import InputError, UsageError
 from geoseg.files import require_new_folder, sha256_of, whole
 from geoseg.models.description import REQUIRED, ModelDescription
+from geoseg.models.object_rule import Task
 from geoseg.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT_VERSIONS = {"semantic": 1, "instance": 2, "panoptic": 2, "promptable": 2}
-"""By task: what reads version 1 alone takes every model for a semantic one."""
+_OF_PIXELS, _OF_OBJECTS = 1, 2
+"""Format versions: what reads the first alone takes every model for one that is semantic and nothing else."""
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the bundles that come with geoseg, one directory each."""
 
@@ -59,13 +60,17 @@ class Bundle(ModelDescription):
     digest: str
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to a worker as its path; the worker reads and checks the files itself."""
-        return load_bundle, (self.path,)
+        """Travels to a worker as its path and task; the worker reads and checks the files itself."""
+        return _load_answering, (self.path, self.task)
 
     @property
     def weights(self) -> Path:
         """The safetensors file."""
         return self.path / _WEIGHTS
+
+
+def _load_answering(path: Path, task: Task) -> Bundle:
+    return load_bundle(path).answering(task)
 
 
 def own_bundles() -> Path:
@@ -161,7 +166,7 @@ def save_bundle(
         write_weights(network.state_dict(), partial / _WEIGHTS, half=half)
         said = model.to_json()
         raw = {
-            "format_version": FORMAT_VERSIONS[model.task],
+            "format_version": _version(said),
             **said,
             "provenance": {"geoseg": __version__, **said["provenance"]},
             "weights": {
@@ -242,7 +247,7 @@ def _parse(raw: Any, folder: Path, content: bytes) -> Bundle:
     missing = [key for key in _REQUIRED if key not in raw]
     if missing:
         raise InputError("fields are missing", where=file, why=f"missing are {', '.join(missing)}")
-    expected = FORMAT_VERSIONS.get(str(raw.get("task", "semantic")), max(FORMAT_VERSIONS.values()))
+    expected = _version(raw)
     if raw["format_version"] != expected:
         raise InputError(
             "bundle of another format version",
@@ -266,6 +271,12 @@ def _parse(raw: Any, folder: Path, content: bytes) -> Bundle:
         raise InputError("a field has a wrong form", where=file, why=str(error)) from None
     except (InputError, UsageError) as error:
         raise InputError(error.what, where=file, why=error.why, hint=error.hint) from None
+
+
+def _version(raw: Mapping[str, Any]) -> int:
+    """Format version of a description."""
+    semantic = "tasks" not in raw and raw.get("task", "semantic") == "semantic"
+    return _OF_PIXELS if semantic else _OF_OBJECTS
 
 
 def _verify(bundle: Bundle) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, UsageError
 from geoseg.legend import Legend
 from geoseg.models.architectures import Architecture
 from geoseg.models.contract import InputContract
@@ -51,8 +51,8 @@ class ModelDescription:
         What the scenes looked like that it learnt from; None where nobody noted it.
     regions
         How a tile is cut into regions that get one class each; None where every pixel has its own.
-    task
-        What it answers.
+    tasks
+        What it answers, and what it can be asked to answer instead: the first is in force.
     objects
         What counts as an object; None where it answers with none.
     """
@@ -69,13 +69,13 @@ class ModelDescription:
     description: str = ""
     experience: Experience | None = None
     regions: RegionRule | None = None
-    task: Task = "semantic"
+    tasks: tuple[Task, ...] = ("semantic",)
     objects: ObjectRule | None = None
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        _check_task(self)
+        _check_tasks(self)
         if self.size_multiple < 1 or self.margin < 0 or self.margin % self.size_multiple:
             raise InputError(
                 "margin does not fit the network",
@@ -94,8 +94,25 @@ class ModelDescription:
                 why=f"constants of {len(self.regions.mean)} bands for {len(self.contract.bands)}",
             )
 
+    @property
+    def task(self) -> Task:
+        """What it answers."""
+        return self.tasks[0]
+
+    def answering(self, task: Task) -> Self:
+        """The same model, asked for that one of its tasks; UsageError where it is none of them."""
+        if task not in self.tasks:
+            raise UsageError(
+                f"model {self.name} does not answer task {task!r}",
+                why=f"it is {' and '.join(self.tasks)}",
+                hint=" or ".join(f"`task={own}`" for own in self.tasks if own != "promptable")
+                or "geoseg prompt, which asks it",
+            )
+        return replace(self, tasks=(task, *(own for own in self.tasks if own != task)))
+
     def to_json(self) -> dict[str, Any]:
         """Form in ``bundle.json``; `from_json` reads it back to an equal description."""
+        several, task = len(self.tasks) > 1, self.task
         return {
             "name": self.name,
             "version": self.version,
@@ -108,7 +125,8 @@ class ModelDescription:
             "temperature": self.temperature,
             **({} if self.experience is None else {"experience": self.experience.to_json()}),
             **({} if self.regions is None else {"regions": self.regions.to_json()}),
-            **({} if self.task == "semantic" else {"task": self.task}),
+            **({} if several or task == "semantic" else {"task": task}),
+            **({"tasks": list(self.tasks)} if several else {}),
             **({} if self.objects is None else {"objects": self.objects.to_json()}),
             "licence": self.licence,
             "provenance": dict(self.provenance),
@@ -139,28 +157,37 @@ class ModelDescription:
             description=str(raw.get("description", "")),
             experience=None if raw.get("experience") is None else Experience.from_json(raw["experience"]),
             regions=None if raw.get("regions") is None else RegionRule.from_json(raw["regions"]),
-            task=raw.get("task", "semantic"),
+            tasks=tuple(raw["tasks"]) if "tasks" in raw else (raw.get("task", "semantic"),),
             objects=None if raw.get("objects") is None else ObjectRule.from_json(raw["objects"]),
             provenance=MappingProxyType(dict(raw.get("provenance", {}))),
             scores=MappingProxyType(dict(raw.get("scores", {}))),
         )
 
 
-def _check_task(model: ModelDescription) -> None:
-    """InputError where classes and objects are not those of the model's task."""
-    task, things = model.task, len(model.legend.things)
-    if task not in TASKS:
-        raise InputError(f"unknown task {task!r}", why=f"known are {', '.join(TASKS)}")
+def _check_tasks(model: ModelDescription) -> None:
+    """InputError where classes and objects are not those of the model's tasks."""
+    tasks = model.tasks
+    if unknown := next((task for task in tasks if task not in TASKS), None):
+        raise InputError(f"unknown task {unknown!r}", why=f"known are {', '.join(TASKS)}")
+    if not tasks or len(set(tasks)) < len(tasks):
+        raise InputError("tasks are one or several", why=f"found {', '.join(tasks) or 'none'}")
+    for task in tasks:
+        _check_task(model, task)
+
+
+def _check_task(model: ModelDescription, task: Task) -> None:
+    """The same of one of the tasks."""
+    things, alone = len(model.legend.things), len(model.tasks) == 1
     if len(model.legend) < (2 if task in ("semantic", "panoptic") else 1):
         raise InputError(
             f"a {task} model needs at least {'two classes' if task != 'instance' else 'a class'}"
         )
     if task in ("instance", "panoptic") and model.objects is None:
         raise InputError(f"a {task} model needs to say what an object is", why="'objects' is missing")
-    if task == "semantic" and model.objects is not None:
+    if alone and task == "semantic" and model.objects is not None:
         raise InputError("a semantic model has no objects", why="'objects' is given")
-    if task == "instance" and things < len(model.legend):
+    if alone and task == "instance" and things < len(model.legend):
         stuff = ", ".join(c.name for c in model.legend.classes if c.kind == "stuff")
         raise InputError("all classes of an instance model are things", why=f"{stuff}: stuff")
-    if task == "panoptic" and not things:
-        raise InputError("a panoptic model needs a class of things", why="all its classes are stuff")
+    if task in ("instance", "panoptic") and not things:
+        raise InputError(f"a {task} model needs a class of things", why="all its classes are stuff")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def load_network(bundle: Bundle) -> nn.Module:
     """Network with a bundle's weights as float32, in evaluation mode, on the CPU.
+
+    One of several tasks is told which is in force.
 
     Raises
     ------
@@ -38,6 +40,8 @@ def load_network(bundle: Bundle) -> nn.Module:
     check_weights(weights, bundle.architecture, **shape, where=bundle.weights)
     network = build(bundle.architecture, **shape)
     network.load_state_dict(weights)
+    if len(bundle.tasks) > 1:
+        cast(Any, network).task = bundle.task
     return network.eval().requires_grad_(False)
 
 

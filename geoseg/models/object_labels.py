@@ -22,8 +22,8 @@ class ObjectLabels:
     classes
         (n,) int64 position of each object's class in the legend; an object may have no pixel.
     stuff
-        (H, W) int64 position of the class of stuff; `UNKNOWN` in objects and where it is not known. None
-        where objects alone are taught.
+        (H, W) int64 position of the class of stuff; `UNKNOWN` in objects and where it is not known. Where no
+        object is known, of things too. None where objects alone are taught.
     """
 
     ids: Tensor
@@ -42,3 +42,12 @@ class ObjectLabels:
         """(n, H, W) bool of the objects that have a pixel, and their classes (n,)."""
         seen = torch.unique(self.ids[self.ids > 0])
         return self.ids[None] == seen[:, None, None], self.classes[seen - 1]
+
+    def classes_of_pixels(self) -> Tensor:
+        """(H, W) position of every pixel's class, in objects too; `UNKNOWN` everywhere without any stuff."""
+        if self.stuff is None or not bool((self.stuff != UNKNOWN).any()):
+            return torch.full_like(self.ids, UNKNOWN)
+        within = self.ids > 0
+        classes = self.stuff.clone()
+        classes[within] = self.classes[self.ids[within] - 1]
+        return classes

@@ -21,6 +21,7 @@ from geoseg.errors import InputError
 from geoseg.execution.progress import count_tiles
 from geoseg.geometry import Chunk, Tile, TilePlan, Window
 from geoseg.legend import NODATA
+from geoseg.models.object_rule import Task
 from geoseg.prediction.stitch import FULL_SHARE, NO_CONFIDENCE, BlendAccumulator, batches, cut_tile
 from geoseg.raster.burn import burn_mask
 from geoseg.raster.scene import Scene
@@ -43,6 +44,8 @@ class EngineRequest:
         Their digests as the driver saw them; others on the worker are refused.
     choice
         What the driver decided.
+    task
+        What the bundles are asked for.
     everything
         Pixels between the points at which a promptable bundle is asked.
     """
@@ -51,6 +54,7 @@ class EngineRequest:
     digests: tuple[str, ...]
     tta: Tta
     choice: EngineChoice
+    task: Task
     everything: int | None = None
 
 
@@ -125,7 +129,7 @@ def engine_for(request: EngineRequest) -> Engine:
 
 def same_ensemble(request: EngineRequest) -> Ensemble:
     """The bundles that the run was started with; InputError where one is another now."""
-    ensemble = Ensemble.load(request.bundles, tta=request.tta)
+    ensemble = Ensemble.load(request.bundles, tta=request.tta, task=request.task)
     for named, bundle, expected in zip(request.bundles, ensemble.bundles, request.digests, strict=True):
         if bundle.digest != expected:
             raise InputError(

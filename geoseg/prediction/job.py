@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,6 +22,9 @@ class PredictJob(Reading):
         Path, list of paths (one file per band, or stacked), folder, or glob pattern.
     model
         Name of a shipped model, or the folder of a bundle; of several, the probabilities are averaged.
+    task
+        What a model of several tasks answers: ``semantic``, ``instance`` or ``panoptic``; without it, the
+        first of them.
     tta
         Average each tile's views: ``flips`` (four), or ``d4`` (all eight symmetries), for as many passes.
     out
@@ -74,6 +77,7 @@ class PredictJob(Reading):
     scene: Place | list[Place]
     model: Place | list[Place]
     out: Path
+    task: Literal["semantic", "instance", "panoptic"] | None = None
     tta: Tta = "none"
     bands: list[int | str] | None = None
     without: list[str] | None = None

@@ -172,7 +172,7 @@ def open_job(job: PredictJob, clouds: Clouds | None = None) -> OpenedJob:
     UsageError
         Bundles that cannot be averaged, or a tile plan that cannot work.
     """
-    ensemble = Ensemble.load(job.models, tta=job.tta)
+    ensemble = Ensemble.load(job.models, tta=job.tta, task=job.task)
     if job.novelty:
         check_experience(ensemble.bundles)
     if job.everything is not None and ensemble.task != "promptable":

@@ -176,6 +176,7 @@ def chunk_request(opened: OpenedJob, store: Path, choice: EngineChoice) -> Chunk
             digests=tuple(b.digest for b in opened.ensemble.bundles),
             tta=opened.job.tta,
             choice=choice,
+            task=opened.ensemble.task,
             everything=opened.job.everything,
         ),
         store=store,

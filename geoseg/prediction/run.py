@@ -38,6 +38,7 @@ SAID_BETTER = {
     "square",
     "everything",
     "without",
+    "task",
 }
 """Fields whose meaning stands in the identity itself: by content, or with what was chosen for None."""
 CANNOT_MATTER = {"out", "batch", "force", "allow_vrt", "allow_missing"}
@@ -57,6 +58,7 @@ def identity_of(opened: OpenedJob, where: Where) -> dict[str, Any]:
         **({} if opened.ensemble.task == "semantic" else {"objects_format": job.objects_format}),
         **({} if job.square is None else {"square": job.square}),
         **({} if job.everything is None else {"everything": job.everything}),
+        **({"task": opened.ensemble.task} if opened.ensemble.has_tasks else {}),
         **job.model_dump(mode="json", exclude=SAID_BETTER | CANNOT_MATTER),
     }
 

@@ -18,7 +18,7 @@ from pyproj import CRS
 from geoseg.engines.admission import admit, open_for
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.opening import open_prompt_engine
-from geoseg.engines.prompting import PromptEngine, require_promptable
+from geoseg.engines.prompting import PromptEngine, promptable
 from geoseg.execution.manifest import add_files
 from geoseg.geometry import HECTARE
 from geoseg.job import takes
@@ -147,7 +147,7 @@ def run_prompt(
     notes = [*require_names(job.out, overwrite=overwrite, inputs=job.inputs())]
     bundle = load_bundle(job.model)
     if engine is None:
-        require_promptable(bundle)
+        bundle = promptable(bundle)
     scene = open_for(bundle.contract, job.scene, job.bands, job.reading)
     coarser = job.coarser or _coarser(bundle, scene)
     notes += [*scene.notes, *admit([bundle], scene, override=job.force, coarser=coarser)]

@@ -61,8 +61,8 @@ class Examination:
 class InstanceTask:
     """Networks that give the objects of a tile, and losses where they are told which there are."""
 
-    def __init__(self, preparation: Preparation, device: torch.device) -> None:
-        self._preparation, self._device = preparation, device
+    def __init__(self, preparation: Preparation, device: torch.device, *, calibrated: bool = True) -> None:
+        self._preparation, self._device, self._calibrated = preparation, device, calibrated
         self._autocast = choose_precision(preparation.job.precision, device) == "bf16"
 
     def check(self, network: nn.Module) -> None:
@@ -160,7 +160,7 @@ class InstanceTask:
                 scenes[name] = Found.join([scenes[name], found]) if name in scenes else found
         found = Found.join(list(scenes.values()))
         without = {name: Found.join([part.without[name] for part in parts]) for name in parts[0].without}
-        calibration = _calibrate(found)
+        calibration = _calibrate(found) if self._calibrated else None
         temperature = 1.0 if calibration is None else calibration.temperature
         least = found.best_score(temperature)
         shown = [part.shown[i] for i in range(4) for part in parts if i < len(part.shown)][:4]

@@ -17,7 +17,7 @@ from geoseg.errors import InputError, UsageError
 from geoseg.files import sha256_of
 from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
-from geoseg.models.architectures import OBJECTS, Architecture, resolve
+from geoseg.models.architectures import OBJECTS, SEVERAL, Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.contract import Band, InputContract, SceneProfile, Sensor
 from geoseg.models.object_rule import Task
@@ -28,7 +28,7 @@ from geoseg.training.job import LABEL_NAMES, LabelledScene, TrainJob
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied
 from geoseg.training.split import deal, held_out, region_of, share_ground
 from geoseg.training.statistics import band_statistics, scene_levels
-from geoseg.training.targets import TARGETS, Targets
+from geoseg.training.targets import Targets, targets_of
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
 from geoseg.version import __version__
@@ -36,7 +36,7 @@ from geoseg.version import __version__
 _DEFAULT = ("unet", "mobilenet_v2")
 _SIDE, _MARGIN = 512 + 64, 32  # of validation windows; a picture of 512 px is seen whole
 _BLOCK = 1024
-_WIDE_CROP, _OF_DEEP_LAYERS = 128, {"mask_rcnn", "panoptic_fpn", "mask2former"}
+_WIDE_CROP, _OF_DEEP_LAYERS = 128, {"mask_rcnn", "panoptic_fpn", "mask2former", "one_decoder"}
 _OF_PIXELS = {
     "loss",
     "class_weights",
@@ -64,8 +64,8 @@ class Preparation:
 
     Attributes
     ----------
-    task, targets
-        What the network is to answer, and what it is taught for that.
+    tasks, targets
+        What the network is to answer, the first of them by default, and what it is taught for that.
     sources
         All scenes; those that are for validation alone are not in `index`.
     index
@@ -84,7 +84,7 @@ class Preparation:
     """
 
     job: TrainJob
-    task: Task
+    tasks: tuple[Task, ...]
     legend: Legend
     targets: Targets
     sources: tuple[Source, ...]
@@ -99,6 +99,11 @@ class Preparation:
     start: Bundle | None
     identity: str
     notes: tuple[str, ...]
+
+    @property
+    def task(self) -> Task:
+        """What the network is to answer by default."""
+        return self.tasks[0]
 
     @property
     def training_pixels(self) -> NDArray[np.int64]:
@@ -126,7 +131,8 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     """
     start = None if job.start is None else load_bundle(job.start)
     architecture = _architecture(job, start)
-    task = _task(architecture.name, job)
+    tasks = _tasks(architecture.name, job)
+    task = tasks[0]
     legend = _legend(job, task, architecture.name)
     if start is not None and job.start_share and len(start.legend) != len(legend):
         raise UsageError(
@@ -136,7 +142,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
             hint="the same classes, or start_share: 0",
         )
     architecture = _with_things(architecture, task, legend)
-    targets = TARGETS[task](legend=legend)
+    targets = targets_of(tasks, legend)
     entries = expand(job.scenes, root)
     opened = [_open(scene, job, legend) for scene in entries]
     scenes = [scene for scene, _ in opened]
@@ -165,7 +171,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     place = {id(s): i for i, s in enumerate(ordered)}
     return Preparation(
         job=job,
-        task=task,
+        tasks=tasks,
         legend=legend,
         targets=targets,
         sources=tuple(ordered),
@@ -183,10 +189,12 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     )
 
 
-def _task(name: str, job: TrainJob) -> Task:
-    """What the architecture is to answer: where it can answer several, `things` ask for stuff too."""
+def _tasks(name: str, job: TrainJob) -> tuple[Task, ...]:
+    """What the architecture is to answer: where it can be of several tasks, `things` ask for stuff too."""
+    if name in SEVERAL:
+        return SEVERAL[name]
     first, *more = OBJECTS.get(name, ("semantic",))
-    return "panoptic" if "panoptic" in more and job.things is not None else first
+    return ("panoptic" if "panoptic" in more and job.things is not None else first,)
 
 
 def _legend(job: TrainJob, task: Task, name: str) -> Legend:
@@ -286,10 +294,10 @@ def _uses(
 
 def _share_of_first(scenes: Sequence[tuple[Scene, Truth]], targets: Targets) -> float:
     """Share of the first class among the labelled pixels; what evenly dealt folds are sorted by."""
-    table, counts = targets.positions, np.zeros(256, np.int64)
+    counts = np.zeros(256, np.int64)
     for scene, labels in scenes:
         for window in scene.grid.window.blocks(_BLOCK, _BLOCK):
-            counts += np.bincount(table[labels.read(window)].ravel(), minlength=256)
+            counts += np.bincount(targets.places(labels, window).ravel(), minlength=256)
     return float(counts[0] / max(counts[:NODATA].sum(), 1))
 
 
@@ -301,13 +309,16 @@ def _open(scene: LabelledScene, job: TrainJob, legend: Legend) -> tuple[Scene, T
 def open_labels(
     scene: LabelledScene, grid: Grid, legend: Legend, crosswalk: Path | Mapping[Any, Any] | None
 ) -> Truth:
-    """Labels of a scene, on its grid; errors as in `open_truth`."""
+    """Labels of a scene, on its grid; errors as in `open_truth`.
+
+    The crosswalk is of those that have values: a layer of a single class needs none.
+    """
     file = TruthFile(
         path=scene.labels,
         field=scene.field,
         layer=scene.layer,
         band=scene.labels_band,
-        crosswalk=crosswalk,
+        crosswalk=crosswalk if scene.single_class is None else None,
         single_class=scene.single_class,
         background=scene.background,
         reading={"assume_crs": scene.assume_crs, "allow_vrt": scene.allow_vrt},
@@ -361,11 +372,11 @@ def _split(
 def _validation(
     sources: Sequence[Source], targets: Targets, side: int
 ) -> tuple[list[Core], NDArray[np.int64]]:
-    table, pixels = targets.positions, np.zeros(len(targets.names), np.int64)
+    pixels = np.zeros(len(targets.names), np.int64)
     cores: list[Core] = []
     for number, source in enumerate(sources):
         for window in source.region.windows(source.scene.grid, side):
-            found = table[source.labels.read(window)]
+            found = targets.places(source.labels, window)
             found[~source.region.mask(window)] = NODATA
             counts = np.bincount(found.ravel(), minlength=256)[: len(pixels)]
             if counts.any():

@@ -87,11 +87,10 @@ class CellIndex:
 def occupied(labels: Truth, targets: Targets, shape: tuple[int, int], side: int) -> NDArray[np.bool_]:
     """Squares (rows, columns) of `side` pixels that hold something to be taught."""
     height, width = shape
-    positions = targets.positions
     found = np.zeros((-(-height // side), -(-width // side)), np.bool_)
     for window in Window(0, 0, height, width).blocks(side, side):
         found[window.row // side, window.col // side] = any(
-            bool((positions[labels.read(part)] != NODATA).any()) for part in window.blocks(_READ, _READ)
+            bool((targets.places(labels, part) != NODATA).any()) for part in window.blocks(_READ, _READ)
         )
     return found
 
@@ -120,12 +119,12 @@ def index_cells(sources: Sequence[Source], targets: Targets, crop: int) -> CellI
 
 
 def _index(number: int, source: Source, targets: Targets, cell: int, crop: int) -> tuple[NDArray[Any], ...]:
-    positions, classes = targets.positions, len(targets.names)
+    classes = len(targets.names)
     height, width = source.scene.grid.shape
     rows, counts = [], []
     step = max(_READ // cell, 1) * cell
     for block in source.scene.grid.window.blocks(step, step):
-        found = positions[source.labels.read(block)]
+        found = targets.places(source.labels, block)
         found[source.region.hidden(block)] = NODATA
         for part in block.blocks(cell, cell):
             here = np.bincount(found[part.slices_in(block)].ravel(), minlength=256)[:classes]

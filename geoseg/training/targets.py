@@ -38,9 +38,8 @@ class Targets(Protocol):
         """What crops are drawn for."""
         ...
 
-    @property
-    def positions(self) -> NDArray[np.uint8]:
-        """(256,) from class id to its place among the names; 255 where nothing is taught."""
+    def places(self, labels: Truth, window: Window) -> NDArray[np.uint8]:
+        """(h, w) place of every pixel's class among the names; 255 where nothing is taught."""
         ...
 
     @property
@@ -88,12 +87,16 @@ class PixelTargets:
         """255."""
         return NODATA
 
+    def places(self, labels: Truth, window: Window) -> NDArray[np.uint8]:
+        """Class positions (h, w)."""
+        return self.positions[labels.read(window)]
+
     def check(self, labels: Truth) -> None:
         """Nothing: all labels say classes."""
 
     def read(self, labels: Truth, window: Window) -> NDArray[Any]:
         """Class positions (h, w)."""
-        return self.positions[labels.read(window)]
+        return self.places(labels, window)
 
     def things_in(self, layer: Tensor, labels: Truth) -> Tensor:
         """None: pixels belong to classes, not to objects."""
@@ -112,13 +115,26 @@ class ObjectTargets:
     from the background that the labels name. Layers are int32: 0 for background, 1 + number of the polygon
     that is seen. Not known is what lies in polygons without a class, in things of which less than a third is
     seen in the window, and, where stuff is taught, outside of all polygons of labels without a background.
+
+    Where both are taught `apart`, polygons without a background still say that there is no object outside of
+    them, though not what else; and other labels teach classes alone, of things too. Their layers are -2 -
+    position.
     """
 
     legend: Legend
+    apart: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes, and where there are things alone the background."""
+        """The classes, and where there are things alone the background.
+
+        Of both apart the classes, things of rasters alone; objects; and where there is none.
+        """
+        if self.apart:
+            pixels = (
+                f"{c.name} without outlines" if c.kind == "thing" else c.name for c in self.legend.classes
+            )
+            return (*pixels, *(c.name for c in self.legend.things), "no object")
         return self.legend.names if self._stuff else (*self.legend.names, "background")
 
     @property
@@ -134,8 +150,18 @@ class ObjectTargets:
         """-1."""
         return -1
 
+    def places(self, labels: Truth, window: Window) -> NDArray[np.uint8]:
+        """Places (h, w) among the names."""
+        table = self.positions
+        if self._is_polygons(labels) and self.apart:
+            outlined = [*(c.id for c in self.legend.things), NODATA]
+            table[outlined] = len(self.legend) + np.arange(len(outlined))
+        return table[labels.read(window)]
+
     def check(self, labels: Truth) -> None:
         """UsageError where they are no polygons, or there are objects wherever there is none."""
+        if not self._is_polygons(labels):
+            return
         background = polygons_of(labels).background
         if background in self._things:
             raise UsageError(
@@ -149,6 +175,9 @@ class ObjectTargets:
         """Numbers of polygons (h, w)."""
         import shapely
 
+        if not self._is_polygons(labels):
+            position = self.positions[labels.read(window)]
+            return np.where(position == NODATA, self.unknown, -2 - position.astype(np.int32))
         polygons, things = polygons_of(labels), self._things
         owners, place, pixels = np.unique(polygons.owners(window), return_inverse=True, return_counts=True)
         numbers = (owners + 1).astype(np.int32)
@@ -158,12 +187,14 @@ class ObjectTargets:
             cut = _PART * int(pixels[at]) < shapely.area(polygons.shapes[owner])
             if own == NODATA or (cut and own in things):
                 numbers[at] = self.unknown
-        if self._stuff and polygons.background == NODATA:
+        if self._stuff and polygons.background == NODATA and not self.apart:
             numbers[owners < 0] = self.unknown
         return numbers[place].reshape(window.shape)
 
     def things_in(self, layer: Tensor, labels: Truth) -> Tensor:
-        """Numbers (n,) of the polygons of things that a layer shows."""
+        """Numbers (n,) of the polygons of things that a layer shows; none of other labels."""
+        if not self._is_polygons(labels):
+            return layer.new_empty(0)
         seen: Tensor = torch.unique(layer)
         return seen[torch.from_numpy(self._is_thing(self._classes_of(seen, labels)))]
 
@@ -173,6 +204,10 @@ class ObjectTargets:
 
     def objects(self, layer: Tensor, labels: Truth) -> ObjectLabels:
         """The objects of one layer (h, w), numbered from 1 as their polygons are, copies after them."""
+        if not self._is_polygons(labels):
+            ids, nothing = torch.full(layer.shape, self.unknown), torch.zeros(0, dtype=torch.int64)
+            stuff = torch.where(layer == self.unknown, UNKNOWN, -2 - layer.long())
+            return ObjectLabels(ids=ids, classes=nothing, stuff=stuff)
         seen, place = torch.unique(layer, return_inverse=True)
         own = self._classes_of(seen, labels)
         thing = torch.from_numpy(self._is_thing(own))
@@ -194,6 +229,10 @@ class ObjectTargets:
 
     def _is_thing(self, classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return np.isin(classes, list(self._things))
+
+    def _is_polygons(self, labels: Truth) -> bool:
+        """Whether they say objects; UsageError where they have to and do not."""
+        return isinstance(labels, PolygonTruth) if self.apart else polygons_of(labels) is labels
 
     @property
     def _things(self) -> frozenset[int]:
@@ -222,3 +261,10 @@ TARGETS: Mapping[Task, type[PixelTargets] | type[ObjectTargets]] = MappingProxyT
     {"semantic": PixelTargets, "instance": ObjectTargets, "panoptic": ObjectTargets}
 )
 """By task of the architecture."""
+
+
+def targets_of(tasks: Sequence[Task], legend: Legend) -> Targets:
+    """What is taught to answer these tasks."""
+    if len(tasks) > 1:
+        return ObjectTargets(legend=legend, apart=True)
+    return TARGETS[tasks[0]](legend=legend)

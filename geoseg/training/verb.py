@@ -28,6 +28,7 @@ from geoseg.training.log import Log
 from geoseg.training.loop import Trained, fit
 from geoseg.training.prepare import Preparation, prepare
 from geoseg.training.semantic import SemanticTask
+from geoseg.training.several import SeveralTask
 from geoseg.training.statistics import experience_of
 from geoseg.training.task import Report, Task
 from geoseg.training.team import Team, join_team
@@ -171,7 +172,7 @@ def _finished(job: TrainJob, preparation: Preparation, *, overwrite: bool) -> Bu
 def _run(preparation: Preparation, root: Path | None, team: Team, on_row: OnRow) -> Training:
     """Train once, or once for every fold and then on everything; the leader writes the bundle."""
     job, folds = preparation.job, preparation.job.split.folds
-    task = _TASKS[preparation.task](preparation, team.device)
+    task = _task(preparation, team.device)
     if folds is None:
         trained = _fit(preparation, task, team, job.work, on_row, "")
         parts, histories = [_examined(task, trained, team)], [trained.progress.history]
@@ -180,7 +181,7 @@ def _run(preparation: Preparation, root: Path | None, team: Team, on_row: OnRow)
         for fold in range(folds):
             held_out = prepare(job, root=root, fold=fold)
             name = f"fold {fold + 1}/{folds}  "
-            own = _TASKS[held_out.task](held_out, team.device)
+            own = _task(held_out, team.device)
             trained = _fit(held_out, own, team, job.work / f"fold-{fold + 1}", on_row, name)
             parts.append(_examined(own, trained, team))
             histories.append(trained.progress.history)
@@ -191,6 +192,13 @@ def _run(preparation: Preparation, root: Path | None, team: Team, on_row: OnRow)
         report = task.report(parts)
         bundle = _publish(preparation, trained, report, averaged_history(histories))
     return Training(bundle=bundle, history=tuple(trained.progress.history), notes=preparation.notes)
+
+
+def _task(preparation: Preparation, device: torch.device) -> Task:
+    """The kind of training that a preparation is for."""
+    if len(preparation.tasks) > 1:
+        return SeveralTask(preparation, device)
+    return _TASKS[preparation.task](preparation, device)
 
 
 def _fit(preparation: Preparation, task: Task, team: Team, work: Path, on_row: OnRow, part: str) -> Trained:
@@ -257,7 +265,7 @@ def _publish(
         legend=legend,
         licence=job.licence,
         temperature=report.temperature,
-        task=preparation.task,
+        tasks=preparation.tasks,
         objects=report.objects,
         margin=_MARGINS[preparation.task],
         description=job.description or f"Classes: {', '.join(legend.names)}.",

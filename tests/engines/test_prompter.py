@@ -33,7 +33,7 @@ def clicking(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     )
     network = build(architecture, bands=3, classes=1)
     return bundle(
-        tmp_path_factory.mktemp("made"), architecture, network=network, legend=ANY, task="promptable"
+        tmp_path_factory.mktemp("made"), architecture, network=network, legend=ANY, tasks=("promptable",)
     )
 
 

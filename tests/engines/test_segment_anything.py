@@ -86,7 +86,7 @@ def described(kind: str) -> ModelDescription:
         ),
         legend=Legend.of({1: "object"}),
         licence="Apache-2.0",
-        task="promptable",
+        tasks=("promptable",),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from geoseg.models.architectures import Architecture, build
+from geoseg.models.architectures import OBJECTS, SEVERAL, Architecture, build
 
 SMALL = {
     "interior_rim": Architecture(
@@ -34,8 +34,14 @@ SMALL = {
             "things": [0, 2],
         },
     ),
+    "one_decoder": Architecture(
+        name="one_decoder",
+        encoder="mobilenetv3_small_050",
+        arguments={"width": 32, "queries": 10, "things": [0, 2], "side": 64},
+    ),
 }
-THINGS = {"panoptic_fpn": (0, 2), "mask2former": (0, 2)}
+NAMES = (*OBJECTS, *SEVERAL)
+THINGS = {"panoptic_fpn": (0, 2), "mask2former": (0, 2), "one_decoder": (0, 2)}
 """Positions of the classes of things where there are others too, of four."""
 
 

@@ -11,6 +11,7 @@ from geoseg.models.architectures import (
     ARCHITECTURES,
     OBJECTS,
     PROMPTED,
+    SEVERAL,
     Architecture,
     build,
     describe,
@@ -21,8 +22,8 @@ from geoseg.models.network import load_network
 
 from . import bundles as made
 
-# test_object_networks.py and test_prompter.py have the others
-_PIXELS = [name for name in ARCHITECTURES if name not in OBJECTS and name not in PROMPTED]
+# test_object_networks.py, test_one_decoder.py and test_prompter.py have the others
+_PIXELS = [name for name in ARCHITECTURES if name not in {*OBJECTS, *PROMPTED, *SEVERAL}]
 _SIDE = {"pan": 128}  # its attention pools the deepest features, 1/32 of the input, twice more
 _SPECIAL = {
     "linear": Architecture(name="linear"),

@@ -57,21 +57,21 @@ GRASS = LandClass(id=2, name="grass", color="#F0E442")
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"task": "instance", "objects": None}, "needs to say what an object is"),
-        ({"task": "instance", "legend": Legend((HOUSE, GRASS))}, "things"),
+        ({"tasks": ("instance",), "objects": None}, "needs to say what an object is"),
+        ({"tasks": ("instance",), "legend": Legend((HOUSE, GRASS))}, "things"),
         (
-            {"task": "panoptic", "legend": Legend((GRASS, replace(GRASS, id=3, name="road")))},
+            {"tasks": ("panoptic",), "legend": Legend((GRASS, replace(GRASS, id=3, name="road")))},
             "of things",
         ),
-        ({"task": "panoptic"}, "two classes"),
-        ({"task": "semantic", "legend": Legend((HOUSE, GRASS))}, "has no objects"),
-        ({"task": "semantic", "objects": None}, "two classes"),
-        ({"task": "magic"}, "unknown task 'magic'"),
+        ({"tasks": ("panoptic",)}, "two classes"),
+        ({"tasks": ("semantic",), "legend": Legend((HOUSE, GRASS))}, "has no objects"),
+        ({"tasks": ("semantic",), "objects": None}, "two classes"),
+        ({"tasks": ("magic",)}, "unknown task 'magic'"),
     ],
 )
 def test_classes_and_objects_fit_the_task(changes: dict[str, Any], text: str) -> None:
     forest = load_bundle("forest-s2-rgb", verify=False)
-    known = {"task": "instance", "objects": ObjectRule(), "legend": Legend((HOUSE,))}
+    known = {"tasks": ("instance",), "objects": ObjectRule(), "legend": Legend((HOUSE,))}
     described = ModelDescription.from_json(forest.to_json())
     assert replace(described, **known).task == "instance"
     with pytest.raises(InputError) as caught:

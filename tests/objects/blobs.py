@@ -108,7 +108,7 @@ def save_blobs(
         licence="none",
         margin=margin,
         size_multiple=16,
-        task="panoptic" if panoptic else "instance",
+        tasks=("panoptic" if panoptic else "instance",),
         objects=rule or ObjectRule(min_pixels=4),
     )
     save_bundle(path, build(architecture, bands=2, classes=len(legend)), model)

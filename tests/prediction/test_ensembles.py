@@ -124,6 +124,7 @@ def test_a_worker_refuses_another_member_than_the_driver_saw(linear: Path, unet:
         digests=(load_bundle(linear).digest, "0" * 64),
         tta="none",
         choice=EngineChoice(name="torch", device="cpu", precision="fp32", threads=1),
+        task="semantic",
     )
     with pytest.raises(InputError, match=r"unet: the model changed.*expected 000000000000"):
         engine_for(request)

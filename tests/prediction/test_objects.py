@@ -19,12 +19,11 @@ import geoseg
 from geoseg.errors import ChunksFailedError, UsageError
 from geoseg.execution.manifest import verify_files
 from geoseg.legend import Legend
-from geoseg.models.architectures import OBJECTS
 from geoseg.models.object_rule import ObjectRule
 from geoseg.prediction.folder import Prediction
 from geoseg.raster.scene import Scene
 from tests.models.bundles import bundle
-from tests.models.object_networks import SMALL, THINGS, network
+from tests.models.object_networks import NAMES, SMALL, THINGS, network
 from tests.objects.blobs import save_blobs
 from tests.objects.scenes import draw
 from tests.raster.makers import write
@@ -97,7 +96,7 @@ def test_objects_do_not_depend_on_chunks_or_workers(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_networks_find_does_not_depend_on_chunks(tmp_path: Path, name: str) -> None:
     """With random weights, and a rule that lets nearly everything count."""
     things = THINGS.get(name, (0, 1))
@@ -108,7 +107,7 @@ def test_what_networks_find_does_not_depend_on_chunks(tmp_path: Path, name: str)
         SMALL[name],
         network=network(name),
         legend=Legend(tuple(kinds)),
-        task="panoptic" if name in THINGS else "instance",
+        tasks=("panoptic" if name in THINGS else "instance",),
         objects=ObjectRule(score=0.01, mask=0.3, min_pixels=1),
     )
     pixels = np.kron(np.random.default_rng(2).integers(1, 255, (3, 16, 16)), np.ones((8, 8)))

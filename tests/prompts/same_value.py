@@ -64,7 +64,7 @@ def save_same_value(path: Path, *, side: int, centred: bool) -> Path:
         licence="none",
         margin=16,
         size_multiple=16,
-        task="promptable",
+        tasks=("promptable",),
         objects=ObjectRule(min_pixels=4, per_tile=1000),
     )
     save_bundle(path, build(architecture, bands=2, classes=1), model)

@@ -75,7 +75,7 @@ def described(scores: Mapping[str, Mapping[str, Scores]]) -> ModelDescription:
         licence="CC-BY-4.0 (imagery), with attribution of OpenStreetMap contributors for the labels it "
         "learnt from (ODbL)",
         margin=64,
-        task="promptable",
+        tasks=("promptable",),
         provenance={
             "data": "OpenAerialMap with OpenStreetMap's buildings (Zanzibar, Banepa, Nairobi); land cover of "
             "Dubai by Humans in the Loop; forest maps of the Amazon by Bragagnolo et al. 2019",

@@ -46,7 +46,7 @@ def _described(name: str, architecture: Architecture, data: str) -> ModelDescrip
         legend=Legend.of({1: "object"}),
         licence="Apache-2.0",
         margin=128,
-        task="promptable",
+        tasks=("promptable",),
         objects=ObjectRule(score=0.88, min_pixels=64, per_tile=1000),
         provenance={"data": data, "credit": "Meta Platforms, Inc. and affiliates"},
     )
