@@ -281,7 +281,11 @@ def _text(
             [name, f"{own.reference.sum():,}", f"{int(one.matched.sum() + one.extra.sum()):,}"]
             + [cell(v) for v in [*shares, sq]]
         )
-    lines = [_SCORED.format(least=least), "", markdown(head, rows)]
+    lines = [
+        _SCORED.format(least=least, tempered="" if calibration is None else ", as was the temperature"),
+        "",
+        markdown(head, rows),
+    ]
     if found.stuff is not None:
         lines[1:1] = ["", _STUFF]
     if capped:
@@ -298,7 +302,7 @@ def _text(
 _SCORED = """Objects of every validation window, once, with their surroundings as context. A found object
 counts where its intersection over union with one of the reference is more than a half; at the windows' edges
 both are cut. Counted are objects with a score of {least:.2f} or more: that score has the best F1 here, and it
-was chosen on these objects, as was the temperature. Scores on other ground will be lower."""
+was chosen on these objects{tempered}. Scores on other ground will be lower."""
 
 _STUFF = """A class of stuff is one region in each window, compared where the reference has stuff; it counts
 where the intersection over union is more than a half. Its pixels under objects are not judged."""

@@ -133,7 +133,7 @@ class SeveralTask:
             scores={
                 **{"f1": None, "pq": None, **found.scores},
                 "data": f"{asked.counts.sum()} pixels of classes, {len(asked.clicks)} clicks and "
-                f"{found.scores.get('data', 'no objects')} ({split_in_words(preparation)})",
+                f"{found.scores.get('data', f'no objects ({split_in_words(preparation)})')}",
                 "classes": classes,
                 "mean_iou": rounded(asked.mean_iou),
                 "click_iou": rounded(asked.click_iou),
