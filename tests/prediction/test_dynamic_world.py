@@ -60,7 +60,23 @@ def test_a_window_of_a_scene_has_the_published_classes(cities, bundle):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bercy/bercy_20170829", "rennes/rennes_20170621"])  # of odd sizes
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aguasclaras/aguasclaras_20150916",
+        "aguasclaras/aguasclaras_20171015",
+        "bercy/bercy_20161130",  # of an odd size, as all of bercy and rennes
+        "bercy/bercy_20170829",
+        "bordeaux/bordeaux_20160504",
+        "bordeaux/bordeaux_20171026",
+        "hongkong/hongkong_20160927",
+        "hongkong/hongkong_20180323",
+        "paris/paris_20161130",
+        "paris/paris_20171107",
+        "rennes/rennes_20150821",
+        "rennes/rennes_20170621",
+    ],
+)
 def test_a_whole_scene_has_the_published_classes(cities, bundle, name):
     scene, (classes, _) = opened(cities, name), published(cities, name)
     pixels, _ = scene.read(scene.grid.window)
