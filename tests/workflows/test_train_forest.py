@@ -69,8 +69,8 @@ def test_its_configurations_make_a_bundle_in_two_parts(work: Path, tmp_path: Pat
     start = run_train(first, root=work, threads=1).bundle
     assert start is not None
     job = TrainJob.load(CONFIG)
-    assert job.start == light.out and job.scenes == light.scenes
-    second = job.model_copy(update={**small, "out": tmp_path / "forest-s2-rgb", "start": start.path})
+    assert job.start == str(light.out) and job.scenes == light.scenes
+    second = job.model_copy(update={**small, "out": tmp_path / "forest-s2-rgb", "start": str(start.path)})
     made = run_train(second, root=work, threads=1)
     assert made.bundle is not None
     bundle = load_bundle(made.bundle.path)
