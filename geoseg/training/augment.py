@@ -79,7 +79,7 @@ def augment(
     dates = zip(x.chunk(how.dates), frame.chunk(how.dates), strict=True)
     x = torch.cat([_light(one, how, rng, own) for one, own in dates])
     if sensors:
-        x = _without_some(x, sensors, how.drop_sensor, rng)
+        x = _without_some(x, sensors, how.sensor_odds, rng)
     return x.contiguous(), layer.contiguous()
 
 

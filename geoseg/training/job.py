@@ -159,7 +159,8 @@ class Augmentation(Job):
     drop_band
         Probability that a band (never all) is replaced by its mean.
     drop_sensor
-        Probability that a sensor of `sensors` is taken away whole, each on its own, never all bands.
+        Probability that a sensor is taken away whole, each on its own, never all bands; 0.2 where sensors are
+        named and it is not.
     noise
         Standard deviation of white noise, in those of the bands.
     paste
@@ -178,10 +179,15 @@ class Augmentation(Job):
     offset: _Share = 0.05
     haze: _Share = 0.0
     drop_band: _Share = 0.0
-    drop_sensor: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    drop_sensor: Annotated[float, Field(gt=0, lt=1)] | None = None
     noise: _Share = 0.0
     paste: _Share = 0.0
     dates: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def sensor_odds(self) -> float:
+        """Probability that a sensor is taken away."""
+        return 0.2 if self.drop_sensor is None else self.drop_sensor
 
 
 class TrainJob(Job):
@@ -327,7 +333,7 @@ class TrainJob(Job):
             )
         if self.start is not None and self.encoder_weights is not None:
             raise ValueError("start brings its weights; leave out encoder_weights")
-        if self.sensors is None and self.start is None and "drop_sensor" in self.augment.model_fields_set:
+        if self.sensors is None and self.start is None and self.augment.drop_sensor is not None:
             raise ValueError("drop_sensor is for sensors, and none are named")
         uses = {s.use for s in self.scenes}
         if self.split.folds is not None:

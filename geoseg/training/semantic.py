@@ -215,7 +215,7 @@ def _sensor_table(preparation: Preparation, found: Examination) -> str:
     said = (
         "**Sensors that may be missing** (`geoseg predict --without NAME`): the same pixels, the sensor's "
         f"bands at the training's mean. Training took each away with probability "
-        f"{preparation.job.augment.drop_sensor:g}."
+        f"{preparation.job.augment.sensor_odds:g}."
     )
     return "\n".join(["", wrapped(said), "", markdown(head, rows)]) + "\n"
 
