@@ -22,23 +22,15 @@ class Scene(RasterDataset):
 
 
 dataset = Scene(given.scene)
-loader = DataLoader(
-    dataset,
-    batch_size=4,
-    sampler=GridGeoSampler(dataset, size=tile, stride=stride),
-    # where a chip lies is no tensor in every version, so that it is kept as it is
-    collate_fn=lambda samples: {
-        **stack_samples([{"image": s["image"]} for s in samples]),
-        "bounds": [s["bounds"] for s in samples],
-    },
-)
+sampler = GridGeoSampler(dataset, size=tile, stride=stride)
+loader = DataLoader(dataset, batch_size=4, sampler=sampler, collate_fn=stack_samples)
 with rasterio.open(given.scene) as file:
     (height, width), transform = file.shape, file.transform
 best = np.zeros((height, width), np.uint8)
-network = given.load()
+network, places = given.load(), iter(sampler)  # a chip's own bounds are float32, too coarse for small pixels
 with torch.inference_mode():
     for batch in loader:
-        for (x, y, _), chip in zip(batch["bounds"], network(batch["image"]).argmax(1).numpy(), strict=True):
+        for chip, (x, y, _) in zip(network(batch["image"]).argmax(1).numpy(), places, strict=False):
             col, row = (round(v) for v in ~transform * (x.start, y.stop))
             top, left = max(row, 0), max(col, 0)
             inside = chip[top - row : height - row, left - col : width - col]
