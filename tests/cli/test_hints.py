@@ -56,6 +56,7 @@ LABELS = {"evaluate", "fit", "train", "run"}
 SPEAKERS = {
     "geoseg.geometry.tiling": PREDICTING,  # others cut a grid into windows, which always works
     "geoseg.models.contract": PREDICTING,  # others look at a contract, and check no scene against it
+    "geoseg.models.description": PREDICTING,  # its `task` was given
     "geoseg.models.bundle": PREDICTING - {"plan"} | {"fit", "train"},  # its `overwrite` is for saving
     "geoseg.engines.network_engine": PREDICTING,  # prompts have an engine of their own
     "geoseg.engines.segment_engine": PREDICTING,
