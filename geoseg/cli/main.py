@@ -69,7 +69,7 @@ class _LazyGroup(click.Group):
             raise
 
 
-_RESUMING = ("predict", "series", "train", "adapt", "run")
+_RESUMING = ("predict", "series", "train", "adapt", "run", "model compare", "model int8")
 _COMPLETION = """\b
 Completion of commands and options by the shell:
   bash  eval "$(_GEOSEG_COMPLETE=bash_source geoseg)"
@@ -212,7 +212,8 @@ def _command_of(arguments: list[str]) -> click.Command | None:
 
 def _what_next(arguments: list[str]) -> str:
     """What the command that was stopped does when it is given again."""
-    if next((a for a in arguments if not a.startswith("-")), "") in _RESUMING:
+    words = [a for a in arguments if not a.startswith("-")]
+    if " ".join(words[:1]) in _RESUMING or " ".join(words[:2]) in _RESUMING:
         return "The same command resumes."
     return "Nothing half-written is left; the same command starts anew."
 

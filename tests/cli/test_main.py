@@ -184,11 +184,20 @@ def test_errors_become_one_line_and_an_exit_code(
     assert len(errors.splitlines()) <= 1
 
 
-def test_what_a_stopped_prediction_does_next(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("predict scene.tif", "The same command resumes."),
+        ("model int8 my-bundle images masks", "The same command resumes."),
+        ("model compare scene.tif truth.tif", "The same command resumes."),
+        ("model export my-bundle", "the same command starts anew."),
+    ],
+)
+def test_what_a_stopped_command_does_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, says: str
 ) -> None:
-    assert exit_of(monkeypatch, KeyboardInterrupt(), "predict", "scene.tif") == 130
-    assert "The same command resumes." in capsys.readouterr().err
+    assert exit_of(monkeypatch, KeyboardInterrupt(), *command.split()) == 130
+    assert says in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
