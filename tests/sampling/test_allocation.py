@@ -133,7 +133,7 @@ def test_allocations_add_up_within_their_bounds(
     assert (units >= low).all()
     assert (units <= pixels).all()
     free = (units > low) & (units < pixels)
-    if free.sum() > 1:  # among those that no bound holds, it is in proportion
+    if free.sum() > 1 and shares[free].sum() > 0:  # among those that no bound holds, it is in proportion
         scale = units[free].sum() / shares[free].sum()
         # one that is rounded onto its bound moves what the others add up to by less than a unit
         moved = (~free).sum() * shares[free].max() / shares[free].sum()
