@@ -38,6 +38,7 @@ _CODES = (*DTYPES, "int64", "uint64")
 
 
 _PROBE = 64
+_EXACT_FOR_WHOLE_NUMBERS = 0.5
 
 
 @safe_gdal()  # whose warnings would be printed at any word asked of a file outside of it
@@ -125,6 +126,13 @@ def _open_files(
     )
     if (mask := reading.get("mask")) is not None:
         notes.append(f"pixels under {mask} are no data")
+    if categorical:
+        notes.extend(
+            f"{paths[i].name}: stored with loss ({how}): class numbers may be others than were drawn, above all "
+            "along edges; take the original, or a copy without loss"
+            for i in used
+            if (how := _loss(datasets[i]))
+        )
     scene = Scene(
         grid=grids[first],
         paths=tuple(paths[i] for i in used),
@@ -256,6 +264,18 @@ def _is_measured(values: NDArray[Any]) -> bool:
     """
     between = (values > values.min()) & (values < values.max())
     return bool(between.mean() > 0.25 and np.unique(values[between]).size > 16)
+
+
+def _loss(dataset: Any) -> str:
+    """Name of the compression that changed values of the file, as GDAL tells it; nothing if none did."""
+    how = dataset.tags(ns="IMAGE_STRUCTURE")
+    compression = str(how.get("COMPRESSION", dataset.driver))
+    if compression.endswith("JPEG") and dataset.driver != "JP2OpenJPEG":
+        return "JPEG"
+    if how.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSY"):
+        return {"JP2OpenJPEG": "JPEG 2000"}.get(dataset.driver, compression)
+    exact = _EXACT_FOR_WHOLE_NUMBERS if np.dtype(dataset.dtypes[0]).kind in "iu" else 0
+    return compression if float(how.get("MAX_Z_ERROR", 0)) > exact else ""
 
 
 def _has_mask(flags: Sequence[Sequence[Any]]) -> bool:

@@ -152,6 +152,25 @@ def test_scale_tags_of_class_numbers_are_said_not_to_hold(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"compress": "jpeg"}, "JPEG"),
+        ({"compress": "lerc", "max_z_error": 2}, "LERC"),
+        ({"compress": "lerc", "max_z_error": 0.5}, None),  # whole numbers keep their value
+        ({"compress": "deflate"}, None),
+    ],
+)
+def test_numbers_that_were_stored_with_loss_are_named(
+    tmp_path: Path, options: dict[str, object], said: str | None
+) -> None:
+    classes = open_class_map(write(tmp_path / "a.tif", np.ones((64, 64), np.uint8), **options))
+    assert [n for n in classes.scene.notes if "loss" in n] == [
+        n for n in classes.scene.notes if said is not None and f"stored with loss ({said})" in n
+    ]
+    assert any("loss" in n for n in classes.scene.notes) == (said is not None)
+
+
 def test_mask_alpha_and_nan_become_255(tmp_path: Path) -> None:
     mask = np.array([[True, False], [True, True]])
     classes = open_class_map(write(tmp_path / "m.tif", np.ones((2, 2), np.uint8), mask=mask))
