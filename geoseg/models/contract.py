@@ -30,6 +30,21 @@ _ALIASES = {
     "swir22": "swir2",
 }  # fmt: skip
 
+# Numbers without a leading zero, as Earth Engine names bands, mean other colours on other satellites
+_NUMBERED = tuple(
+    dict(zip(numbers.split(), names.split(), strict=True))
+    for numbers, names in (
+        (  # Sentinel-2
+            "b1 b2 b3 b4 b5 b6 b7 b8 b9",
+            "coastal blue green red rededge1 rededge2 rededge3 nir nir09",
+        ),
+        ("b1 b2 b3 b4 b5 b6 b7", "coastal blue green red nir swir1 swir2"),  # Landsat 8 and 9
+        ("srb1 srb2 srb3 srb4 srb5 srb6 srb7", "coastal blue green red nir swir1 swir2"),
+        ("b1 b2 b3 b4 b5 b7", "blue green red nir swir1 swir2"),  # Landsat 4 to 7
+        ("srb1 srb2 srb3 srb4 srb5 srb7", "blue green red nir swir1 swir2"),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
@@ -351,12 +366,17 @@ class InputContract:
         return "bands in another order", why, f"`bands={_listed(order)}`"
 
     def order_among(self, names: Sequence[str | None]) -> tuple[int, ...] | None:
-        """One-based numbers of the model's bands among named bands; None unless each is found once."""
+        """One-based numbers of the model's bands among named bands; None unless each is found once.
+
+        Bands that are only numbered (B2, SR_B4) are told by the satellites of which they could be, where all
+        that have the model's bands among those numbers agree.
+        """
         plain = [_plain(n) for n in names]
         wanted = [_plain(n) for n in self.band_names]
-        if any(plain.count(n) != 1 for n in wanted):
-            return None
-        return tuple(plain.index(n) + 1 for n in wanted)
+        if (order := _positions(wanted, plain)) is not None:
+            return order
+        possible = {_positions(wanted, [_renamed(n, own) for n in plain]) for own in _NUMBERED} - {None}
+        return possible.pop() if len(possible) == 1 else None
 
     def _judge_values(self, dtype: np.dtype[Any], sample: ArrayLike | None) -> _Verdict | str | None:
         low, high = self.value_range
@@ -422,8 +442,18 @@ _RESCALE = "rescaling the scene as the model card says"
 def _plain(name: str | None) -> str:
     """Name in one spelling: lower case without separators, provider codes as common names (B04@2: red@2)."""
     text = "".join(itertools.filterfalse(" _-.".__contains__, (name or "").casefold()))
-    own, at, date = text.partition("@")
-    return _ALIASES.get(own, own) + at + date
+    return _renamed(text, _ALIASES)
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    own, at, date = name.partition("@")
+    return names.get(own, own) + at + date
+
+
+def _positions(wanted: Sequence[str], names: Sequence[str]) -> tuple[int, ...] | None:
+    if any(names.count(n) != 1 for n in wanted):
+        return None
+    return tuple(names.index(n) + 1 for n in wanted)
 
 
 def _listed(numbers: tuple[int, ...]) -> str:

@@ -128,8 +128,8 @@ def _open_files(
         notes.append(f"pixels under {mask} are no data")
     if categorical:
         notes.extend(
-            f"{paths[i].name}: stored with loss ({how}): class numbers may be others than were drawn, above all "
-            "along edges; take the original, or a copy without loss"
+            f"{paths[i].name}: stored with loss ({how}): class numbers may be others than were drawn, "
+            "above all along edges; take the original, or a copy without loss"
             for i in used
             if (how := _loss(datasets[i]))
         )

@@ -201,6 +201,23 @@ def test_bands_of_two_dates_are_told_apart_by_name():
         fits(two, value_sample=seen, band_names=("B04@2", "B08@2", "B04@1", "B08@1"))
 
 
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (("B2", "B3", "B4"), (3, 2, 1)),  # Sentinel-2 and Landsat 8: no satellite has red first there
+        (("B4", "B3", "B2"), (1, 2, 3)),
+        (("B3", "B2", "B1"), (1, 2, 3)),  # Landsat 5: elsewhere there is no red among them
+        (("SR_B4", "SR_B3", "SR_B2"), (1, 2, 3)),
+        (("B1", "B2", "B3", "B4"), None),  # red is the fourth or the third
+        (("B2", "B3", "B5"), None),
+    ],
+)
+def test_bands_that_are_only_numbered_are_told_where_satellites_agree(
+    names: tuple[str, ...], order: tuple[int, ...] | None
+) -> None:
+    assert RGB.order_among(names) == order
+
+
 def test_a_sensor_that_is_missing_is_not_looked_for():
     bands = tuple(
         Band(name=n, value_range=r) for n, r in (("red", (0, 9000)), ("vv", (-30, 5)), ("dem", (0, 400)))
