@@ -42,8 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Folders of these tests alone: what the user's remember and keep must not decide what is tested."""
+    """Folders of these tests alone: what the user's remember and keep must not decide what is tested.
+
+    Nothing is remembered of short scenes, so that no network is written for the small scene of every test.
+    """
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "geoseg").mkdir()
+    (cache / "geoseg" / "short").touch()  # a file where the folder should be
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         patch.setenv("GEOSEG_MODELS", str(tmp_path_factory.mktemp("models")))
         yield

@@ -169,7 +169,7 @@ def _speed(trial: Trial) -> str:
     return f"{trial.speed:.2f} Mpx/s{few}"
 
 
-def question_file(asked: EngineChoice, ensemble: Ensemble, tile: Sides) -> Path:
+def question_file(asked: EngineChoice, ensemble: Ensemble, tile: Sides, folder: str = "engines") -> Path:
     """Where the decision of such a run is remembered: one file for each question."""
     question = {
         "geoseg": __version__,
@@ -181,7 +181,7 @@ def question_file(asked: EngineChoice, ensemble: Ensemble, tile: Sides) -> Path:
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / "engines" / f"{digest[:32]}.json"
+    return cache_folder() / folder / f"{digest[:32]}.json"
 
 
 def recall(file: Path, asked: EngineChoice) -> Decision | None:
@@ -196,12 +196,14 @@ def recall(file: Path, asked: EngineChoice) -> Decision | None:
         return None
 
 
-def remember(file: Path, decision: Decision) -> None:
-    """Write the decision, whole or not at all; without a place to write, the next run measures again."""
+def remember(file: Path, decision: Decision) -> bool:
+    """Whether the decision was written, whole or not at all; if not, the next run measures again."""
     try:
         write_durably(file, json.dumps(decision.to_json(), indent=1))
     except (OSError, GeosegError) as error:
         _log.info("the choice of an engine is not remembered: %s", error)
+        return False
+    return True
 
 
 def _version(name: str) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from geoseg.legend import Legend
 from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.contract import InputContract
 from geoseg.models.object_rule import Task
+
+if TYPE_CHECKING:
+    from geoseg.geometry import Sides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,13 @@ class Ensemble:
         """The largest margin, rounded up to a multiple of `size_multiple`."""
         largest = max(b.margin for b in self.bundles)
         return -(-largest // self.size_multiple) * self.size_multiple
+
+    def networks(self, tile: Sides) -> list[tuple[Bundle, Sides]]:
+        """Every bundle with every shape of tile that it meets: transposed, an oblong tile has another."""
+        turned = any(view.transpose for view in VIEWS[self.tta])
+        shapes = dict.fromkeys((tile, tile[::-1]) if turned else (tile,))
+        bundles = {bundle.digest: bundle for bundle in self.bundles}
+        return [(bundle, sides) for bundle in bundles.values() for sides in shapes]
 
     def open(self, choice: EngineChoice | None = None) -> Engine:
         """Engine that gives the averaged answer; with one bundle and one view, that bundle's own.

@@ -27,7 +27,6 @@ from geoseg.engines.quantised_file import (
     require_quantiser,
     write_quantised,
 )
-from geoseg.engines.views import VIEWS
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.files import sha256_of
 from geoseg.models.bundle import Bundle
@@ -78,7 +77,7 @@ def settle_int8(
     calibrating, comparing = _halves(found)
     asked = replace(asked, calibration=calibration_of(calibrating))
     files = _write(ensemble, calibrating, asked)
-    exact = [network_file(bundle, *sides) for bundle, sides in _networks(ensemble, tile)]
+    exact = [network_file(bundle, *sides) for bundle, sides in ensemble.networks(tile)]
     file = question_file(asked, ensemble, tile)
     if known := recall(file, asked):
         return replace(known, reason="remembered")
@@ -124,7 +123,7 @@ def restore_int8(
     made, calibration = decision.quantised, decision.choice.calibration
     if made is None:
         return
-    paths = [quantised_file(b, calibration, *sides) for b, sides in _networks(ensemble, tile)]
+    paths = [quantised_file(b, calibration, *sides) for b, sides in ensemble.networks(tile)]
     if all(path.is_file() for path in paths):
         return
     if (found := tiles()) is not None:
@@ -160,14 +159,6 @@ def _halves(tiles: Tiles) -> tuple[Tiles, Tiles]:
     return first, (raw[1::2], valid[1::2]) if len(raw) > 1 else first
 
 
-def _networks(ensemble: Ensemble, tile: Sides) -> list[tuple[Bundle, Sides]]:
-    """Every bundle with every shape of tile that it meets: transposed, an oblong tile has another."""
-    turned = any(view.transpose for view in VIEWS[ensemble.tta])
-    shapes = dict.fromkeys((tile, tile[::-1]) if turned else (tile,))
-    bundles = {bundle.digest: bundle for bundle in ensemble.bundles}
-    return [(bundle, sides) for bundle in bundles.values() for sides in shapes]
-
-
 def _write(ensemble: Ensemble, tiles: Tiles, choice: EngineChoice) -> list[Path]:
     """Files of these networks, calibrated on tiles that are turned where need be."""
     raw, valid = tiles
@@ -175,7 +166,7 @@ def _write(ensemble: Ensemble, tiles: Tiles, choice: EngineChoice) -> list[Path]
     turned = raw.swapaxes(2, 3), valid.swapaxes(1, 2)
     return [
         write_quantised(bundle, tiles if sides == tile else turned, choice.calibration, choice.threads or 1)
-        for bundle, sides in _networks(ensemble, tile)
+        for bundle, sides in ensemble.networks(tile)
     ]
 
 

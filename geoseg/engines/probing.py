@@ -7,22 +7,18 @@ fp32 and the other slower.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from geoseg.engines.choice import EngineChoice
-from geoseg.engines.decision import LEAST_AGREEMENT, Decision, Trial, question_file, recall, remember
+from geoseg.engines.decision import Decision, Trial, question_file, recall, remember
 from geoseg.engines.engine import Engine, Tiles
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.hardware import has_cuda
-from geoseg.engines.network_file import cached_file
 from geoseg.engines.opening import ENGINES, find_engine
+from geoseg.engines.short import light_choice, recall_short, settle_short
+from geoseg.engines.timing import ROUNDS, seconds_for, speed_of, try_out, worth
 
 if TYPE_CHECKING:
     from geoseg.geometry import Sides
@@ -34,9 +30,7 @@ SHORT = 8_000_000
 """Forward-pixels up to which nothing is even opened to find that out."""
 
 _SIDE = 512  # of what is timed, at most: one tile of 1536 may take an engine a minute
-_ROUNDS = 3
 _HOPELESS = 2.0  # times the reference's seconds
-_PATIENCE = 30.0, 5.0  # seconds and times the reference's, for a first call with all that it prepares
 _GAIN = 1.05  # less than this is noise, and the reference is kept
 
 
@@ -48,7 +42,7 @@ def settle(
     What is asked for in full is not measured. What an earlier run on this machine measured for the same
     bundles, tile and libraries is taken from the cache. Else, if the reference would take long enough, every
     candidate is timed on the given tiles, those below `LEAST_AGREEMENT` are dropped, and the fastest is
-    taken; of equally fast numbers of threads the smaller.
+    taken; of equally fast numbers of threads the smaller. What takes less time is left to `settle_short`.
 
     Parameters
     ----------
@@ -61,39 +55,32 @@ def settle(
     if not asked.is_open:
         return Decision(choice=asked, reason="asked for")
     file = question_file(asked, ensemble, tile)
-    known = recall(file, asked)
-    if known is not None:
+    if known := recall(file, asked):
         return replace(known, reason="remembered")
-    reference = _reference(asked)
-    default = Decision(choice=reference if _kind(asked) == "cpu" else asked, reason="default")
-    if forwards and _kind(asked) == "cpu" and _lies_ready(asked, ensemble, tile):
-        default = Decision(choice=replace(reference, name="onnx", precision="fp32"), reason="default")
+    reference, on_cpu = _reference(asked), _kind(asked) == "cpu"
+    default = Decision(choice=reference if on_cpu else asked, reason="default")
+    light = light_choice(asked, reference) if forwards and on_cpu else None
+
+    def short() -> Decision:
+        return default if light is None else settle_short(default, light, ensemble, tile, tiles)
+
     candidates = list(_candidates(asked, reference))
     whole = tiles() if candidates and forwards * math.prod(tile) > SHORT else None
     if whole is None:
-        return default
+        return short()
     given = _centres(whole, ensemble)
-    first = default.choice if _kind(asked) == "cpu" else reference
+    known = None if light is None else recall_short(light, ensemble, tile)
+    first = reference if known is None else known.choice
     engine = ensemble.open(first)
     engine.classify(given[0][:1], given[1][:1])
-    if _time(engine, given, 1) * forwards * math.prod(tile) / given[1].size < PAYS_FROM:
-        return default
+    if seconds_for(engine, given, 1) * forwards * math.prod(tile) / given[1].size < PAYS_FROM:
+        return short()
     if first != reference:
         engine = ensemble.open(reference)
         engine.classify(given[0][:1], given[1][:1])
     decision = _measure(reference, engine, candidates, ensemble, given)
     remember(file, decision)
     return decision
-
-
-def _lies_ready(asked: EngineChoice, ensemble: Ensemble, tile: Sides) -> bool:
-    """Whether ONNX Runtime may be taken and finds every network in the cache: torch takes longer to open."""
-    fits = asked.name in ("auto", "onnx") and asked.precision in ("auto", "fp32")
-    return (
-        fits
-        and find_spec("onnxruntime") is not None
-        and all(cached_file(bundle, *tile).is_file() for bundle in ensemble.bundles)
-    )
 
 
 def _centres(tiles: Tiles, ensemble: Ensemble) -> Tiles:
@@ -151,67 +138,18 @@ def _measure(
     tiles: Tiles,
 ) -> Decision:
     expected, _ = engine.classify(*tiles)
-    seconds = _time(engine, tiles, _ROUNDS)
-    first = Trial(choice=reference, speed=_speed_of(tiles, seconds), agreement=1.0)
+    seconds = seconds_for(engine, tiles, ROUNDS)
+    first = Trial(choice=reference, speed=speed_of(tiles, seconds), agreement=1.0)
     most = seconds * _HOPELESS
-    trials = [first, *(_try(choice, ensemble, expected, tiles, most) for choice in candidates)]
-    best = max(trials, key=_worth)
-    if _worth(best) < _GAIN * _worth(first):
+    trials = [first, *(try_out(choice, ensemble, expected, tiles, most) for choice in candidates)]
+    best = max(trials, key=worth)
+    if worth(best) < _GAIN * worth(first):
         best = first
     threads = best.choice.threads or 1
     if threads > 1 and _kind(best.choice) == "cpu":
-        fewer = _try(replace(best.choice, threads=-(-threads // 2)), ensemble, expected, tiles, most)
+        fewer = try_out(replace(best.choice, threads=-(-threads // 2)), ensemble, expected, tiles, most)
         trials.append(fewer)
-        if _worth(fewer) * _GAIN >= _worth(best):
+        if worth(fewer) * _GAIN >= worth(best):
             best = fewer
     others = sorted((t for t in trials if t is not best), key=lambda t: -(t.speed or 0))
     return Decision(choice=best.choice, reason="measured", trials=(best, *others))
-
-
-def _worth(trial: Trial) -> float:
-    """Speed of what may be taken; 0 of what is not there or gives other labels."""
-    return (trial.speed or 0.0) if (trial.agreement or 0.0) >= LEAST_AGREEMENT else 0.0
-
-
-def _try(
-    choice: EngineChoice, ensemble: Ensemble, expected: NDArray[np.uint8], tiles: Tiles, most: float
-) -> Trial:
-    """What a candidate shows; one that needs more than `most` seconds for the tiles is left after two."""
-    try:
-        return _trial(choice, ensemble.open(choice), expected, tiles, most)
-    except Exception as error:  # a library fails in its own way; the manifest says in which
-        return Trial(choice=choice, problem=" ".join(str(error).split())[:300])
-
-
-def _trial(
-    choice: EngineChoice, engine: Engine, expected: NDArray[np.uint8], tiles: Tiles, most: float
-) -> Trial:
-    raw, valid = tiles
-    # what is made on first use does not count, unless it takes longer than anybody waits
-    prepared, (least, times) = _time(engine, tiles, 1), _PATIENCE
-    seconds = prepared if prepared > max(least * len(raw), times * most) else _time(engine, tiles, 1)
-    if seconds > most:
-        return Trial(
-            choice=choice, speed=_speed_of(tiles, seconds), problem="too slow to be looked at further"
-        )
-    labels, _ = engine.classify(raw, valid)
-    return Trial(
-        choice=choice,
-        speed=_speed_of(tiles, min(seconds, _time(engine, tiles, _ROUNDS))),
-        agreement=float((labels == expected)[valid].mean()),
-    )
-
-
-def _speed_of(tiles: Tiles, seconds: float) -> float:
-    return tiles[1].size / seconds / 1e6
-
-
-def _time(engine: Engine, tiles: Tiles, rounds: int) -> float:
-    """Seconds for all tiles: as many times the fastest of a few, whatever else the machine is doing."""
-    raw, valid = tiles
-    least = float("inf")
-    for _ in range(rounds):
-        started = time.perf_counter()
-        engine.classify(raw[:1], valid[:1])
-        least = min(least, time.perf_counter() - started)
-    return least * len(raw)

@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geoseg.engines import probing
+from geoseg.engines import probing, timing
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.decision import Decision
 from geoseg.engines.ensemble import Ensemble
-from geoseg.engines.network_file import cached_file
 from geoseg.engines.probing import settle
 from geoseg.errors import ResourceError
 
@@ -45,7 +44,9 @@ class Stub:
 @pytest.fixture
 def ensemble(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(probing, "_time", lambda engine, tiles, _: engine.time(tiles))
+    for module in (probing, timing):
+        monkeypatch.setattr(module, "seconds_for", lambda engine, tiles, _: engine.time(tiles))
+    monkeypatch.setattr(probing, "settle_short", lambda default, *_: default)
     return Ensemble(bundles=(made.bundle(tmp_path),))
 
 
@@ -130,16 +131,16 @@ def test_a_short_scene_is_not_measured(monkeypatch, ensemble, forwards, opens):
     assert len(opened) == opens
 
 
-def test_a_network_that_lies_ready_needs_no_torch(monkeypatch, ensemble):
+def test_a_short_scene_is_left_to_the_engine_that_opens_quickly(monkeypatch, ensemble):
+    """Of a longer one it tells how long it takes, where an earlier scene found it."""
     pytest.importorskip("onnxruntime")
-    file = cached_file(ensemble.bundles[0], 512, 512)
-    file.parent.mkdir(parents=True)
-    file.touch()
-    decision, opened = run(monkeypatch, ensemble, {}, forwards=1)
-    assert (decision.choice, decision.reason) == (replace(ASKED, name="onnx", precision="fp32"), "default")
+    light = Decision(choice=replace(ASKED, name="onnx", precision="fp32"), reason="remembered")
+    monkeypatch.setattr(probing, "settle_short", lambda *_: light)
+    assert run(monkeypatch, ensemble, {}, forwards=1)[0] == light
+    monkeypatch.setattr(probing, "recall_short", lambda *_: light)
     fast = {("onnx", "fp32", 4): Stub(0.001)}
     decision, opened = run(monkeypatch, ensemble, fast, forwards=40)
-    assert (decision.reason, [choice.name for choice in opened]) == ("default", ["onnx"])
+    assert (decision, [choice.name for choice in opened]) == (light, ["onnx"])
     assert run(monkeypatch, ensemble, {}, forwards=0)[0].choice.name == "torch"
     exact = replace(ASKED, name="torch")
     assert run(monkeypatch, ensemble, {}, asked=exact, forwards=1)[0].choice.name == "torch"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import geoseg
 from geoseg.engines.choice import EngineChoice
@@ -66,6 +70,36 @@ def test_a_run_keeps_the_engine_that_it_began_with(
     manifest = geoseg.predict(scene, **options).manifest.read_text()
     assert '"precision": "bf16"' in manifest
     assert '"reason": "measured"' in manifest
+
+
+_MAP_WITHOUT_TORCH = """
+import sys, json, geoseg
+made = geoseg.predict(sys.argv[1], model=sys.argv[2], out=sys.argv[3], threads=1)
+print(json.loads(made.manifest.read_text())["decision"]["reason"], "torch" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_the_second_small_scene_loads_no_torch_and_has_its_labels(
+    scene_file: SceneFile, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    scene = scene_file(make_pixels(96, 128))
+    said, labels = [], []
+    for name in ("first", "second"):
+        call = [sys.executable, "-c", _MAP_WITHOUT_TORCH, scene, linear, tmp_path / name]
+        said.append(subprocess.run(call, check=True, capture_output=True, text=True).stdout.split())
+        labels.append(_labels(tmp_path / name))
+    assert said == [["measured", "True"], ["remembered", "False"]]
+    geoseg.predict(scene, model=linear, out=tmp_path / "torch", threads=1, engine="torch")
+    assert (labels[0] == labels[1]).all()
+    assert (labels[0] == _labels(tmp_path / "torch")).mean() >= 0.999
+
+
+def _labels(run: Path) -> NDArray[np.uint8]:
+    found = geoseg.open_class_map(run / "classes.tif")
+    return found.read(found.grid.window)
 
 
 def test_an_unknown_engine_is_refused_before_anything_runs(
