@@ -63,7 +63,7 @@ def command(classes: Path, reference: Path, each: bool, overwrite: bool, **optio
     how each went; the exit code is 4 when some failed.
     """  # noqa: D301 (click reads \b)
     from geoseg.evaluation.verb import beside, run_evaluate, tables_beside
-    from geoseg.raster.vectors import is_vector
+    from geoseg.raster.datasource import is_vector
 
     where = take_where(options)
     if each:

@@ -14,10 +14,10 @@ from geoseg.evaluation.reference import file_of, open_reference
 from geoseg.geometry import Grid, Window
 from geoseg.legend import Legend
 from geoseg.raster.classmap import ClassMap, open_class_map
+from geoseg.raster.datasource import is_vector
 from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import called
 from geoseg.raster.scene import Scene
-from geoseg.raster.vectors import is_vector
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
 from geoseg.truth.pixels import class_map_of

@@ -15,8 +15,9 @@ from geoseg.accuracy.objects import ObjectLayer, Overlaps
 from geoseg.errors import InputError, UsageError
 from geoseg.evaluation.object_job import EvaluateObjectsJob
 from geoseg.legend import Legend, as_compared, is_ignored
+from geoseg.raster.datasource import layers_of
 from geoseg.raster.rules import Rules, is_null, read_crosswalk
-from geoseg.raster.vectors import layers_of, read_vector, valid_polygons
+from geoseg.raster.vectors import read_vector, valid_polygons
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame

@@ -15,7 +15,7 @@ from pyproj import CRS
 
 from geoseg.geometry import geod_of, to_geographic
 from geoseg.kernels import kernel
-from geoseg.raster.vectors import VectorInfo, vector_batches, wkb_types
+from geoseg.raster.batches import VectorInfo, vector_batches, wkb_types
 
 ROWS = 4096
 """Plots that are read at once."""

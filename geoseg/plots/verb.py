@@ -27,7 +27,7 @@ from geoseg.plots.measure import Measure, open_measure
 from geoseg.plots.sheets import SUFFIXES, write_sheet
 from geoseg.plots.sums import Adder
 from geoseg.plots.table import VERDICTS, PlotTable, rule_of
-from geoseg.raster.vectors import VectorInfo, vector_info
+from geoseg.raster.batches import VectorInfo, vector_info
 from geoseg.results import as_json
 from geoseg.version import __version__
 from geoseg.writers.formats import format_of, suffixes

@@ -38,9 +38,10 @@ from geoseg.prediction.job import PredictJob, objects_name
 from geoseg.prediction.novelty import check_experience
 from geoseg.prediction.stitch import cut_tile
 from geoseg.raster.burn import to_pixel_coordinates
+from geoseg.raster.datasource import layers_of
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
-from geoseg.raster.vectors import layers_of, read_vector, valid_polygons
+from geoseg.raster.vectors import read_vector, valid_polygons
 from geoseg.results import as_json
 from geoseg.writers.formats import format_of
 

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from geoseg.errors import GeosegError, InputError, UsageError
 
 _LAYERS = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".geoparquet", ".csv"}
-_PARTS = {".shp", ".shx", ".dbf", ".prj", ".cpg"}
+OF_SHAPEFILE = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
+"""Suffixes of its files."""
 _MOST_BYTES = 4 * 2**30
 
 
@@ -50,7 +51,7 @@ def _unpack(file: Path, folder: Path) -> Path:
                 if PurePosixPath(m.filename) == chosen
                 or (
                     PurePosixPath(m.filename).with_suffix("") == stem
-                    and PurePosixPath(m.filename).suffix.lower() in _PARTS
+                    and PurePosixPath(m.filename).suffix.lower() in OF_SHAPEFILE
                 )
             ]
             if sum(m.file_size for m in wanted) > _MOST_BYTES:

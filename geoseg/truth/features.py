@@ -15,8 +15,9 @@ from geoseg.errors import InputError, UsageError
 from geoseg.geometry import Grid
 from geoseg.legend import NODATA, Legend
 from geoseg.raster.burn import to_pixel_coordinates
+from geoseg.raster.datasource import files_of
 from geoseg.raster.rules import Rules, is_null
-from geoseg.raster.vectors import files_of, read_vector, valid_polygons
+from geoseg.raster.vectors import read_vector, valid_polygons
 from geoseg.truth.layer import TruthFile
 from geoseg.truth.legends import legend_of
 from geoseg.truth.place import require_overlap

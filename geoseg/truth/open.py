@@ -10,8 +10,8 @@ from __future__ import annotations
 from geoseg.errors import UsageError
 from geoseg.geometry import Grid
 from geoseg.legend import Legend
+from geoseg.raster.datasource import is_vector
 from geoseg.raster.reading import called
-from geoseg.raster.vectors import is_vector
 from geoseg.truth.features import open_features
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.pixels import open_pixels

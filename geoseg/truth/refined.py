@@ -15,8 +15,8 @@ from geoseg.errors import UsageError
 from geoseg.geometry import Grid, Window
 from geoseg.kernels import kernel
 from geoseg.legend import NODATA, Legend
+from geoseg.raster.datasource import is_vector
 from geoseg.raster.reading import called
-from geoseg.raster.vectors import is_vector
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
 from geoseg.truth.pixels import grid_of_raster

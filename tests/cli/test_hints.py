@@ -64,7 +64,8 @@ SPEAKERS = {
     "geoseg.raster.classmap": ANYWHERE - {"plan", "predict"} | {"landscape", "suggest"},
     "geoseg.raster.recoding": ANYWHERE - {"plan", "predict"} | LABELS | {"landscape", "suggest"},
     "geoseg.raster.rules": ANYWHERE - {"plan", "predict"} | LABELS,
-    "geoseg.raster.vectors": LABELS,  # of an area of interest no field is read
+    "geoseg.raster.datasource": LABELS,  # an area of interest has one layer, and says its encoding
+    "geoseg.raster.vectors": LABELS,  # and no field of it is read
     "geoseg.raster.points": LABELS,
     "geoseg.raster.dates": {"series"},  # others go without a date
     "geoseg.legend": ANYWHERE - {"plan", "predict"} | LABELS,  # its `crosswalk` was given
