@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 (the field's name)
 
 from geoseg.models.odd_sizes import cut, pad
 from geoseg.models.prompt import Prompt
-from geoseg.models.smp import encoder_name
+from geoseg.models.smp import new_encoder
 
 GUIDES = 3
 """Planes beside the image: discs of points inside, discs of points beside, and the mask before or a box."""
@@ -58,13 +58,10 @@ class Clicks(nn.Module):
     ) -> None:
         super().__init__()
         from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
-        from segmentation_models_pytorch.encoders import get_encoder
 
         depth = len(decoder_channels)
         self.side = side
-        self.encoder: nn.Module = get_encoder(
-            encoder_name(encoder), in_channels=bands, depth=depth + 1, weights=None
-        )
+        self.encoder: nn.Module = new_encoder(encoder, bands, depth=depth + 1)
         self.decoder = UnetDecoder(
             encoder_channels=[width + GUIDES + _LIKENESS for width in self.encoder.out_channels],
             decoder_channels=list(decoder_channels),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from geoseg.models.odd_sizes import cut, pad
-from geoseg.models.smp import encoder_name
+from geoseg.models.smp import new_encoder
 
 
 def fcn32s(*, encoder: str, bands: int, classes: int) -> nn.Module:
@@ -39,9 +39,8 @@ class FCN(nn.Module):
 
     def __init__(self, *, encoder: str, bands: int, classes: int, finest: int) -> None:
         super().__init__()
-        from segmentation_models_pytorch.encoders import get_encoder
 
-        self.encoder: nn.Module = get_encoder(encoder_name(encoder), in_channels=bands, depth=5, weights=None)
+        self.encoder: nn.Module = new_encoder(encoder, bands)
         strides = [s for s in (32, 16, 8) if s >= finest]
         channels: list[int] = list(self.encoder.out_channels)
         self.scores = nn.ModuleList(

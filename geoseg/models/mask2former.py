@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from geoseg.errors import ResourceError
 from geoseg.models.object_labels import UNKNOWN, ObjectLabels
-from geoseg.models.smp import encoder_name
+from geoseg.models.smp import new_encoder
 
 try:
     from geoseg.models.mask2former_decoder import Mask2FormerDecoder
@@ -67,14 +67,13 @@ class Mask2Former(nn.Module):
         layers: int = 4,
     ) -> None:
         super().__init__()
-        from segmentation_models_pytorch.encoders import get_encoder
 
         own = list(range(classes)) if things is None else sorted(things)
         if not own or not set(own) <= set(range(classes)):
             raise ValueError(f"things are some of the positions 0 to {classes - 1}, found {own}")
         if width % _GROUPS:
             raise ValueError(f"width is a multiple of {_GROUPS}, found {width}")
-        self.encoder: nn.Module = get_encoder(encoder_name(encoder), in_channels=bands, depth=5, weights=None)
+        self.encoder: nn.Module = new_encoder(encoder, bands)
         self.decoder = Mask2FormerDecoder(
             list(self.encoder.out_channels)[-_LEVELS:],
             classes=classes,

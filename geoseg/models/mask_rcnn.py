@@ -18,7 +18,7 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, masks_to_
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from geoseg.models.object_labels import ObjectLabels
-from geoseg.models.smp import encoder_name
+from geoseg.models.smp import new_encoder
 
 _LEVELS = ("0", "1", "2", "3")  # strides 4, 8, 16, 32
 _RATIOS = (0.5, 1.0, 2.0)
@@ -65,11 +65,10 @@ class MaskRcnn(nn.Module):
         freeze_norms: bool = False,
     ) -> None:
         super().__init__()
-        from segmentation_models_pytorch.encoders import get_encoder
 
         if len(anchors) != len(_LEVELS) + 1:
             raise ValueError(f"anchors are {len(_LEVELS) + 1} sides in pixels, found {list(anchors)}")
-        self.encoder: nn.Module = get_encoder(encoder_name(encoder), in_channels=bands, depth=5, weights=None)
+        self.encoder: nn.Module = new_encoder(encoder, bands)
         widths = list(self.encoder.out_channels)[-len(_LEVELS) :]
         self.pyramid = FeaturePyramidNetwork(widths, channels, extra_blocks=LastLevelMaxPool())
         self.proposals = _proposals(channels, anchors)

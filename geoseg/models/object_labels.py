@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,19 @@ from torch import Tensor
 
 UNKNOWN = 255
 """What no loss on pixels is taken of."""
+
+
+def things_and_stuff(things: Sequence[int], classes: int) -> tuple[list[int], list[int]]:
+    """Positions in a legend of so many classes of those that are things, and of the others, in order.
+
+    ValueError where one of both is empty, or a position is none.
+    """
+    stuff = sorted(set(range(classes)) - set(things))
+    if not things or not stuff or not set(things) <= set(range(classes)):
+        raise ValueError(
+            f"things are some of the positions 0 to {classes - 1}, not all, found {list(things)}"
+        )
+    return sorted(things), stuff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the field's name)
 
-from geoseg.models.object_labels import ObjectLabels
+from geoseg.models.object_labels import ObjectLabels, things_and_stuff
 from geoseg.models.object_rule import Task
 from geoseg.models.odd_sizes import pad
 from geoseg.models.prompt import Prompt
 from geoseg.models.query_losses import Answer, Taught, class_losses, object_losses, prompt_losses
-from geoseg.models.smp import encoder_name
+from geoseg.models.smp import new_encoder
 
 _STRIDE = 4  # of the pixels that masks are made of
 _GROUPS = 32
@@ -106,18 +106,13 @@ class OneDecoder(nn.Module):
         side: int = 512,
     ) -> None:
         super().__init__()
-        from segmentation_models_pytorch.encoders import get_encoder
 
-        self._things, self._stuff = sorted(things), sorted(set(range(classes)) - set(things))
-        if not self._things or not self._stuff or not set(things) <= set(range(classes)):
-            raise ValueError(
-                f"things are some of the positions 0 to {classes - 1}, not all, found {list(things)}"
-            )
+        self._things, self._stuff = things_and_stuff(things, classes)
         if width % _GROUPS:
             raise ValueError(f"width is a multiple of {_GROUPS}, found {width}")
         self.task: Task = "panoptic"
         self.side, self._queries = side, queries
-        self.encoder: nn.Module = get_encoder(encoder_name(encoder), in_channels=bands, depth=5, weights=None)
+        self.encoder: nn.Module = new_encoder(encoder, bands)
         self.pyramid = _Pyramid(list(self.encoder.out_channels)[-4:], width)
         self.places = nn.Conv2d(width, 1, 1)
         self.classes = nn.Parameter(torch.randn(classes, width))

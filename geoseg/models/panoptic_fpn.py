@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from geoseg.models.mask_rcnn import MaskRcnn
-from geoseg.models.object_labels import UNKNOWN, ObjectLabels
+from geoseg.models.object_labels import UNKNOWN, ObjectLabels, things_and_stuff
 
 _WEIGHT = 0.5  # of the branch's loss beside those of objects, the paper's choice
 _GROUPS = 32
@@ -56,16 +56,12 @@ class PanopticFpn(MaskRcnn):
         channels: int = 96,
         **arguments: Any,
     ) -> None:
-        stuff = sorted(set(range(classes)) - set(things))
-        if not things or not stuff or not set(things) <= set(range(classes)):
-            raise ValueError(
-                f"things are some of the positions 0 to {classes - 1}, not all, found {list(things)}"
-            )
-        super().__init__(encoder=encoder, bands=bands, classes=len(things), channels=channels, **arguments)
+        own, stuff = things_and_stuff(things, classes)
+        super().__init__(encoder=encoder, bands=bands, classes=len(own), channels=channels, **arguments)
         self.semantic = _SemanticBranch(channels, branch, len(stuff) + 1)
-        self._things, self._stuff = sorted(things), stuff
+        self._things, self._stuff = own, stuff
         rank = torch.full((UNKNOWN + 1,), UNKNOWN)
-        rank[self._things], rank[stuff] = torch.arange(len(things)), torch.arange(len(stuff))
+        rank[own], rank[stuff] = torch.arange(len(own)), torch.arange(len(stuff))
         self.register_buffer("_rank", rank, persistent=False)  # of a class among those of its kind
 
     def forward(

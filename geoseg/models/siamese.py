@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geoseg.models.odd_sizes import cut, pad
-from geoseg.models.smp import encoder_name
+from geoseg.models.smp import new_encoder
 
 _DECODER = (256, 128, 64, 32, 16)  # the U-Net's of segmentation-models-pytorch
 
@@ -63,16 +63,13 @@ class Siamese(nn.Module):
     ) -> None:
         super().__init__()
         from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
-        from segmentation_models_pytorch.encoders import get_encoder
 
         if bands % 2:
             raise ValueError(
                 f"two dates have an even number of bands, found {bands}: the first date's, then the second's"
             )
         depth = len(decoder_channels)
-        self.encoder: nn.Module = get_encoder(
-            encoder_name(encoder), in_channels=bands // 2, depth=depth, weights=None
-        )
+        self.encoder: nn.Module = new_encoder(encoder, bands // 2, depth=depth)
         self._difference = difference
         widths: list[int] = list(self.encoder.out_channels)
         skips = widths if difference else [2 * width for width in widths]

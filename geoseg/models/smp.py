@@ -50,6 +50,16 @@ def encoder_name(encoder: str) -> str:
     raise ValueError(f"unknown encoder {encoder!r}" + (f"; near are {', '.join(near)}" if near else ""))
 
 
+def new_encoder(encoder: str, bands: int, *, depth: int = 5) -> Any:
+    """Encoder, a module with random weights: of pixels (N, bands, H, W) these, and `depth` smaller maps.
+
+    `out_channels` are their numbers of channels. ValueError as in `encoder_name`.
+    """
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    return get_encoder(encoder_name(encoder), in_channels=bands, depth=depth, weights=None)
+
+
 def unet(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
     """U-Net (Ronneberger et al. 2015, arXiv 1505.04597)."""
     return _create("Unet", encoder, bands, classes, **arguments)
