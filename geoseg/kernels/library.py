@@ -76,7 +76,7 @@ class Library:
         return Function(
             call=prototype(self._engine.get_function_address(entry.symbol)),
             takes=takes,
-            gives=Results(gives.items[0] if gives.items else None),
+            gives=Results.of(gives.items[0] if gives.items else None),
             release=ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._engine.get_function_address(RELEASE)),
         )
 
@@ -95,7 +95,7 @@ class Function:
         passed: list[Any] = []
         taken: list[Any] = []
         self.takes.put(arguments, passed, taken)
-        returned, error = self.gives.structure()(), ctypes.c_void_p()
+        returned, error = self.gives.structure(), ctypes.c_void_p()
         status = self.call(ctypes.addressof(returned), ctypes.addressof(error), *passed)
         if status == _RAISED:
             raise _error(error)

@@ -140,15 +140,21 @@ def _single(text: str, names: Mapping[str, Any]) -> Number | Array:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """How what a kernel gives back is read: nothing, one value, or a tuple of values."""
+    """How what a kernel gives back is read: nothing, one value, or a tuple of values.
+
+    `structure` makes the memory that the kernel writes it to.
+    """
 
     kind: Type | None
+    structure: Callable[[], ctypes.Structure]
 
-    def structure(self) -> Callable[[], ctypes.Structure]:
-        """The memory that the kernel writes it to."""
-        kinds = (ctypes.c_void_p,) if self.kind is None else self.kind.fields
+    @classmethod
+    def of(cls, kind: Type | None) -> Results:
+        """How a value of that type is read."""
+        kinds = (ctypes.c_void_p,) if kind is None else kind.fields
         fields = [(f"f{k}", field) for k, field in enumerate(kinds)]
-        return type("Returned", (ctypes.Structure,), {"_fields_": fields})
+        # once for all calls: to make the class takes longer than most kernels
+        return cls(kind, type("Returned", (ctypes.Structure,), {"_fields_": fields}))
 
     def read(
         self, returned: ctypes.Structure, taken: list[NDArray[Any]], release: Callable[[int], None]
