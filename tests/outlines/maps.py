@@ -124,22 +124,24 @@ def trace_chunked(a: np.ndarray, rows: int, cols: int, most_corners: int | None 
 
 
 def polygons_of(rings: Rings, transform: Affine = NORTH_UP) -> list[shapely.Polygon]:
-    made = []
-    for k in range(len(rings)):
-        lines = []
-        for i in range(rings.polygon_offsets[k], rings.polygon_offsets[k + 1]):
-            part = rings.points[rings.ring_offsets[i] : rings.ring_offsets[i + 1]].tolist()
-            lines.append([transform * (c, r) for r, c in part])
-        made.append(shapely.Polygon(lines[0], lines[1:]))
+    rows, cols = rings.points.T
+    a, b, c, d, e, f = transform[:6]
+    xy = np.column_stack([cols * a + rows * b + c, cols * d + rows * e + f])
+    lines = shapely.linearrings(
+        xy, indices=np.repeat(np.arange(len(rings.ring_offsets) - 1), np.diff(rings.ring_offsets))
+    )
+    polygons = np.repeat(np.arange(len(rings)), np.diff(rings.polygon_offsets))  # first the exterior of each
+    made: list[shapely.Polygon] = shapely.polygons(lines, indices=polygons).tolist()
     return made
 
 
-def geometry_set(pairs: Iterable[tuple[int, shapely.Polygon]]) -> list[tuple[int, bytes]]:
+def geometry_set(ids: Iterable[int], polygons: Iterable[shapely.Polygon]) -> list[tuple[int, bytes]]:
     """(class, normalised geometry) sorted: equal exactly when the polygons are."""
-    return sorted((int(i), shapely.normalize(g).wkb) for i, g in pairs)
+    wkb = shapely.to_wkb(shapely.normalize(np.array(list(polygons), object)))
+    return sorted(zip(map(int, ids), wkb.tolist(), strict=True))
 
 
 def whole_raster_answer(a: np.ndarray, transform: Affine = NORTH_UP) -> list[tuple[int, bytes]]:
     """What rasterio gives for the whole map at once."""
-    found = rasterio_shapes(a, mask=a != 255, connectivity=4, transform=transform)
-    return geometry_set((int(v), shapely.geometry.shape(g)) for g, v in found)
+    found = list(rasterio_shapes(a, mask=a != 255, connectivity=4, transform=transform))
+    return geometry_set((v for _, v in found), (shapely.geometry.shape(g) for g, _ in found))

@@ -29,7 +29,7 @@ def noisy(side: int = 150) -> np.ndarray:
 
 def polygons(path: Path) -> list[tuple[int, bytes]]:
     frame = gpd.read_parquet(path)
-    return geometry_set(zip(frame.class_id, frame.geometry.explode(index_parts=False), strict=True))
+    return geometry_set(frame.class_id, frame.geometry.explode(index_parts=False))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_five_chunkings_of_a_prediction(shared_data: Path, tmp_path: Path, name:
         # files hold MultiPolygons of one part
         polygons = shapely.get_parts(frame.geometry.to_numpy())
         assert len(polygons) == len(frame)
-        assert geometry_set(zip(frame.class_id, polygons, strict=True)) == expected, chunk
+        assert geometry_set(frame.class_id, polygons) == expected, chunk
         burnt = rasterize(
             zip(polygons, frame.class_id, strict=True), out_shape=a.shape, fill=255, transform=transform
         )

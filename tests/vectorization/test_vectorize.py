@@ -56,7 +56,7 @@ def read(path: Path) -> gpd.GeoDataFrame:
 def as_set(frame: gpd.GeoDataFrame) -> list[tuple[int, bytes]]:
     single = frame.geometry.explode(index_parts=False)
     assert len(single) == len(frame)
-    return geometry_set(zip(frame.class_id, single, strict=True))
+    return geometry_set(frame.class_id, single)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
