@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # asleep, where a test asks for two of them
 
 settings.register_profile(
     "default",
