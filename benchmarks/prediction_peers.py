@@ -41,7 +41,9 @@ from geoseg.raster.write import write_geotiff
 _VARIABLE = "GEOSEG_PEER_ENVIRONMENTS"
 _SCRIPTS = Path(__file__).parent / "peers"
 _TORCH = "torch==2.15.0"
-_MATCHED = ("--tile", "512", "--overlap", "64")
+_RASTERIO = "rasterio==1.5.2"
+_MATCHED = {"matched": ("--tile", "512", "--overlap", "64")}
+_PATCHES = {"patches of 512": ("--tile", "512")}
 _INSTALL_SECONDS, _RUN_SECONDS = 1800, 1800
 
 
@@ -58,43 +60,18 @@ class Peer:
     settings: Mapping[str, tuple[str, ...]]
 
 
-PEERS = (
-    Peer(
-        name="loop over tiles, PyTorch 2.15.0",
-        script="plain_loop.py",
-        requirements=("rasterio==1.5.2",),
-        settings={"matched": _MATCHED, "usual: 512, overlap 128": ()},
-    ),
-    Peer(
-        name="MONAI 1.6.1",
-        script="monai_windows.py",
-        requirements=("monai==1.6.1", "rasterio==1.5.2"),
-        settings={"matched": _MATCHED, "default: 512, overlap 0.25": ()},
-    ),
-    Peer(
-        name="TorchGeo 0.10.1",
-        script="torchgeo_grid.py",
-        requirements=("torchgeo==0.10.1",),
-        settings={"matched": _MATCHED, "usual: 512, overlap 128": ()},
-    ),
-    Peer(
-        name="geoai 0.43.1",
-        script="geoai_geotiff.py",
-        requirements=("geoai-py==0.43.1",),
-        settings={"matched": _MATCHED, "default: 256, overlap 64": ()},
-    ),
-    Peer(
-        name="TerraTorch 1.2.13",
-        script="terratorch_tiled.py",
-        requirements=("terratorch==1.2.13",),
-        settings={"matched": _MATCHED, "default: 224, stride 192": ()},
-    ),
-    Peer(
-        name="geo-inference 3.2.4",
-        script="geo_inference_dask.py",
-        requirements=("geo-inference==3.2.4",),
-        settings={"patches of 512": ("--tile", "512"), "default: 1024, overlap 512": ()},
-    ),
+_TABLE = (
+    ("loop over tiles, PyTorch 2.15.0", "plain_loop", (_RASTERIO,), _MATCHED, "usual: 512, overlap 128"),
+    ("MONAI 1.6.1", "monai_windows", ("monai==1.6.1", _RASTERIO), _MATCHED, "default: 512, overlap 0.25"),
+    ("TorchGeo 0.10.1", "torchgeo_grid", ("torchgeo==0.10.1",), _MATCHED, "usual: 512, overlap 128"),
+    ("geoai 0.43.1", "geoai_geotiff", ("geoai-py==0.43.1",), _MATCHED, "default: 256, overlap 64"),
+    ("TerraTorch 1.2.13", "terratorch_tiled", ("terratorch==1.2.13",), _MATCHED, "default: 224, stride 192"),
+    ("geo-inference 3.2.4", "geo_inference_dask", ("geo-inference==3.2.4",), _PATCHES,
+     "default: 1024, overlap 512"),
+)  # fmt: skip
+PEERS = tuple(
+    Peer(name=name, script=f"{script}.py", requirements=requirements, settings={**told, untold: ()})
+    for name, script, requirements, told, untold in _TABLE
 )
 OURS = {
     "matched, torch": ("--tile", "512", "--margin", "32", "--precision", "fp32", "--engine", "torch"),
