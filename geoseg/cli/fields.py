@@ -6,6 +6,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -71,6 +72,7 @@ def one_or_more(values: tuple[str, ...]) -> str | list[str]:
     return values[0] if len(values) == 1 else list(values)
 
 
+@cache
 def sentences(job: type[Job]) -> dict[str, str]:
     """First sentence of what the docstrings of a job and its parts say of each field."""
     found: dict[str, str] = {}

@@ -126,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or bool(os.environ.get("GEOSEG_DEBUG"))
     listen()
+    # to look for plugins of pydantic it reads what every installed package says of itself
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         cli.main([a for a in arguments if a != "--debug"], prog_name="geoseg", standalone_mode=False)
     except GeosegError as error:

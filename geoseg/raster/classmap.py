@@ -23,7 +23,6 @@ from geoseg.raster.recoding import Recoding, is_coloured
 from geoseg.raster.rules import Rules, legend_of_targets, read_crosswalk
 from geoseg.raster.scene import Scene
 from geoseg.raster.sidecars import Side, read_side
-from geoseg.strict_yaml import read_yaml
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -283,6 +282,8 @@ def _legend(names: Mapping[int, str], colors: Mapping[int, str]) -> Legend | Non
 
 def _given_names(given: Mapping[int, str] | Path) -> dict[int, str]:
     """Class number to name, as the user says it; UsageError for what is no number or no name."""
+    from geoseg.strict_yaml import read_yaml
+
     raw = read_yaml(given) if isinstance(given, Path) else given
     where, hint = (given if isinstance(given, Path) else None), "lines like '3: forest'"
     for number, name in raw.items():

@@ -17,7 +17,6 @@ from typing import Any
 
 from geoseg.errors import InputError, UsageError
 from geoseg.legend import NODATA, Crosswalk, Legend, as_compared, is_ignored
-from geoseg.strict_yaml import read_yaml
 
 REST = "*"
 """Crosswalk key for every value that has no key of its own."""
@@ -199,6 +198,8 @@ def read_crosswalk(raw: Mapping[Any, Any] | str | Path | None) -> dict[Any, Any]
     """Crosswalk as a mapping from source to target, from a file or as it is; UsageError for another value."""
     if raw is None:
         return None
+    from geoseg.strict_yaml import read_yaml
+
     mapping = dict(raw) if isinstance(raw, Mapping) else read_yaml(raw)
     where = None if isinstance(raw, Mapping) else raw
     for text in (*mapping, *mapping.values()):

@@ -26,6 +26,7 @@ _WGS84 = 4326
 
 _FILE = """
 PRAGMA page_size = 4096; PRAGMA application_id = 0x47504B47; PRAGMA user_version = 10300;
+PRAGMA synchronous = OFF; BEGIN;
 CREATE TABLE gpkg_spatial_ref_sys (srs_name TEXT NOT NULL,srs_id INTEGER NOT NULL PRIMARY KEY,\
 organization TEXT NOT NULL,organization_coordsys_id INTEGER NOT NULL,definition  TEXT NOT NULL,\
 description TEXT);
@@ -183,7 +184,8 @@ def _describe(connection: sqlite3.Connection, layer: Layer) -> None:
         return
     domain = "".join(("  <Metadata>\n", *items, "  </Metadata>\n"))
     xml = f"<GDALMultiDomainMetadata>\n{domain}</GDALMultiDomainMetadata>\n"
-    connection.executescript(_METADATA_TABLES)
+    for statement in _METADATA_TABLES.split(";\n"):
+        connection.execute(statement)
     for table in ("gpkg_metadata", "gpkg_metadata_reference"):
         _insert(connection, "gpkg_extensions", (table, None, "gpkg_metadata", _METADATA, "read-write"))
     _insert(connection, "gpkg_metadata", (1, "dataset", _GDAL, "text/xml", xml))
