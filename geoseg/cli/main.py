@@ -218,7 +218,3 @@ def _what_next(arguments: list[str]) -> str:
     if " ".join(words[:1]) in _RESUMING or " ".join(words[:2]) in _RESUMING:
         return "The same command resumes."
     return "Nothing half-written is left; the same command starts anew."
-
-
-if __name__ == "__main__":
-    main()

@@ -34,7 +34,7 @@ def command(
     \b
       geoseg train configs/train.yaml
       geoseg train train.yaml --out models/mine --threads 2
-      torchrun --nproc-per-node 4 -m geoseg.cli.main train train.yaml
+      torchrun --nproc-per-node 4 -m geoseg train train.yaml
 
     Beside the bundle, OUT.training gets metrics.csv, curve.png and the checkpoint. Interrupted in any way,
     the same command resumes.

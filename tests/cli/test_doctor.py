@@ -24,7 +24,7 @@ def test_this_environment_is_sound() -> None:
 
 def test_a_stale_projection_database_is_found(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "geoseg.cli.main", "doctor"],
+        [sys.executable, "-m", "geoseg", "doctor"],
         check=False,
         capture_output=True,
         text=True,

@@ -25,7 +25,7 @@ COMMANDS = list(cli_main.cli.list_commands(click.Context(cli_main.cli)))
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "geoseg.cli.main", *arguments],
+        [sys.executable, "-m", "geoseg", *arguments],
         check=False,
         capture_output=True,
         text=True,

@@ -26,7 +26,7 @@ _SIDE = 1100
 
 def _command(scene: Path, bundle: Path, out: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "geoseg.cli.main", "predict", str(scene), "--model", str(bundle)),
+        *(sys.executable, "-m", "geoseg", "predict", str(scene), "--model", str(bundle)),
         *("--out", str(out), "--tile", "128", "--chunk", "64", "--threads", "1"),
     ]
 

@@ -52,7 +52,7 @@ def test_sixteen_times_the_pixels_take_the_same_memory(tmp_path: Path) -> None:
         scene = _repeated_scene(tmp_path / f"{side}.tif", side)
         peaks[side] = _peak(
             [
-                *(sys.executable, "-m", "geoseg.cli.main", "predict", str(scene)),
+                *(sys.executable, "-m", "geoseg", "predict", str(scene)),
                 *("--model", "forest-s2-rgb", "--out", str(tmp_path / f"out{side}")),
             ]
         )

@@ -41,7 +41,7 @@ def timeless(path: Path) -> bytes:
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_and_resumed_equals_uninterrupted(command: list[str], tmp_path: Path, seed: int) -> None:
     def called(out: Path) -> list[str]:
-        return [sys.executable, "-m", "geoseg.cli.main", *command, str(out)]
+        return [sys.executable, "-m", "geoseg", *command, str(out)]
 
     clean, out = tmp_path / "clean", tmp_path / "killed"
     began = time.monotonic()

@@ -30,7 +30,7 @@ def class_map(path: Path, side: int, seed: int = 0) -> Path:
 
 
 def command(source: Path, out: Path) -> list[str]:
-    return [sys.executable, "-m", "geoseg.cli.main", "vectorize", str(source), "--out", str(out)]
+    return [sys.executable, "-m", "geoseg", "vectorize", str(source), "--out", str(out)]
 
 
 def polygons(path: Path) -> list[tuple[int, int, bytes]]:

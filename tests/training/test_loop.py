@@ -146,7 +146,7 @@ def together(folder: Path, fields: dict[str, Any]) -> dict[str, torch.Tensor]:
     path = folder / "job.yaml"
     path.write_text(TrainJob.parse(fields).dump())
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "geoseg.cli.main", "train", str(path), "--threads", "1", "--device", "cpu"]
+    command += ["-m", "geoseg", "train", str(path), "--threads", "1", "--device", "cpu"]
     run = subprocess.run(
         command,
         check=False,

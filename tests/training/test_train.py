@@ -130,7 +130,7 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "geoseg.cli.main",
+        "geoseg",
         "train",
         str(path),
         "--threads",
@@ -159,7 +159,7 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     """Gloo on the CPU; a linear network has no batch statistics, so the mean gradient is the batch's."""
     fields = job(tmp_path, steps=20, validate_every=10, loss={"cross_entropy": 1}, sampling="natural")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "geoseg.cli.main", "train", str(write_job(tmp_path, fields)), "--threads", "1"]
+    command += ["-m", "geoseg", "train", str(write_job(tmp_path, fields)), "--threads", "1"]
     run = subprocess.run(
         [*command, "--device", "cpu"],
         check=False,
