@@ -8,13 +8,13 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.hardware import has_cuda, processor
+from geoseg.engines.libraries import version_of
 from geoseg.engines.opening import find_engine
 from geoseg.errors import GeosegError
 from geoseg.files import cache_folder, write_durably
@@ -178,7 +178,7 @@ def question_file(asked: EngineChoice, ensemble: Ensemble, tile: Sides, folder: 
         "task": ensemble.task,
         "tile": tile,
         "machine": [processor(), os.cpu_count(), has_cuda()],
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": {name: version_of(name) for name in _LIBRARIES},
     }
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
     return cache_folder() / folder / f"{digest[:32]}.json"
@@ -204,10 +204,3 @@ def remember(file: Path, decision: Decision) -> bool:
         _log.info("the choice of an engine is not remembered: %s", error)
         return False
     return True
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from geoseg.engines.libraries import version_of
 from geoseg.errors import ResourceError
 from geoseg.files import cache_folder
 from geoseg.models.bundle import Bundle
@@ -18,7 +18,7 @@ _BUILDERS = ("geoseg", "torch", "timm", "segmentation-models-pytorch")
 
 def written_by() -> Mapping[str, str]:
     """Versions of the libraries that write the file: others may write another graph."""
-    return {name: _version(name) for name in _WRITERS}
+    return {name: version_of(name) for name in _WRITERS}
 
 
 def network_file(bundle: Bundle, height: int, width: int) -> Path:
@@ -48,7 +48,7 @@ def network_file(bundle: Bundle, height: int, width: int) -> Path:
 
 def sound_file(bundle: Bundle) -> Path:
     """File whose presence says that a bundle's weights fit its architecture as these libraries build it."""
-    built_by = {name: _version(name) for name in _BUILDERS}
+    built_by = {name: version_of(name) for name in _BUILDERS}
     key = hashlib.sha256(repr((bundle.digest, sorted(built_by.items()))).encode()).hexdigest()
     return cache_folder() / "sound" / key[:32]
 
@@ -58,10 +58,3 @@ def cached_file(bundle: Bundle, height: int, width: int) -> Path:
     key = repr((bundle.digest, height, width, sorted(written_by().items())))
     name = f"{bundle.name}-{height}x{width}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.onnx"
     return cache_folder() / "networks" / name
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"

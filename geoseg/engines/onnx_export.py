@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geoseg.engines.unheard import unheard
 from geoseg.errors import ResourceError, UsageError
 from geoseg.files import require_free, require_place, sha256_of, whole, write_durably
 from geoseg.models.bundle import Bundle
@@ -160,12 +159,8 @@ def _write(network: RawNetwork, bundle: Bundle, path: Path, tile: int) -> None:
 
 def _program(network: nn.Module, bundle: Bundle, example: Tensor, name: str, dynamic: Any) -> Any:
     """The network in ONNX, its input called `name`; ResourceError where ONNX lacks an operation."""
-    quiet = logging.getLogger("torch.onnx")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's, about its own libraries
+        with unheard():
             return torch.onnx.export(
                 network,
                 (example,),
@@ -182,8 +177,6 @@ def _program(network: nn.Module, bundle: Bundle, example: Tensor, name: str, dyn
             f"architecture {bundle.architecture.name!r} cannot be written as ONNX",
             why=" ".join(str(error).split())[:300],
         ) from error
-    finally:
-        quiet.setLevel(level)
 
 
 def _metadata(bundle: Bundle) -> dict[str, str]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +19,7 @@ from geoseg.engines.engine import Tiles
 from geoseg.engines.hardware import processor
 from geoseg.engines.network_file import cached_file, network_file
 from geoseg.engines.pixels import normalise
+from geoseg.engines.unheard import unheard
 from geoseg.errors import ResourceError, UsageError
 from geoseg.files import whole
 from geoseg.models.bundle import Bundle
@@ -138,7 +138,7 @@ def _quantise(bundle: Bundle, exact: Path, path: Path, tiles: Tiles, threads: in
         )
     kinds = sorted({*QLinearOpsRegistry, *QDQRegistry})
     try:
-        with _quiet(), TemporaryDirectory() as folder, whole(path) as partial:
+        with unheard(), TemporaryDirectory() as folder, whole(path) as partial:
             onnx.save(model, inferred := Path(folder) / "exact.onnx")  # what is inferred is written beside it
             quantizer = QDQQuantizer(
                 load_model_with_shape_infer(inferred),
@@ -216,17 +216,3 @@ class _Reader:
         gain, shift = bundle.contract.gain, bundle.contract.shift
         for i in range(len(raw)):
             yield {"x": normalise(raw[i : i + 1], valid[i : i + 1], gain, shift, np).astype(np.float32)}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Context without the quantiser's words to the root logger, which would also give that a handler."""
-    root, silent = logging.getLogger(), logging.NullHandler()
-    level = root.level
-    root.addHandler(silent)
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        root.removeHandler(silent)
