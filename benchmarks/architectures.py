@@ -31,7 +31,8 @@ from geoseg.models.bundle import Bundle
 from geoseg.models.network import load_network
 from geoseg.training.batches import Batches
 from geoseg.training.job import TrainJob
-from geoseg.training.loop import LAST, measure
+from geoseg.training.loop import LAST
+from geoseg.training.measure import answers, counted
 from geoseg.training.prepare import prepare
 from geoseg.training.verb import run_train
 
@@ -119,7 +120,8 @@ def together(job: TrainJob, bundles: Sequence[Bundle], rows: Sequence[dict[str, 
     """Figures of all networks as one ensemble, on the same pixels; its speed follows from theirs."""
     preparation = prepare(job, root=data())
     with torch.inference_mode():
-        counts = measure(Batches(preparation), Averaged(bundles), preparation.cores, torch.device("cpu"))
+        said = answers(Batches(preparation), Averaged(bundles), preparation.cores, torch.device("cpu"))
+        counts = counted(said, preparation)
     speeds = [row["megapixels_per_cpu_second"] for row in rows]
     return {
         "mean_iou": metrics.mean_iou(counts),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from geoseg.pipeline.verb import run
     from geoseg.plots.verb import zones
     from geoseg.prediction.verb import plan, predict
+    from geoseg.pretraining.verb import pretrain
     from geoseg.prompts.verb import prompt
     from geoseg.raster.classmap import open_class_map
     from geoseg.raster.opening import open_scene
@@ -59,6 +60,7 @@ _EXPORTS = {
     "open_scene": "geoseg.raster.opening",
     "plan": "geoseg.prediction.verb",
     "predict": "geoseg.prediction.verb",
+    "pretrain": "geoseg.pretraining.verb",
     "prompt": "geoseg.prompts.verb",
     "run": "geoseg.pipeline.verb",
     "sample_design": "geoseg.sampling.design",
@@ -92,6 +94,7 @@ __all__ = [
     "open_scene",
     "plan",
     "predict",
+    "pretrain",
     "prompt",
     "run",
     "sample_design",

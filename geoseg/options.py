@@ -237,6 +237,29 @@ class PredictOptions(TypedDict, total=False):
     allow_missing: bool
 
 
+class PretrainOptions(TypedDict, total=False):
+    """Options of `PretrainJob`."""
+
+    nodata: float | None
+    assume_crs: str | None
+    assume_transform: str | None
+    pixel_size: float | None
+    allow_vrt: bool
+    mask: FilePath | None
+    mask_values: int | str | Sequence[int] | None
+    encoder: str
+    encoder_weights: Literal["hub"] | FilePath | None
+    bands: int | str | Sequence[int | str] | None
+    steps: int
+    batch: int
+    crop: int
+    augment: Any
+    learning_rate: float
+    precision: Literal["auto", "fp32", "bf16"]
+    validate_every: int
+    seed: int
+
+
 class PromptOptions(TypedDict, total=False):
     """Options of `PromptJob`."""
 

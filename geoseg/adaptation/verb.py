@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from geoseg.adaptation.job import AdaptJob
+from geoseg.errors import UsageError
 from geoseg.job import takes
 from geoseg.models.bundle import Bundle, load_bundle, require_bundle_place
 from geoseg.options import AdaptOptions
@@ -16,7 +17,8 @@ from geoseg.raster.opening import open_scene
 from geoseg.raster.sources import as_text
 from geoseg.results import as_json
 from geoseg.training.job import Labelled, TrainJob
-from geoseg.training.verb import OnRow, run_train
+from geoseg.training.log import OnRow
+from geoseg.training.verb import run_train
 
 _CROP, _BATCH = 128, 4
 _AVERAGE = 0.9
@@ -107,6 +109,12 @@ def run_adapt(
     """
     require_bundle_place(job.out, overwrite=True, inputs=job.inputs(), start=job.model)
     start = load_bundle(job.model)
+    if start.tasks != ("semantic",):
+        raise UsageError(
+            f"model {start.name} does not give a class to every pixel alone, and others are not adapted",
+            why=f"it is {' and '.join(start.tasks)}",
+            hint="a job of geoseg train that starts from it, with labels of its own kind",
+        )
     files = [*map(Path, [job.scene] if isinstance(job.scene, str) else job.scene), job.labels]
     root = Path(os.path.commonpath([str(path.absolute().parent) for path in files]))
     training = training_of(job, start, root)

@@ -29,6 +29,7 @@ _COMMANDS = {
     "zones": "A map, a change or a series added up within plots.",
     "series": "What became of each pixel over class maps of many dates.",
     "fit": "A baseline without weights: an index, clusters, a random forest.",
+    "pretrain": "Weights of an encoder from scenes without labels.",
     "train": "A model of your own from labelled scenes.",
     "adapt": "A model brought to one scene by a few labels on it.",
     "suggest": "Squares to label next: where the model is unsure.",
@@ -69,7 +70,7 @@ class _LazyGroup(click.Group):
             raise
 
 
-_RESUMING = ("predict", "series", "train", "adapt", "run", "model compare", "model int8")
+_RESUMING = ("predict", "series", "pretrain", "train", "adapt", "run", "model compare", "model int8")
 _COMPLETION = """\b
 Completion of commands and options by the shell:
   bash  eval "$(_GEOSEG_COMPLETE=bash_source geoseg)"

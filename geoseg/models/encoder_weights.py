@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor, nn
 
 from geoseg.errors import InputError, ResourceError, UsageError
+from geoseg.files import sha256_of
 from geoseg.models.importing import read_checkpoint, strip_prefix
 from geoseg.models.smp import encoder_name
 from geoseg.models.weights import compare_weights, with_counters
@@ -78,6 +80,22 @@ def download_encoder(network: nn.Module, encoder: str) -> Loaded:
         The hub cannot be reached and its cache does not have them; the network stays as it was.
     """
     return _give(network, lambda: _published(encoder), where=f"pretrained {encoder!r}")
+
+
+def digest_of(weights: Literal["hub"] | Path) -> str:
+    """``hub``, or the SHA-256 of the file: where it lies does not matter.
+
+    Raises
+    ------
+    InputError
+        No such file.
+    """
+    if not isinstance(weights, Path):
+        return weights
+    try:
+        return sha256_of(weights)
+    except OSError as error:
+        raise InputError("encoder weights cannot be read", where=weights, why=error.strerror) from None
 
 
 def _published(encoder: str) -> dict[str, Tensor]:

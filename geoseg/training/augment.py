@@ -20,9 +20,16 @@ def resize(pixels: Tensor, layer: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Crop (B, h, w) and its layer (h, w) brought to `side`: bilinear with antialiasing, and nearest."""
     if layer.shape == (side, side):
         return pixels, layer
-    small = interpolate(pixels[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
+    small = resized(pixels, side)
     exact = layer if layer.dtype == torch.uint8 else layer.double()  # of integers torch resizes bytes alone
     return small, interpolate(exact[None, None], (side, side), mode="nearest-exact")[0, 0].to(layer.dtype)
+
+
+def resized(pixels: Tensor, side: int) -> Tensor:
+    """Crop (B, h, w) brought to `side`: bilinear with antialiasing."""
+    if pixels.shape[1:] == (side, side):
+        return pixels
+    return interpolate(pixels[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
 
 
 def paste(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geoseg.engines.pixels import normalise
 from geoseg.geometry import Window
 from geoseg.training.augment import augment, paste, resize
-from geoseg.training.light import Frame, Light
+from geoseg.training.light import Light
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.samples import Sampler, pad
+from geoseg.training.values import Values
 
 
 class Batches:
@@ -32,9 +32,8 @@ class Batches:
         self._sampler = Sampler(
             preparation.sources, preparation.index, sampling=job.sampling, scale=job.augment.scale
         )
-        self._fill = np.array(contract.fill)
+        self._values = Values(contract)
         self._sensors = [contract.positions([sensor.name]) for sensor in contract.sensors]
-        self._gain, self._shift = torch.from_numpy(contract.gain), torch.from_numpy(contract.shift)
 
     def at(self, step: int) -> tuple[Tensor, Any]:
         """Pixels (N, B, S, S) float32 and what is taught of them, of one step, counted from 0."""
@@ -43,16 +42,6 @@ class Batches:
         pixels, layers, sources = zip(*items, strict=True)
         labels = [self.preparation.sources[number].labels for number in sources]
         return torch.stack(pixels), self.preparation.targets.taught(layers, labels)
-
-    def ahead(self, first: int, end: int) -> Iterator[tuple[Tensor, Any]]:
-        """Batches of the steps from `first` to `end`; while one is used, the next is read."""
-        with ThreadPoolExecutor(1) as reader:
-            following = reader.submit(self.at, first) if first < end else None
-            for step in range(first, end):
-                assert following is not None
-                current = following.result()
-                following = reader.submit(self.at, step + 1) if step + 1 < end else None
-                yield current
 
     def core(
         self, core: Core, light: Light | None = None, without: Sequence[str] = ()
@@ -67,17 +56,15 @@ class Batches:
         source, margin = preparation.sources[core.source], preparation.margin
         wide = core.window.grow(margin)
         inside = wide.clip(*source.scene.grid.shape)
-        pixels, valid = source.read(inside, self._fill)
+        pixels, valid = self._values.read(source.scene, inside)
         known = valid[core.window.slices_in(inside)] & source.region.mask(core.window)
         layer = self._layer(core.source, core.window, known)
         side = preparation.side
         rows = _mirrored(wide.row, side, inside.row, inside.height)
         cols = _mirrored(wide.col, side, inside.col, inside.width)
-        x = self._normalise(torch.from_numpy(pixels[:, rows][:, :, cols]))
+        x = self._values.normalised(torch.from_numpy(pixels[:, rows][:, :, cols]))
         if light is not None:
-            x = light.over(x, self._frame(core.source))
-            if np.dtype(preparation.contract.dtype).kind in "ui":
-                x = self._normalise(((x - self._shift) / self._gain).round())
+            x = self._values.stored(light.over(x, self._values.frame(preparation.levels[core.source])))
         x[list(preparation.contract.positions(without))] = 0
         return x[None], layer
 
@@ -86,29 +73,18 @@ class Batches:
         job = preparation.job
         rng = np.random.default_rng([job.seed, 1, step, number])
         drawn = self._sampler.draw(rng)
-        raw, valid = preparation.sources[drawn.source].read(drawn.window, self._fill)
-        known = valid & ~preparation.sources[drawn.source].region.hidden(drawn.window)
+        source = preparation.sources[drawn.source]
+        raw, valid = self._values.read(source.scene, drawn.window)
+        known = valid & ~source.region.hidden(drawn.window)
         layer = self._layer(drawn.source, drawn.window, known)
         raw, layer = pad(raw, layer, drawn.side, preparation.targets.unknown)
         x, small = resize(torch.from_numpy(raw), torch.from_numpy(layer), job.crop)
-        x = self._normalise(x)
+        x = self._values.normalised(x)
         if job.augment.paste:
-            things = preparation.targets.things_in(small, preparation.sources[drawn.source].labels)
+            things = preparation.targets.things_in(small, source.labels)
             x, small = paste(x, small, things, job.augment.paste, rng)
-        frame = self._frame(drawn.source)
+        frame = self._values.frame(preparation.levels[drawn.source])
         return *augment(x, small, job.augment, rng, frame=frame, sensors=self._sensors), drawn.source
-
-    def _frame(self, source: int) -> Frame:
-        preparation = self.preparation
-        contract, level = preparation.contract, preparation.levels[source]
-        low, high = (self._normalise(torch.tensor(v)) for v in contract.value_range)
-        middle = self._normalise(torch.from_numpy(level).view(-1, 1, 1))
-        return Frame(zero=self._shift, level=middle, low=low, high=high)
-
-    def _normalise(self, raw: Tensor) -> Tensor:
-        """What the network takes, of raw values (B, H, W) or such as broadcast with them."""
-        x: Tensor = normalise(raw, None, self._gain, self._shift, torch)
-        return x
 
     def _layer(self, source: int, window: Window, known: NDArray[np.bool_]) -> NDArray[Any]:
         """What is taught (h, w) of a window, where it is known."""
@@ -116,6 +92,17 @@ class Batches:
         layer = preparation.targets.read(preparation.sources[source].labels, window)
         layer[~known] = preparation.targets.unknown
         return layer
+
+
+def ahead(at: Callable[[int], tuple[Tensor, Any]], first: int, end: int) -> Iterator[tuple[Tensor, Any]]:
+    """Batches of the steps from `first` to `end`; while one is used, the next is made."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(at, first) if first < end else None
+        for step in range(first, end):
+            assert following is not None
+            current = following.result()
+            following = reader.submit(at, step + 1) if step + 1 < end else None
+            yield current
 
 
 def _mirrored(start: int, side: int, first: int, size: int) -> NDArray[np.int64]:

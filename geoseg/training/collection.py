@@ -6,9 +6,9 @@ import glob
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from geoseg.errors import InputError
+from geoseg.raster.scene import Scene
 from geoseg.raster.sources import natural_key
 from geoseg.training.job import LabelledScene
 
@@ -26,42 +26,59 @@ def expand(scenes: Iterable[LabelledScene], root: Path | None = None) -> list[La
     InputError
         No file fits, or a scene lacks another of its files.
     """
-    return [_placed(scene, root) for entry in scenes for scene in _expand(entry, root)]
+    found = []
+    for entry in scenes:
+        one = isinstance(entry.image, str)
+        images = [entry.image] if isinstance(entry.image, str) else entry.image
+        for *paths, labels in filled([*images, str(entry.labels)], root):
+            image = paths[0] if one else paths
+            found.append(entry.model_copy(update={"image": image, "labels": Path(labels)}))
+    return found
 
 
-def _expand(entry: LabelledScene, root: Path | None) -> list[LabelledScene]:
-    images = [entry.image] if isinstance(entry.image, str) else entry.image
-    names = _PLACE.findall(images[0])
-    later = {n for text in (*images[1:], str(entry.labels)) for n in _PLACE.findall(text)}
+def filled(paths: Sequence[str], root: Path | None = None) -> list[list[str]]:
+    """Paths below `root` where they are relative; as often as files fit the names in braces of the first.
+
+    Raises
+    ------
+    InputError
+        No file fits, or another of the files is missing.
+    """
+    names = _PLACE.findall(paths[0])
+    later = {n for text in paths[1:] for n in _PLACE.findall(text)}
     if not names and not later:
-        return [entry]
+        return [[_below(path, root) for path in paths]]
     if later - set(names):
         raise InputError(
             f"{{{sorted(later - set(names))[0]}}} does not stand in the first image",
-            where=images[0],
+            where=paths[0],
             hint="the same names in braces in images and labels: images/{id}.tif with labels/{id}.tif",
         )
-    found = _matches(images[0], root)
+    found = _matches(paths[0], root)
     if not found:
-        raise InputError("no file fits", where=_below(images[0], root))
-    return [_filled(entry, images, values, root) for values in found]
+        raise InputError("no file fits", where=_below(paths[0], root))
+    return [_filled(paths, values, root) for values in found]
 
 
-def _filled(
-    entry: LabelledScene, images: Sequence[str], values: dict[str, str], root: Path | None
-) -> LabelledScene:
-    def fill(text: str) -> str:
-        return _PLACE.sub(lambda m: values[m[1]], text)
+def require_alike(scenes: Sequence[Scene]) -> None:
+    """Nothing, if all scenes have as many bands of one data type; else InputError."""
+    first = scenes[0]
+    for scene in scenes[1:]:
+        if (scene.count, scene.dtype) != (first.count, first.dtype):
+            raise InputError(
+                "scenes do not go together",
+                where=scene.name,
+                why=f"{scene.count} bands of {scene.dtype}, {first.name} has {first.count} of {first.dtype}",
+                hint="choose the same bands with bands, and bring them to one scaling",
+            )
 
-    paths = [fill(text) for text in images]
-    labels = fill(str(entry.labels))
-    missing = next((p for p in (*paths, labels) if not Path(_below(p, root)).exists()), None)
+
+def _filled(paths: Sequence[str], values: dict[str, str], root: Path | None) -> list[str]:
+    found = [_below(_PLACE.sub(lambda m: values[m[1]], text), root) for text in paths]
+    missing = next((path for path in found if not Path(path).exists()), None)
     if missing is not None:
-        raise InputError(
-            "a scene lacks a file", where=_below(missing, root), why=f"{paths[0]} is there, this is not"
-        )
-    changed: dict[str, Any] = {"image": paths if len(paths) > 1 else paths[0], "labels": Path(labels)}
-    return entry.model_copy(update=changed)
+        raise InputError("a scene lacks a file", where=missing, why=f"{found[0]} is there, this is not")
+    return found
 
 
 def _matches(template: str, root: Path | None) -> list[dict[str, str]]:
@@ -80,15 +97,6 @@ def _matches(template: str, root: Path | None) -> list[dict[str, str]]:
     wild += glob.escape(text[end:])
     files = sorted((f for f in glob.glob(wild) if Path(f).is_file()), key=natural_key)  # noqa: PTH207
     return [m.groupdict() for m in (re.fullmatch(pattern, f) for f in files) if m is not None]
-
-
-def _placed(scene: LabelledScene, root: Path | None) -> LabelledScene:
-    if root is None:
-        return scene
-    one = isinstance(scene.image, str)
-    images = [_below(i, root) for i in ([scene.image] if isinstance(scene.image, str) else scene.image)]
-    image = images[0] if one else images
-    return scene.model_copy(update={"image": image, "labels": Path(_below(str(scene.labels), root))})
 
 
 def _below(path: str, root: Path | None) -> str:

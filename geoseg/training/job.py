@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from geoseg.job import Job, Place
 from geoseg.raster.reading import Reading
+from geoseg.training.course import Course, Schedule
 from geoseg.truth.layer import Overlap
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ class TrainJob(Job):
     learning_rate: _Weight = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: _Weight = 1.0
-    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    schedule: Schedule = "one_cycle"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -369,6 +370,23 @@ class TrainJob(Job):
     def keeps_last(self) -> bool:
         """Whether the last weights become the model, whatever validation says."""
         return self.keep == "last" or self.split.folds is not None
+
+    def course(self, identity: str) -> Course:
+        """How the weights are moved, by a training of that identity."""
+        return Course(
+            identity=identity,
+            seed=self.seed,
+            steps=self.steps,
+            every=self.validate_every,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            schedule=self.schedule,
+            warmup=self.warmup,
+            average=self.average,
+            patience=self.patience,
+            keeps_last=self.keeps_last,
+        )
 
     @property
     def work(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,18 @@ Outlined = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]
 """Normalised bands, and numbers of objects: 0 for none, below 0 for not known."""
 
 
-def learning_curve(history: Sequence[dict[str, Any]], legend: Legend, best_step: int) -> bytes:
-    """PNG: training loss, and the figures of validation, over the steps."""
+def learning_curve(history: Sequence[dict[str, Any]], colors: Mapping[str, str], best_step: int) -> bytes:
+    """PNG: training loss, and the figures of validation in their `colors`, over the steps."""
     figure, (left, right) = _axes(1, 2, (9, 3.4))
     steps = [row["step"] for row in history]
     left.plot(steps, [row["loss"] for row in history], color="#333333")
     left.set(xlabel="step", ylabel="loss on training crops")
-    colors = {f"IoU {c.name}": c.color for c in legend.classes}
     for number, name in enumerate(history[0]["figures"]):
         found = [row["figures"][name] for row in history]
         how = {"color": "#333333", "linestyle": "--"} if number == 0 else {"color": colors.get(name)}
         right.plot(steps, [np.nan if v is None else v for v in found], label=name, linewidth=1.4, **how)
     right.axvline(best_step, color="#999999", linewidth=0.8)
-    right.set(xlabel="step", ylabel="on validation windows", ylim=(0, 1))
+    right.set(xlabel="step", ylabel="at validation", ylim=(0, 1))
     right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return _png(figure)
 

@@ -8,26 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
-from geoseg.files import sha256_of
 from geoseg.geometry import Grid, Window
 from geoseg.legend import NODATA, Legend
 from geoseg.models.architectures import OBJECTS, SEVERAL, Architecture, resolve
 from geoseg.models.bundle import Bundle, load_bundle
-from geoseg.models.contract import Band, InputContract, SceneProfile, Sensor
+from geoseg.models.contract import InputContract, SceneProfile, Sensor
+from geoseg.models.encoder_weights import digest_of
 from geoseg.models.object_rule import Task
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
-from geoseg.training.collection import expand
+from geoseg.training.collection import expand, require_alike
 from geoseg.training.job import LABEL_NAMES, LabelledScene, TrainJob
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied
 from geoseg.training.split import deal, held_out, region_of, share_ground
-from geoseg.training.statistics import band_statistics, scene_levels
+from geoseg.training.statistics import band_statistics, contract_of, scene_levels, training_windows
 from geoseg.training.targets import Targets, targets_of
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
@@ -146,7 +146,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     entries = expand(job.scenes, root)
     opened = [_open(scene, job, legend) for scene in entries]
     scenes = [scene for scene, _ in opened]
-    _check_alike(scenes)
+    require_alike(scenes)
     for _, labels in opened:
         targets.check(labels)
     uses = _uses(job, entries, opened, targets, fold)
@@ -180,7 +180,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         side=side,
         margin=margin,
         validation_pixels=pixels,
-        levels=scene_levels(ordered, job.crop, np.array(contract.fill)),
+        levels=scene_levels([s.scene for s in ordered], job.crop, np.array(contract.fill)),
         contract=contract,
         architecture=architecture,
         start=start,
@@ -333,18 +333,6 @@ def open_labels(
     return open_truth(file, grid, legend)
 
 
-def _check_alike(scenes: Sequence[Scene]) -> None:
-    first = scenes[0]
-    for scene in scenes[1:]:
-        if (scene.count, scene.dtype) != (first.count, first.dtype):
-            raise InputError(
-                "scenes do not go together",
-                where=scene.name,
-                why=f"{scene.count} bands of {scene.dtype}, {first.name} has {first.count} of {first.dtype}",
-                hint="choose the same bands with bands, and bring them to one scaling",
-            )
-
-
 def _split(
     job: TrainJob,
     opened: Sequence[tuple[Scene, Truth]],
@@ -410,20 +398,12 @@ def _contract(
     names = job.band_names or list(scene.band_names)
     if len(names) != scene.count:
         raise UsageError("band_names do not fit", why=f"{len(names)} names for {scene.count} bands")
-    found = band_statistics(sources, index)
-    sizes = [float(np.sqrt(abs(np.prod(s.scene.grid.ground_size)))) for s in sources]
-    reach = 1.5 * (1 + job.augment.scale)
-    ranges = [_value_range(low, high, scene.dtype) for low, high in zip(found.low, found.high, strict=True)]
-    contract = InputContract(
-        bands=tuple(
-            Band(name=n, value_range=own if job.sensors else None)
-            for n, own in zip(names, ranges, strict=True)
-        ),
-        dtype=str(scene.dtype),
-        value_range=_value_range(found.low.min(), found.high.max(), scene.dtype),
-        mean=tuple(float(f"{v:.8g}") for v in found.mean),
-        std=tuple(float(f"{v:.8g}") for v in found.std),
-        pixel_size=(float(f"{min(sizes) / reach:.4g}"), float(f"{max(sizes) * reach:.4g}")),
+    contract = contract_of(
+        [source.scene for source in sources],
+        band_statistics(training_windows(sources, index)),
+        names,
+        scale=job.augment.scale,
+        ranged=bool(job.sensors),
     )
     return _with_sensors(contract, job.sensors) if job.sensors else contract
 
@@ -461,15 +441,6 @@ def _check_start(start: Bundle, sources: Sequence[Source], index: CellIndex) -> 
             ) from None
 
 
-def _value_range(low: float, high: float, dtype: np.dtype[np.generic]) -> tuple[float, float]:
-    """Range seen in training, a quarter wider on both sides; uint8 has its own."""
-    if dtype == np.uint8:
-        return 0.0, 255.0
-    low, high = float(low), float(high)
-    wider = 0.25 * (high - low)
-    return (max(low - wider, 0.0) if low >= 0 else low - wider), high + wider
-
-
 def _architecture(job: TrainJob, start: Bundle | None) -> Architecture:
     if start is not None and job.model is None:
         return start.architecture
@@ -493,15 +464,5 @@ def _identity(
         "geoseg": __version__,
     }
     if job.encoder_weights is not None:
-        content["encoder_weights"] = _digest(job.encoder_weights)
+        content["encoder_weights"] = digest_of(job.encoder_weights)
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _digest(weights: Literal["hub"] | Path) -> str:
-    """``hub``, or the SHA-256 of the file: where it lies does not matter."""
-    if not isinstance(weights, Path):
-        return weights
-    try:
-        return sha256_of(weights)
-    except OSError as error:
-        raise InputError("encoder weights cannot be read", where=weights, why=error.strerror) from None

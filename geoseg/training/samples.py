@@ -37,17 +37,6 @@ class Source:
     labels: Truth
     region: Region
 
-    def read(self, window: Window, fill: NDArray[np.float64]) -> tuple[Pixels, NDArray[np.bool_]]:
-        """Raw pixels (B, h, w) float32, and which are valid (h, w).
-
-        Others hold `fill`, each band's mean, as they will when the model is used.
-        """
-        raw, valid = self.scene.read(window)
-        pixels = raw.astype(np.float32)
-        for band, value in zip(pixels, fill, strict=True):
-            band[~valid] = value
-        return pixels, valid
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CellIndex:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from geoseg.training.course import Schedule
 
-def rate_factor(
-    step: int, steps: int, *, schedule: Literal["one_cycle", "cosine", "constant"], warmup: float
-) -> float:
+
+def rate_factor(step: int, steps: int, *, schedule: Schedule, warmup: float) -> float:
     """Factor of the learning rate at a step counted from 0.
 
     ``one_cycle`` (Smith & Topin 2018) rises from 1/25 along a cosine and falls to 1/250000; ``cosine``

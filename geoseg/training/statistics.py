@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
-from geoseg.models.contract import InputContract
+from geoseg.geometry import Window
+from geoseg.models.contract import Band, InputContract
 from geoseg.models.experience import Experience, look
+from geoseg.raster.scene import Scene
 from geoseg.training.samples import CellIndex, Source, crop_window
 
-_MOST_WINDOWS = 512
+MOST_WINDOWS = 512
+"""That constants are taken from."""
 _WINDOWS_A_SCENE = 64
 
 
@@ -27,8 +30,19 @@ class BandStatistics:
     high: NDArray[np.float64]
 
 
-def band_statistics(sources: Sequence[Source], index: CellIndex) -> BandStatistics:
-    """Statistics over at most 512 training windows, evenly spread over the index.
+def training_windows(sources: Sequence[Source], index: CellIndex) -> list[tuple[Scene, Window]]:
+    """At most 512 windows that crops are drawn from, evenly spread over the index."""
+    chosen = np.unique(np.linspace(0, len(index.row) - 1, MOST_WINDOWS).round().astype(int)).tolist()
+    scenes = [sources[int(index.source[at])].scene for at in chosen]
+    starts = index.home[chosen].tolist()
+    return [
+        (scene, crop_window(row, col, index.crop, scene.grid.shape))
+        for scene, (row, col) in zip(scenes, starts, strict=True)
+    ]
+
+
+def band_statistics(windows: Sequence[tuple[Scene, Window]]) -> BandStatistics:
+    """Statistics over all pixels of windows of scenes.
 
     Means and squares are joined window by window (Chan et al. 1979), so that nothing cancels.
 
@@ -37,14 +51,12 @@ def band_statistics(sources: Sequence[Source], index: CellIndex) -> BandStatisti
     InputError
         No valid pixel, or a band that is constant.
     """
-    chosen = np.unique(np.linspace(0, len(index.row) - 1, _MOST_WINDOWS).round().astype(int))
-    bands = sources[0].scene.count
+    first = windows[0][0]
+    bands = first.count
     number, mean, squares = 0, np.zeros(bands), np.zeros(bands)
     low, high = np.full(bands, np.inf), np.full(bands, -np.inf)
-    for at in chosen.tolist():
-        source = sources[int(index.source[at])]
-        row, col = index.home[at].tolist()
-        raw, valid = source.scene.read(crop_window(row, col, index.crop, source.scene.grid.shape))
+    for scene, window in windows:
+        raw, valid = scene.read(window)
         values = raw[:, valid].astype(np.float64)
         n = values.shape[1]
         if not n:
@@ -56,45 +68,78 @@ def band_statistics(sources: Sequence[Source], index: CellIndex) -> BandStatisti
         number += n
         low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))
     if not number:
-        raise InputError("no valid pixel in any training window", where=sources[0].scene.name)
+        raise InputError("no valid pixel in any training window", where=first.name)
     std = np.sqrt(squares / number)
     flat = np.flatnonzero(std <= 0)
     if flat.size:
         raise InputError(
             "a band is constant over all training windows",
-            where=sources[0].scene.name,
-            why=f"band {sources[0].scene.band_names[flat[0]]} is {mean[flat[0]]:g}",
+            where=first.name,
+            why=f"band {first.band_names[flat[0]]} is {mean[flat[0]]:g}",
             hint="leave it out with bands",
         )
     return BandStatistics(mean=mean, std=std, low=low, high=high)
 
 
+def contract_of(
+    scenes: Sequence[Scene], found: BandStatistics, names: Sequence[str], *, scale: float, ranged: bool
+) -> InputContract:
+    """Contract of a network for what such scenes hold.
+
+    Parameters
+    ----------
+    names
+        Of the bands.
+    scale
+        By which crops were made larger and smaller on the ground.
+    ranged
+        Each band has a range of its own, else there is one for all.
+    """
+    sizes = [float(np.sqrt(abs(np.prod(scene.grid.ground_size)))) for scene in scenes]
+    dtype, reach = scenes[0].dtype, 1.5 * (1 + scale)
+    ranges = [_value_range(low, high, dtype) for low, high in zip(found.low, found.high, strict=True)]
+    return InputContract(
+        bands=tuple(
+            Band(name=name, value_range=own if ranged else None)
+            for name, own in zip(names, ranges, strict=True)
+        ),
+        dtype=str(dtype),
+        value_range=_value_range(found.low.min(), found.high.max(), dtype),
+        mean=tuple(float(f"{v:.8g}") for v in found.mean),
+        std=tuple(float(f"{v:.8g}") for v in found.std),
+        pixel_size=(float(f"{min(sizes) / reach:.4g}"), float(f"{max(sizes) * reach:.4g}")),
+    )
+
+
+def _value_range(low: float, high: float, dtype: np.dtype[np.generic]) -> tuple[float, float]:
+    """Range seen in training, a quarter wider on both sides; uint8 has its own."""
+    if dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = float(low), float(high)
+    wider = 0.25 * (high - low)
+    return (max(low - wider, 0.0) if low >= 0 else low - wider), high + wider
+
+
 def experience_of(sources: Sequence[Source], index: CellIndex, contract: InputContract) -> Experience:
     """What at most 512 training windows look like."""
-    chosen = np.unique(np.linspace(0, len(index.row) - 1, _MOST_WINDOWS).round().astype(int))
-    looks = []
-    for at in chosen.tolist():
-        scene = sources[int(index.source[at])].scene
-        row, col = index.home[at].tolist()
-        pixels, valid = scene.read(crop_window(row, col, index.crop, scene.grid.shape))
-        looks.append(look(pixels, valid, contract))
+    looks = [look(*scene.read(window), contract) for scene, window in training_windows(sources, index)]
     return Experience.of(np.stack(looks), index.crop)
 
 
-def scene_levels(sources: Sequence[Source], crop: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
+def scene_levels(scenes: Sequence[Scene], crop: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean raw value (S, B) of each scene's bands, over windows spread over it; `fill` where none is valid.
 
     Windows of the validation part count too: a level is of the scene, whatever is known of its classes.
     """
-    most = max(1, min(_WINDOWS_A_SCENE, _MOST_WINDOWS // len(sources)))
-    return np.stack([_level(source, crop, most, fill) for source in sources])
+    most = max(1, min(_WINDOWS_A_SCENE, MOST_WINDOWS // len(scenes)))
+    return np.stack([_level(scene, crop, most, fill) for scene in scenes])
 
 
-def _level(source: Source, crop: int, most: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
-    windows = list(source.scene.grid.window.blocks(crop, crop))
+def _level(scene: Scene, crop: int, most: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
+    windows = list(scene.grid.window.blocks(crop, crop))
     total, number = np.zeros(len(fill)), 0
     for at in np.unique(np.linspace(0, len(windows) - 1, most).round().astype(int)).tolist():
-        raw, valid = source.scene.read(windows[at])
+        raw, valid = scene.read(windows[at])
         total += raw[:, valid].sum(axis=1, dtype=np.float64)
         number += int(valid.sum())
     return total / number if number else fill.copy()

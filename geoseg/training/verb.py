@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -15,25 +16,26 @@ from torch import nn
 from geoseg.errors import OutputConflictError, UsageError
 from geoseg.execution.claim import claim
 from geoseg.job import takes
+from geoseg.legend import Legend
 from geoseg.models.bundle import Bundle, load_bundle, require_bundle_place, save_bundle
 from geoseg.models.description import ModelDescription
 from geoseg.options import TrainOptions
 from geoseg.results import as_json
 from geoseg.training import pictures
+from geoseg.training.batches import Batches
 from geoseg.training.card import write_card
-from geoseg.training.checkpoint import TrainingState
 from geoseg.training.instance import InstanceTask
 from geoseg.training.job import TrainJob
-from geoseg.training.log import Log
-from geoseg.training.loop import Trained, fit
+from geoseg.training.log import Log, OnRow
+from geoseg.training.loop import Lessons, Trained, fit
 from geoseg.training.prepare import Preparation, prepare
 from geoseg.training.semantic import SemanticTask
 from geoseg.training.several import SeveralTask
+from geoseg.training.start import go_back, starting_network
 from geoseg.training.statistics import experience_of
 from geoseg.training.task import Report, Task
 from geoseg.training.team import Team, join_team
 
-OnRow = Callable[[Mapping[str, Any]], None]
 _MARGINS: Mapping[str, int] = MappingProxyType({"semantic": 32, "instance": 64, "panoptic": 64})
 """Pixels; objects that reach out of a tile's core by less are seen whole."""
 _TASKS: Mapping[str, Callable[[Preparation, torch.device], Task]] = MappingProxyType(
@@ -194,6 +196,11 @@ def _run(preparation: Preparation, root: Path | None, team: Team, on_row: OnRow)
     return Training(bundle=bundle, history=tuple(trained.progress.history), notes=preparation.notes)
 
 
+def _colors_of(legend: Legend) -> dict[str, str]:
+    """Colours of the figures that are of one class."""
+    return {f"IoU {own.name}": own.color for own in legend.classes}
+
+
 def _task(preparation: Preparation, device: torch.device) -> Task:
     """The kind of training that a preparation is for."""
     if len(preparation.tasks) > 1:
@@ -202,17 +209,23 @@ def _task(preparation: Preparation, device: torch.device) -> Task:
 
 
 def _fit(preparation: Preparation, task: Task, team: Team, work: Path, on_row: OnRow, part: str) -> Trained:
+    job = preparation.job
+    batches = Batches(preparation, rank=team.rank, world=team.world)
+    lessons = Lessons(at=batches.at, loss=task.loss, figures=partial(task.figures, batches))
+    course = job.course(preparation.identity)
+
+    def start(fresh: bool) -> nn.Module:
+        network = starting_network(preparation, fresh=fresh)
+        task.check(network)
+        return network
+
     if not team.leads:
-        return fit(preparation, task, team, work, lambda _progress: None)
-    work.mkdir(parents=True, exist_ok=True)
-    with Log(work, preparation.legend) as log:
-
-        def after(progress: TrainingState) -> None:
-            log.write(progress)
-            steps = preparation.job.steps
-            on_row({**progress.history[-1], "part": part, "steps": steps, "seconds": progress.seconds})
-
-        return fit(preparation, task, team, work, after)
+        return fit(start, lessons, course, team, work, lambda _progress: None)
+    with Log(work, _colors_of(preparation.legend)) as log:
+        trained = fit(start, lessons, course, team, work, log.telling(on_row, job.steps, part))
+    if preparation.start is not None and job.start_share:
+        go_back(trained.network, preparation.start, job.start_share)
+    return trained
 
 
 def _examined(task: Task, trained: Trained, team: Team) -> Any:
@@ -288,7 +301,7 @@ def _publish(
         card=card,
         files={
             **report.pictures,
-            "curve.png": pictures.learning_curve(history, legend, progress.best_step),
+            "curve.png": pictures.learning_curve(history, _colors_of(legend), progress.best_step),
             "train.yaml": job.placeless.dump().encode(),
         },
     )

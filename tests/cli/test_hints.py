@@ -76,10 +76,12 @@ SPEAKERS = {
 """Commands that can print what stands in a file, where more than they load it."""
 
 ONE_FILE = {"bands"}  # of several files
+LABELLED = {"field", "single_class", "background", "crosswalk", "overlap", "encoding", "band"}  # scenes alone
 NEVER = {
     "plan": {"overwrite", "allow_missing"},  # it writes nothing
     "verify": {"overwrite", "out"},  # likewise
     "fit": {"single_class", "background", "band"},  # a field is required, and rasters are refused
+    "pretrain": LABELLED,
     "clean": ONE_FILE,
     "vectorize": ONE_FILE,
     "evaluate": ONE_FILE,

@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation
 
 from geoseg.errors import InputError
 from geoseg.geometry import Window
-from geoseg.training.batches import Batches
+from geoseg.training.batches import Batches, ahead
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import prepare
 from geoseg.training.samples import Sampler, Source, index_cells, pad
@@ -152,8 +152,8 @@ def test_a_batch_is_a_function_of_seed_and_step(tmp_path: Path) -> None:
     parts = [Batches(preparation, rank=r, world=2).at(7)[0] for r in range(2)]
     together = np.stack([parts[i % 2][i // 2] for i in range(4)])
     assert np.array_equal(together, one[0])
-    ahead = list(Batches(preparation).ahead(6, 9))
-    assert np.array_equal(ahead[1][0], one[0]) and len(ahead) == 3
+    found = list(ahead(Batches(preparation).at, 6, 9))
+    assert np.array_equal(found[1][0], one[0]) and len(found) == 3
 
 
 def test_pixels_are_normalised_as_the_engine_will(tmp_path: Path) -> None:
