@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,10 +67,10 @@ def rows_of(
 
 
 def read_date(
-    image: Path, labels: Path, model: str, classes: Mapping[int, str], out: Path, pixel_size: float | None
+    image: Path, labels: Path, classes: Mapping[int, str], pixel_size: float | None, **asked: Any
 ) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8]]:
-    """(name, map, reference) of a scene, in class ids of the model."""
-    done = geoseg.predict(image, model=model, out=out / image.stem, pixel_size=pixel_size)
+    """(name, map, reference) of a scene, in class ids of the model; its map is `asked` of `predict`."""
+    done = geoseg.predict(image, pixel_size=pixel_size, **asked)
     found = geoseg.open_class_map(done.classes)
     known = geoseg.open_scene(labels, categorical=True, pixel_size=pixel_size)
     (values,), valid = known.read(found.grid.window)
@@ -88,6 +89,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--labels", required=True, help="name of the reference beside each, {} its own")
     parser.add_argument("--classes", required=True, help="value=class of the model, with commas")
     parser.add_argument("--model", default="forest-s2-rgb")
+    parser.add_argument("--task", help="what to ask a model of several tasks: semantic, panoptic")
     parser.add_argument("--pixel-size", type=float, help="of scenes that lie nowhere")
     parser.add_argument("--away", type=int, default=4, help="pixels from the nearest other class")
     parser.add_argument("--out", type=Path, default=Path("out"))
@@ -97,10 +99,11 @@ def main(arguments: list[str]) -> int:
         read_date(
             image,
             image.with_name(given.labels.format(image.stem)),
-            given.model,
             classes,
-            given.out,
             given.pixel_size,
+            model=given.model,
+            task=given.task,
+            out=given.out / image.stem,
         )
         for image in given.images
     )

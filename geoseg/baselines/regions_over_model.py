@@ -16,7 +16,7 @@ from geoseg.models.region_rule import RegionRule
 def put_regions_over(job: FitJob, *, margin: int, overwrite: bool) -> Bundle:
     """Bundle with a model's weights and regions; its scores no longer hold and are left out."""
     assert job.model is not None and job.regions is not None
-    inner = load_bundle(job.model)
+    inner = load_bundle(job.model).for_classes("a map of regions")
     contract = inner.contract
     rule = RegionRule(
         method=job.regions,

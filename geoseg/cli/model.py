@@ -157,6 +157,9 @@ def _facts(bundle: Bundle) -> Table:
     low, high = bundle.contract.value_range
     network = f"{bundle.architecture.name} {bundle.architecture.encoder}".strip()
     rows = {
+        "answers": f"{', '.join(bundle.tasks)}; the first unless --task says another"
+        if len(bundle.tasks) > 1
+        else bundle.task,
         "input": f"{bundle.contract.dtype}, values {low:g} to {high:g}, pixels of {_metres(bundle)}",
         "may be missing": "; ".join(f"{s.name} ({', '.join(s.bands)})" for s in bundle.contract.sensors),
         "network": f"{network}, {_size(bundle)}, margin {bundle.margin} px",

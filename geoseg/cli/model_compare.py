@@ -23,6 +23,8 @@ from geoseg.comparison.job import CompareJob
 def command(scene: str, reference: Path, model: tuple[str, ...], overwrite: bool, **options: Any) -> None:
     """Scores, speed and novelty of models on SCENE, by REFERENCE (a raster, polygons or points).
 
+    Models of several tasks are asked for classes.
+
     \b
       geoseg model compare scene.tif truth.gpkg --field class --model forest-s2-rgb --model mine --out out
     """  # noqa: D301 (click reads \b)

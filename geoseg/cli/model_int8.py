@@ -27,7 +27,8 @@ def command(model: str, scenes: Path, references: Path, overwrite: bool, out: Pa
     SCENES and REFERENCES are files, folders or patterns, paired by their names. Each scene is mapped in
     fp32 and in int8, both maps are scored, and the difference in mean IoU over all of them is written into
     the model's folder. A model that loses more than 0.3 points is refused by predict --precision int8.
-    Interrupted, what was measured before stays with the model, and the same command goes on.
+    One of several tasks is asked for classes. Interrupted, what was measured before stays with the model,
+    and the same command goes on.
 
     \b
       geoseg model int8 my-bundle 'images/*.tif' 'masks/*.tif' --out measured
@@ -36,7 +37,7 @@ def command(model: str, scenes: Path, references: Path, overwrite: bool, out: Pa
     from geoseg.models.bundle import load_bundle
     from geoseg.models.int8_loss import MOST, measuring_int8_loss, write_int8_loss
 
-    where, bundle = take_where(options), load_bundle(model)
+    where, bundle = take_where(options), load_bundle(model).for_classes("int8")
     scored: list[Int8Scores] = []
 
     def run(name: str, scene: Path, reference: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from geoseg.comparison.job import CompareJob
 from geoseg.comparison.verb import map_and_score, prediction_of
 from geoseg.errors import InputError
 from geoseg.execution import Where
-from geoseg.models.bundle import Bundle
+from geoseg.models.bundle import Bundle, load_bundle
 from geoseg.models.int8_loss import Int8Loss
 
 
@@ -32,10 +32,11 @@ def score_int8(job: CompareJob, *, where: Where | None = None, overwrite: bool =
     InputError, ResourceError, OutputConflictError
         As predicting and evaluating do.
     """
+    bundle = load_bundle(job.model[0]).for_classes("int8")
     exact, quantised = (
         map_and_score(
             job,
-            prediction_of(job, model=job.model[0], out=job.out / precision, precision=precision),
+            prediction_of(job, bundle, model=job.model[0], out=job.out / precision, precision=precision),
             where=where,
             overwrite=overwrite,
         )[1]

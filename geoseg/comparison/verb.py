@@ -103,7 +103,9 @@ def run_compare(
         As predicting and evaluating do.
     """
     require_out(job.out)
-    bundles = [load_bundle(name) for name in job.model]
+    bundles = [
+        load_bundle(name).for_classes("a comparison", tasks=("semantic", "panoptic")) for name in job.model
+    ]
     names = [bundle.name for bundle in bundles]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two models are called {twice!r}", hint="different models, or one of them renamed")
@@ -134,7 +136,11 @@ def _one(
 ) -> Compared:
     """One model's map, scored."""
     prediction = prediction_of(
-        job, model=name, out=job.out / bundle.name, novelty=bundle.experience is not None
+        job,
+        bundle,
+        model=name,
+        out=job.out / bundle.name,
+        novelty=bundle.experience is not None and bundle.task == "semantic",
     )
     made, scores = map_and_score(job, prediction, where=where, overwrite=overwrite, progress=progress)
     seconds = float(json.loads(made.manifest.read_text(encoding="utf-8"))["seconds"])
@@ -149,10 +155,11 @@ def _one(
     )
 
 
-def prediction_of(job: CompareJob, **options: Any) -> PredictJob:
-    """Job that maps a comparison's scene."""
+def prediction_of(job: CompareJob, bundle: Bundle, **options: Any) -> PredictJob:
+    """Job that maps a comparison's scene by a bundle, for what it is asked."""
     shared = {key: getattr(job, key) for key in ("scene", "bands", "tile", "force", *Reading.model_fields)}
-    return PredictJob.parse({**shared, **options})
+    task = bundle.task if len(bundle.tasks) > 1 else None
+    return PredictJob.parse({**shared, "task": task, **options})
 
 
 def map_and_score(

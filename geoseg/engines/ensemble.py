@@ -54,7 +54,8 @@ class Ensemble:
             raise UsageError(
                 f"answers of the {of_objects.task} model {of_objects.name} cannot be averaged",
                 why=f"{len(self.bundles)} models, tta {self.tta}",
-                hint="one `model` and `tta=none`",
+                hint="one `model` and `tta=none`"
+                + (", or `task=semantic`" if all("semantic" in b.tasks for b in self.bundles) else ""),
             )
         for other in self.bundles[1:]:
             _require_alike(self.bundles[0], other)

@@ -65,6 +65,7 @@ def export_onnx(
     Input ``pixels`` is float32 (N, C, tile, tile): raw values of the scene, in the order of the contract's
     bands. Output ``logits`` is float32 (N, K, tile, tile), already divided by the bundle's temperature: their
     softmax is the confidence, and position k of their argmax is the k-th class of the legend. N is free.
+    A bundle of several tasks is asked for classes.
     Names, classes and digest are in the file's metadata.
 
     Parameters
@@ -78,11 +79,14 @@ def export_onnx(
 
     Raises
     ------
+    UsageError
+        A bundle without classes of pixels, or a tile that does not fit.
     ResourceError
         The extra ``onnx`` is not installed, ONNX lacks an operation, or the answers are not torch's.
     OutputConflictError
         The file exists or cannot be written.
     """
+    bundle = bundle.for_classes("an ONNX file")
     _require_packages()
     path = Path(out).absolute() if out is not None else bundle.path / FILE
     if tile < 1 or tile % bundle.size_multiple:

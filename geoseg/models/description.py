@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
@@ -98,6 +98,23 @@ class ModelDescription:
     def task(self) -> Task:
         """What it answers."""
         return self.tasks[0]
+
+    def for_classes(self, purpose: str, *, tasks: Sequence[Task] = ("semantic",)) -> Self:
+        """The same model, asked for the first of `tasks` that it answers.
+
+        Raises
+        ------
+        UsageError
+            It answers none, and so gives pixels no class, as `purpose` needs it.
+        """
+        for task in tasks:
+            if task in self.tasks:
+                return self.answering(task)
+        raise UsageError(
+            f"model {self.name} does not give every pixel a class, which {purpose} needs",
+            why=f"it is {' and '.join(self.tasks)}",
+            hint=f"a model that is {' or '.join(tasks)}",
+        )
 
     def answering(self, task: Task) -> Self:
         """The same model, asked for that one of its tasks; UsageError where it is none of them."""

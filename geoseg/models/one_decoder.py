@@ -180,7 +180,7 @@ class OneDecoder(nn.Module):
         return self._large(self._classes(encoded)[-1].masks, encoded)
 
     def _classes(self, encoded: Encoded) -> list[Answer]:
-        states = self.classes.expand(len(encoded.pixels), -1, -1)
+        states = self.classes.expand(encoded.pixels.shape[0], -1, -1)  # len() would fix it in an export
         return self._decode(encoded, states, None, together=True)
 
     def _objects(self, encoded: Encoded) -> tuple[list[Answer], Tensor]:

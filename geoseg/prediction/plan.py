@@ -231,6 +231,7 @@ def _tile_of_everything(ensemble: Ensemble) -> int:
 def _check_objects(job: PredictJob, ensemble: Ensemble) -> None:
     """UsageError where a job asks what a model of objects has no answer for."""
     name = ensemble.name
+    semantic = ", or `task=semantic`" if "semantic" in ensemble.bundles[0].tasks else ""
     if ensemble.task == "promptable" and job.everything is None:
         raise UsageError(
             f"model {name} answers prompts",
@@ -239,18 +240,20 @@ def _check_objects(job: PredictJob, ensemble: Ensemble) -> None:
         )
     if job.stitch != "crop":
         raise UsageError(
-            f"objects cannot be stitched by {job.stitch}", why=f"{name} finds objects", hint="`stitch=crop`"
+            f"objects cannot be stitched by {job.stitch}",
+            why=f"{name} finds objects",
+            hint=f"`stitch=crop`{semantic}",
         )
     if job.novelty:
-        raise UsageError(f"model {name} finds objects, which have no novelty", hint="no `novelty`")
+        raise UsageError(f"model {name} finds objects, which have no novelty", hint=f"no `novelty`{semantic}")
     if job.precision == "int8":
         raise UsageError(
             f"{ensemble.task} models are not computed in int8",
             why=f"{name} is one",
-            hint="another `precision`",
+            hint=f"another `precision`{semantic}",
         )
     if not find_engine(EngineChoice(name=job.engine)).detector:
-        raise UsageError(f"engine {job.engine} runs no networks of objects", hint="`engine=torch`")
+        raise UsageError(f"engine {job.engine} runs no networks of objects", hint=f"`engine=torch`{semantic}")
 
 
 def _check_format(job: PredictJob, grid: Grid) -> None:
