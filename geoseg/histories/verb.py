@@ -102,9 +102,7 @@ def run_series(
             remove_left(job.out / name)
         if overwrite:
             _clear(job.out)
-        elif earlier := _earlier(job.out, identity):
-            return earlier
-        result = _execute(opened, identity, where, progress)
+        result = _earlier(job.out, identity) or _execute(opened, identity, where, progress)
     shutil.rmtree(job.out / WORK, ignore_errors=True)
     return result
 

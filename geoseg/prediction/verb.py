@@ -120,15 +120,16 @@ def run_predict(
         clear_partials(job.out)
         if overwrite:
             make_way(job.out, identity)
-        elif earlier := finished(job.out, identity, started, allow_missing=job.allow_missing):
-            return earlier
-        check_resources(opened, where)
-        check_networks(opened)
-        product: Product[Any] = Classification(opened=opened, where=where)
-        if opened.ensemble.task != "semantic":
-            product = ObjectMap(opened=opened, where=where)
-        result = execute(product, opened, identity, where=where, report=progress, started=started)
-    shutil.rmtree(job.out / WORK, ignore_errors=True)
+        allow = job.allow_missing
+        result = None if overwrite else finished(job.out, identity, started, allow_missing=allow)
+        if result is None:
+            check_resources(opened, where)
+            check_networks(opened)
+            product: Product[Any] = Classification(opened=opened, where=where)
+            if opened.ensemble.task != "semantic":
+                product = ObjectMap(opened=opened, where=where)
+            result = execute(product, opened, identity, where=where, report=progress, started=started)
+    shutil.rmtree(job.out / WORK, ignore_errors=True)  # of a run that was killed at its very end, too
     return result
 
 
