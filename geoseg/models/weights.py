@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +27,20 @@ def check_weights(
     classes: int,
     where: object = None,
 ) -> None:
-    """Nothing, if these weights fit the architecture and are finite; InputError names what does not.
+    """Nothing, if these weights fit the architecture and are finite; InputError names what does not."""
+    expected = _expected(json.dumps(architecture.to_json()), bands, classes)
+    compare_weights(weights, expected, where=where)
+
+
+@lru_cache(maxsize=32)
+def _expected(described: str, bands: int, classes: int) -> Mapping[str, Tensor]:
+    """Weights as an architecture, described in JSON, has them.
 
     The network is built without any memory: a description can ask for as large a one as it likes.
     """
     with torch.device("meta"):
-        expected = build(architecture, bands=bands, classes=classes).state_dict()
-    compare_weights(weights, expected, where=where)
+        network = build(Architecture.from_json(json.loads(described)), bands=bands, classes=classes)
+    return network.state_dict()
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path, *, half: bool) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
+
 import pytest
 import torch
+from torch import nn
 
 from geoseg.errors import UsageError
 from geoseg.models import architectures
@@ -55,15 +59,35 @@ def total(name: str, bands: int) -> int:
     return 2 * bands if name in _TWO_DATES else bands
 
 
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A network of three classes in evaluation mode, and tiles that it takes."""
+
+    name: str
+    bands: int
+    side: int
+    network: nn.Module
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="module", params=_PIXELS)
+def case(request):
+    """Built once for all tests that only look at it."""
+    torch.manual_seed(0)
+    name = request.param
+    bands = total(name, 3)
+    network = build(small(name), bands=bands, classes=3).eval()
+    return Case(name=name, bands=bands, side=_SIDE.get(name, 64), network=network)
+
+
 @pytest.mark.parametrize("name", _PIXELS)
 def test_logits_of_every_class_for_any_number_of_bands(name):
     side = _SIDE.get(name, 64)
-    for bands in (total(name, n) for n in (1, 3, 7)):
+    for bands in (total(name, n) for n in (1, 7)):
         network = build(small(name), bands=bands, classes=5).eval()
         with torch.inference_mode():
             logits = network(torch.randn(1, bands, side, side + 32))
@@ -71,57 +95,48 @@ def test_logits_of_every_class_for_any_number_of_bands(name):
         assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("name", _ANY_SIZE)
+@pytest.mark.parametrize("case", _ANY_SIZE, indirect=True, scope="module")
 @pytest.mark.parametrize("size", [(65, 97), (31, 64), (1, 7)])
-def test_odd_sizes_come_back_as_they_went_in(name, size):
-    network = build(small(name), bands=2, classes=3).eval()
+def test_odd_sizes_come_back_as_they_went_in(case, size):
     with torch.inference_mode():
-        assert network(torch.randn(1, 2, *size)).shape == (1, 3, *size)
+        assert case.network(torch.randn(1, case.bands, *size)).shape == (1, 3, *size)
 
 
-@pytest.mark.parametrize("name", _PADDED)
-def test_what_is_padded_and_cut_shows_at_that_edge_only(name):
+@pytest.mark.parametrize("case", _PADDED, indirect=True, scope="module")
+def test_what_is_padded_and_cut_shows_at_that_edge_only(case):
     """An odd size is its image with the last row and column repeated."""
-    network = build(small(name), bands=2, classes=3).eval()
-    odd = torch.randn(1, 2, 60, 50)
+    odd = torch.randn(1, case.bands, 60, 50)
     whole = torch.nn.functional.pad(odd, (0, 14, 0, 4), mode="replicate")
     with torch.inference_mode():
-        found, expected = network(odd), network(whole)[..., :60, :50]
+        found, expected = case.network(odd), case.network(whole)[..., :60, :50]
     assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
     assert float(expected.std()) > 0
 
 
-@pytest.mark.parametrize("name", _PIXELS)
-def test_the_gradient_reaches_every_parameter(name):
-    bands, side = total(name, 3), _SIDE.get(name, 64)
-    network = build(small(name), bands=bands, classes=3).train()
-    network(torch.randn(2, bands, side, side)).square().mean().backward()
+def test_the_gradient_reaches_every_parameter(case):
+    network = copy.deepcopy(case.network).train()
+    network(torch.randn(2, case.bands, case.side, case.side)).square().mean().backward()
     unreached = [key for key, value in network.named_parameters() if value.grad is None]
-    assert [key for key in unreached if not key.startswith(_UNUSED.get(name, ()))] == []
+    assert [key for key in unreached if not key.startswith(_UNUSED.get(case.name, ()))] == []
 
 
-@pytest.mark.parametrize("name", _PIXELS)
-def test_a_tile_does_not_see_its_neighbours_in_the_batch(name):
-    bands, side = total(name, 3), _SIDE.get(name, 64)
-    network = build(small(name), bands=bands, classes=3).eval()
-    first, second, other = torch.randn(3, bands, side, side)
+def test_a_tile_does_not_see_its_neighbours_in_the_batch(case):
+    first, second, other = torch.randn(3, case.bands, case.side, case.side)
     with torch.inference_mode():
-        pairs = [network(torch.stack(pair))[0] for pair in ((first, second), (first, other * 100))]
+        pairs = [case.network(torch.stack(pair))[0] for pair in ((first, second), (first, other * 100))]
     assert torch.equal(*pairs)
 
 
-@pytest.mark.parametrize("name", _PIXELS)
-def test_a_bundle_in_half_precision_gives_the_same_network_each_time(name, tmp_path):
-    bands, side = total(name, 3), _SIDE.get(name, 64)
-    network = build(small(name), bands=bands, classes=3).eval()
-    half = name != "random_forest"  # the thresholds of its leaves are beyond float16
-    saved = made.bundle(tmp_path, small(name), network=network, contract=made.contract(bands), half=half)
+def test_a_bundle_in_half_precision_gives_the_same_network_each_time(case, tmp_path):
+    half = case.name != "random_forest"  # the thresholds of its leaves are beyond float16
+    contract = made.contract(case.bands)
+    saved = made.bundle(tmp_path, small(case.name), network=case.network, contract=contract, half=half)
     first, second = (load_network(load_bundle(saved.path)) for _ in range(2))
-    for key, value in network.state_dict().items():
+    for key, value in case.network.state_dict().items():
         assert torch.equal(
             first.state_dict()[key], value.half().float() if half and value.is_floating_point() else value
         )
-    x = torch.randn(1, bands, side, side)
+    x = torch.randn(1, case.bands, case.side, case.side)
     with torch.inference_mode():
         assert torch.equal(first(x), first(x))
         assert torch.equal(first(x), second(x))
