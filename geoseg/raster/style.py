@@ -7,7 +7,7 @@ dropped on the map; a GeoPackage holds the same text in its table ``layer_styles
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 from xml.etree import ElementTree as Xml
 
@@ -106,7 +106,7 @@ def percent_qml() -> str:
     return qgis_text(root)
 
 
-def vector_qml(classes: Iterable[Shown], field: str = "class_id", *, opacity: float = 1.0) -> str:
+def vector_qml(classes: Sequence[Shown], field: str = "class_id", *, opacity: float = 1.0) -> str:
     """QML text of a polygon layer, categorised by the class number in `field`.
 
     Parameters
@@ -119,28 +119,20 @@ def vector_qml(classes: Iterable[Shown], field: str = "class_id", *, opacity: fl
         0 (transparent) to 1.
     """
     root = qgis_root(styleCategories="Symbology")
-    renderer = Xml.SubElement(
-        root,
-        "renderer-v2",
-        type="categorizedSymbol",
-        attr=field,
-        enableorderby="0",
-        forceraster="0",
-        symbollevels="0",
-    )
-    categories = Xml.SubElement(renderer, "categories")
-    symbols = Xml.SubElement(renderer, "symbols")
-    for i, c in enumerate(classes):
-        Xml.SubElement(
-            categories,
-            "category",
-            value=str(c.id),
-            symbol=str(i),
-            label=printable(c.name),
-            render="true",
-            type="integer",
+    shown = [(str(c.id), printable(c.name)) for c in classes]
+    symbols = categorized(root, field, shown, kind="integer", opacity=opacity)
+    for symbol, c in zip(symbols, classes, strict=True):
+        symbol_layer(
+            symbol,
+            "SimpleFill",
+            color=rgba(c.color),
+            style="solid",
+            outline_color=rgba(_EDGE),
+            outline_style="solid",
+            outline_width="0.05",
+            outline_width_unit="MM",
+            joinstyle="bevel",
         )
-        _fill_symbol(symbols, c, i, opacity)
     Xml.SubElement(root, "blendMode").text = "0"
     Xml.SubElement(root, "layerGeometryType").text = "2"
     return qgis_text(root)
@@ -151,34 +143,43 @@ def qgis_root(**attributes: str) -> Xml.Element:
     return Xml.Element("qgis", {"version": _VERSION, **attributes})
 
 
-def _fill_symbol(parent: Xml.Element, c: Shown, index: int, opacity: float) -> None:
-    symbol = Xml.SubElement(
-        parent,
-        "symbol",
-        name=str(index),
-        type="fill",
-        alpha=f"{opacity:g}",
-        clip_to_extent="1",
-        force_rhr="0",
+def categorized(
+    root: Xml.Element, attribute: str, shown: Sequence[tuple[str, str]], *, kind: str, opacity: float = 1.0
+) -> list[Xml.Element]:
+    """Symbols without layers yet, one for each (value, label) of a field or an expression.
+
+    `kind` is the values' type in QGIS: ``integer`` or ``string``.
+    """
+    renderer = Xml.SubElement(
+        root,
+        "renderer-v2",
+        type="categorizedSymbol",
+        attr=attribute,
+        enableorderby="0",
+        forceraster="0",
+        symbollevels="0",
     )
-    layer = Xml.SubElement(
-        symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"}
-    )
+    categories = Xml.SubElement(renderer, "categories")
+    symbols = Xml.SubElement(renderer, "symbols")
+    outward = {"alpha": f"{opacity:g}", "clip_to_extent": "1", "force_rhr": "0"}
+    made = []
+    for i, (value, label) in enumerate(shown):
+        entry = {"value": value, "symbol": str(i), "label": label, "render": "true", "type": kind}
+        Xml.SubElement(categories, "category", entry)
+        made.append(Xml.SubElement(symbols, "symbol", {"name": str(i), "type": "fill", **outward}))
+    return made
+
+
+def symbol_layer(symbol: Xml.Element, name: str, **settings: str) -> None:
+    """Give a symbol a layer, by QGIS's name of its class, with these settings."""
+    layer = Xml.SubElement(symbol, "layer", {"class": name, "enabled": "1", "locked": "0", "pass": "0"})
     options = Xml.SubElement(layer, "Option", type="Map")
-    values = {
-        "color": _rgba(c.color),
-        "style": "solid",
-        "outline_color": _rgba(_EDGE),
-        "outline_style": "solid",
-        "outline_width": "0.05",
-        "outline_width_unit": "MM",
-        "joinstyle": "bevel",
-    }
-    for name, value in values.items():
-        Xml.SubElement(options, "Option", name=name, value=value, type="QString")
+    for key, value in settings.items():
+        Xml.SubElement(options, "Option", name=key, value=value, type="QString")
 
 
-def _rgba(color: str) -> str:
+def rgba(color: str) -> str:
+    """``#RRGGBB`` as QGIS writes it: ``red,green,blue,255``."""
     return ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5)) + ",255"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as Xml
 
 from geoseg.legend import Legend
-from geoseg.raster.style import printable, qgis_root, qgis_text
+from geoseg.raster.style import categorized, printable, qgis_root, qgis_text, rgba, symbol_layer
 from geoseg.sampling.layout import UNKNOWN
 
 _YES_NO = {"yes": "y", "no": "n"}
@@ -98,39 +98,19 @@ def _outlines(root: Xml.Element, legend: Legend) -> None:
         "CASE WHEN \"unknown\" IS NOT NULL THEN 'unknown' WHEN \"label\" IS NULL THEN 'to be labelled' "
         'ELSE to_string("label") END'
     )
-    renderer = Xml.SubElement(
-        root,
-        "renderer-v2",
-        type="categorizedSymbol",
-        attr=expression,
-        enableorderby="0",
-        forceraster="0",
-        symbollevels="0",
-    )
-    categories = Xml.SubElement(renderer, "categories")
-    symbols = Xml.SubElement(renderer, "symbols")
     listed = [
         ("to be labelled", "to be labelled", _OPEN),
         ("unknown", "unknown", _SEEN),
         *((str(c.id), printable(c.name), c.color) for c in legend.classes),
     ]
-    for i, (value, text, color) in enumerate(listed):
-        Xml.SubElement(
-            categories, "category", value=value, symbol=str(i), label=text, render="true", type="string"
+    symbols = categorized(root, expression, [(value, text) for value, text, _ in listed], kind="string")
+    for symbol, (_, _, color) in zip(symbols, listed, strict=True):
+        symbol_layer(
+            symbol,
+            "SimpleLine",
+            line_color=rgba(color),
+            line_style="solid",
+            line_width="0.6",
+            line_width_unit="MM",
+            joinstyle="miter",
         )
-        symbol = Xml.SubElement(
-            symbols, "symbol", name=str(i), type="fill", alpha="1", clip_to_extent="1", force_rhr="0"
-        )
-        layer = Xml.SubElement(
-            symbol, "layer", {"class": "SimpleLine", "enabled": "1", "locked": "0", "pass": "0"}
-        )
-        options = Xml.SubElement(layer, "Option", type="Map")
-        red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
-        for name, setting in (
-            ("line_color", f"{red},{green},{blue},255"),
-            ("line_style", "solid"),
-            ("line_width", "0.6"),
-            ("line_width_unit", "MM"),
-            ("joinstyle", "miter"),
-        ):
-            Xml.SubElement(options, "Option", name=name, value=setting, type="QString")

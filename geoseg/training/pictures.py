@@ -69,12 +69,7 @@ def sample_picture(shown: Sequence[Shown], legend: Legend) -> bytes:
         line[0].imshow(_visible(bands))
         line[1].imshow(colors[truth])
         line[2].imshow(colors[guess])
-    for axis, title in zip(np.atleast_2d(axes)[0], ("image", "reference", "map"), strict=True):
-        axis.set_title(title, fontsize=9)
-    for axis in np.ravel(axes):
-        axis.set_xticks([])
-        axis.set_yticks([])
-    return _png(figure)
+    return _png_of_windows(figure, axes, ("image", "reference", "map"))
 
 
 def outline_picture(shown: Sequence[Outlined]) -> bytes:
@@ -88,7 +83,11 @@ def outline_picture(shown: Sequence[Outlined]) -> bytes:
             drawn[ids < 0] = 0.4 * drawn[ids < 0] + 0.3
             drawn[_edges(ids)] = color
             axis.imshow(drawn)
-    for axis, title in zip(np.atleast_2d(axes)[0], ("image", "reference", "found"), strict=True):
+    return _png_of_windows(figure, axes, ("image", "reference", "found"))
+
+
+def _png_of_windows(figure: Any, axes: Any, titles: Sequence[str]) -> bytes:
+    for axis, title in zip(np.atleast_2d(axes)[0], titles, strict=True):
         axis.set_title(title, fontsize=9)
     for axis in np.ravel(axes):
         axis.set_xticks([])
