@@ -66,8 +66,8 @@ def running(source: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A map that takes a second or so."""
-    return class_map(tmp_path_factory.mktemp("map") / "classes.tif", 1200)
+    """A map that takes half a second or so."""
+    return class_map(tmp_path_factory.mktemp("map") / "classes.tif", 810)
 
 
 @pytest.mark.parametrize(

@@ -126,10 +126,10 @@ def everything_of(out: Path) -> dict[str, Any]:
     "options", [{}, {"rules": {"max_dip": 1}, "distance": 35.0, "gap_years": 1, "touch": "corner"}]
 )
 def test_every_number_is_the_same_for_any_chunk(tmp_path: Path, options: dict[str, Any]) -> None:
-    maps = make(tmp_path / "maps", random_maps(5))
+    maps = make(tmp_path / "maps", random_maps(5, (6, 44, 52)))
     one, other = (
         everything_of(series(maps, out=tmp_path / f"out{chunk}", chunk=chunk, **options).out)
-        for chunk in (90, 16)
+        for chunk in (64, 16)
     )
     assert one == other
     assert ("filter.csv" in one) == bool(options)

@@ -87,7 +87,7 @@ def test_objects_do_not_depend_on_chunks_or_workers(
     assert len(rows) > 12 and set(rows["class"]) == {"house", "tree"}
     for name, options in {
         "two": {"chunk": 128},
-        "three": {"chunk": 192, **({"workers": 3} if panoptic else {})},
+        "three": {"chunk": 192, **({"workers": 2} if panoptic else {})},
         "seven": {"chunk": 448},
     }.items():
         again, same = run(name, **options)
@@ -138,7 +138,7 @@ def test_masked_and_bounded_objects_do_not_depend_on_chunks_or_workers(
         for name, options in {
             "one": {"chunk": 64},
             "two": {"chunk": 128},
-            "three": {"chunk": 192, "workers": 3},
+            "three": {"chunk": 192, "workers": 2},
             "seven": {"chunk": 448},
         }.items()
     ]

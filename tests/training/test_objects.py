@@ -94,7 +94,7 @@ VILLAGE = {
     "classes": {1: "grass", 2: "house", 7: "sand"},
     "things": ["house"],
     "model": "panoptic_fpn",
-    "arguments": {"channels": 32, "hidden": 64, "branch": 32},
+    "arguments": {"channels": 32, "hidden": 64, "branch": 32, "detections": 50},
 }
 
 
@@ -239,6 +239,7 @@ def test_what_is_cut_or_not_known_is_not_judged() -> None:
     assert (found.tempered(2.0) < found.score).all() and (found.tempered(2.0) > 0.5).all()
 
 
+@pytest.mark.usefixtures("painted")
 def test_a_job_of_polygons_becomes_a_bundle_of_objects(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(TrainJob.parse(job(tmp_path, licence="CC0-1.0")).dump())
@@ -373,7 +374,9 @@ def test_things_and_stuff_are_learnt_and_found_in_another_scene(tmp_path: Path) 
 
 @pytest.mark.parametrize("model", ["interior_rim", "mask_rcnn"])
 def test_stopped_and_resumed_gives_the_same_weights(tmp_path: Path, model: str) -> None:
-    arguments = SMALL["arguments"] if model == "interior_rim" else {"channels": 16, "hidden": 32}
+    arguments = (
+        SMALL["arguments"] if model == "interior_rim" else {"channels": 16, "hidden": 32, "detections": 20}
+    )
     fields = job(tmp_path, model=model, arguments=arguments)
     whole = train({**fields, "out": tmp_path / "whole"}).bundle
 

@@ -40,6 +40,7 @@ def write_job(folder: Path, fields: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("painted")
 def test_raster_labels_become_a_bundle_that_predicts(tmp_path: Path) -> None:
     rows: list[Any] = []
     fields = job(tmp_path, licence="CC0-1.0", data="synthetic blobs")

@@ -77,7 +77,7 @@ def test_the_sum_of_chunk_scores_is_the_score_of_the_whole(layer, side, seed):
 
 @given(
     st.lists(st.tuples(st.integers(0, 39), st.integers(0, 49), st.integers(1, 3)), max_size=40),
-    st.integers(1, 25),
+    st.integers(5, 25),
 )
 def test_every_point_counts_once_whatever_the_chunks(points, side):
     points = sorted(points)

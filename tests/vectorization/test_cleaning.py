@@ -54,7 +54,7 @@ def test_every_chunk_gives_the_polygons_of_the_map_cleaned_whole(
     for sieve in sieves:
         whole = sieve.sift(whole, Seams()).painted()
     expected = whole_raster_answer(whole[1:-1, 1:-1], TRANSFORM)
-    for chunk in (500, 64, 37, 10):
+    for chunk in (500, 64, 17):
         geoseg.vectorize(path, out=tmp_path / "p.parquet", chunk=chunk, overwrite=True, **options)
         assert polygons(tmp_path / "p.parquet") == expected, chunk
 
