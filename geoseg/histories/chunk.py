@@ -168,7 +168,7 @@ def walk_chunk(opened: OpenedSeries, store: Path, folder: Path, index: int) -> S
         _add_edits(edits, once, edited, *_summed(number, firsts, areas))
         again, firsts = distinct(pack(edited, bits))
         number, once = again[number], np.ascontiguousarray(edited[:, firsts])
-        classes = once[:, number]
+        classes = np.take(once, number, axis=1)  # in C order, which an index would not be
     paths, tally = walk(classes, areas, opened.is_forest, opened.job.definition)
     known = (once != k).any(axis=0)
     sums = (each[known] for each in _summed(number, firsts, areas))
