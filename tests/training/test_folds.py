@@ -59,7 +59,7 @@ def test_folds_share_out_all_pixels_and_keep_apart(tmp_path: Path, by: str) -> N
 
 def test_cross_validated_bundle_and_its_card(tmp_path: Path) -> None:
     split = {"by": "file", "folds": 3}
-    fields = six_scenes(tmp_path, split=split, tta=True, limits=["synthetic blobs only"])
+    fields = six_scenes(tmp_path, split=split, tta=True, light_windows=1, limits=["synthetic blobs only"])
     rows: list[Any] = []
     parsed = TrainJob.parse(fields)
     result = run_train(parsed, root=tmp_path / "data", device="cpu", threads=1, progress=rows.append)
