@@ -132,10 +132,10 @@ def test_a_bundle_in_half_precision_gives_the_same_network_each_time(case, tmp_p
     contract = made.contract(case.bands)
     saved = made.bundle(tmp_path, small(case.name), network=case.network, contract=contract, half=half)
     first, second = (load_network(load_bundle(saved.path)) for _ in range(2))
+    loaded = first.state_dict()
     for key, value in case.network.state_dict().items():
-        assert torch.equal(
-            first.state_dict()[key], value.half().float() if half and value.is_floating_point() else value
-        )
+        kept = value.half().float() if half and value.is_floating_point() else value
+        assert torch.equal(loaded[key], kept)
     x = torch.randn(1, case.bands, case.side, case.side)
     with torch.inference_mode():
         assert torch.equal(first(x), first(x))

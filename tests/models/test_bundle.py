@@ -75,9 +75,10 @@ def test_weights_come_back_as_float32_whether_halved_or_not(tmp_path):
         assert all(t.dtype == (torch.float16 if half else torch.float32) for t in stored.values())
         loaded = load_network(saved)
         assert not loaded.training
+        before = net.state_dict()
         for key, value in loaded.state_dict().items():
             assert value.dtype == torch.float32
-            assert torch.allclose(value, net.state_dict()[key], atol=tolerance, rtol=tolerance)
+            assert torch.allclose(value, before[key], atol=tolerance, rtol=tolerance)
 
 
 def test_the_digest_tells_models_apart_and_not_folders(tmp_path):

@@ -80,8 +80,8 @@ def test_the_encoder_of_a_trained_segmentation_network_is_taken(tmp_path):
     )
     network = build(Architecture(name="unet", encoder=TINY), bands=5, classes=2)
     load_encoder(network, tmp_path / "w.ckpt")
-    for key, value in network.encoder.state_dict().items():
-        assert torch.equal(value, trained.encoder.state_dict()[key])
+    own = trained.encoder.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in network.encoder.state_dict().items())
 
 
 def test_another_encoder_is_refused_and_the_network_stays_as_it_was(donor, tmp_path):

@@ -55,8 +55,8 @@ def test_the_encoder_takes_one_date_and_its_pretrained_weights(tmp_path) -> None
     torch.save(donor.state_dict(), tmp_path / "w.pth")
     network = made("siamese_conc", bands=8)
     load_encoder(network, tmp_path / "w.pth")
-    for key, value in network.encoder.state_dict().items():
-        assert torch.equal(value, donor.encoder.state_dict()[key])
+    own = donor.encoder.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in network.encoder.state_dict().items())
 
 
 def test_a_shallower_encoder_by_fewer_widths() -> None:
