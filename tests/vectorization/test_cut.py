@@ -19,7 +19,7 @@ from tests.outlines.maps import NORTH_UP, class_maps, polygons_of, trace_chunked
 from tests.raster.makers import TRANSFORM, UTM
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(a=class_maps(), rows=st.integers(1, 6), cols=st.integers(1, 9), most=st.integers(1, 40))
 def test_parts_are_valid_and_burn_back_to_the_map(a: np.ndarray, rows: int, cols: int, most: int) -> None:
     traced = trace_chunked(a, rows, cols, most)
@@ -54,7 +54,7 @@ def write(path: Path, a: np.ndarray) -> Path:
 @pytest.mark.parametrize("options", [{}, {"simplify": 15.0}, {"neighbours": True}])
 def test_the_verb_cuts_says_so_and_keeps_the_totals(tmp_path: Path, options: dict) -> None:
     simplifies = "simplify" in options  # in chunks of 2048 pixels
-    source = write(tmp_path / "map.tif", spanning_map(2100, 24) if simplifies else spanning_map())
+    source = write(tmp_path / "map.tif", spanning_map(2100, 8) if simplifies else spanning_map())
     whole = geoseg.vectorize(source, out=tmp_path / "whole.gpkg", chunk=16, **options)
     cut = geoseg.vectorize(source, out=tmp_path / "cut.gpkg", chunk=16, max_corners=300, **options)
     assert not any("cut" in note for note in whole.notes)
