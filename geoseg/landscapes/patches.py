@@ -116,8 +116,8 @@ def sides(lengths: EdgeLengths, window: Window) -> tuple[Whole, Whole]:
     across = _between(lengths.across, rows, cols[:-1] + 0.5, lengths.step)
     down = _between(lengths.down, rows[:-1] + 0.5, cols, lengths.step)
     return (
-        np.rint(across / LENGTH_UNIT).astype(np.int64),
-        np.rint(down / LENGTH_UNIT).astype(np.int64),
+        np.rint(across / LENGTH_UNIT).astype(np.int64, order="C"),
+        np.rint(down / LENGTH_UNIT).astype(np.int64, order="C"),
     )
 
 
