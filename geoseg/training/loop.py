@@ -89,25 +89,11 @@ def fit(
     for step, (pixels, taught) in enumerate(ahead(lessons.at, progress.step, end), start=progress.step):
         torch.manual_seed(_seed(course.seed, step, team.rank))  # dropout, the same after a restart
         network.train()
-        rate = course.learning_rate * rate_factor(
-            step, course.steps, schedule=course.schedule, warmup=course.warmup
-        )
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        rate = _set_rate(optimiser, course, step)
         x = pixels.to(device).contiguous(memory_format=torch.channels_last)
-        value = lessons.loss(wrapped, x, taught)
-        if not torch.isfinite(value):
-            raise InputError(
-                f"the loss is not finite at step {step + 1}",
-                why="the learning rate is too large, or values of the images are extreme",
-                hint="a smaller learning_rate; the same command goes on from the last checkpoint",
-            )
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), course.clip)
-        optimiser.step()
+        loss = lessons.loss(wrapped, x, taught)
+        running.append(_descend(loss, network, optimiser, step=step, clip=course.clip))
         average_into(_state(average), _state(network), step=step, decay=course.average)
-        running.append(float(value.detach()))
         progress.step = step + 1
         if progress.step % course.every and progress.step < course.steps:
             continue
@@ -116,8 +102,8 @@ def fit(
                 "step": progress.step,
                 "loss": round(float(np.mean(running)), 6),
                 "rate": rate,
+                "figures": lessons.figures(average),
             }
-            row["figures"] = lessons.figures(average)
             progress.seconds = before + time.monotonic() - started
             _note(progress, row, average, work, course)
             progress.ended |= progress.step >= course.steps
@@ -129,6 +115,32 @@ def fit(
     if team.leads:
         restore_best(work / BEST, average)
     return Trained(network=average.cpu(), progress=progress)
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, course: Course, step: int) -> float:
+    """Learning rate of a step, which the optimiser is told."""
+    factor = rate_factor(step, course.steps, schedule=course.schedule, warmup=course.warmup)
+    rate = course.learning_rate * factor
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def _descend(
+    loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, *, step: int, clip: float
+) -> float:
+    """The loss, from which the weights were moved down; InputError if it is not finite."""
+    if not torch.isfinite(loss):
+        raise InputError(
+            f"the loss is not finite at step {step + 1}",
+            why="the learning rate is too large, or values of the images are extreme",
+            hint="a smaller learning_rate; the same command goes on from the last checkpoint",
+        )
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), clip)
+    optimiser.step()
+    return float(loss.detach())
 
 
 def _note(

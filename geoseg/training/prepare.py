@@ -134,13 +134,8 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     tasks = _tasks(architecture.name, job)
     task = tasks[0]
     legend = _legend(job, task, architecture.name)
-    if start is not None and job.start_share and len(start.legend) != len(legend):
-        raise UsageError(
-            "start_share: the bundle to start from has other classes",
-            where=start.path,
-            why=f"it has {len(start.legend)}, the job {len(legend)}",
-            hint="the same classes, or start_share: 0",
-        )
+    if start is not None and job.start_share:
+        _require_classes(start, legend)
     architecture = _with_things(architecture, task, legend)
     targets = targets_of(tasks, legend)
     entries = expand(job.scenes, root)
@@ -153,8 +148,8 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
     sources = _split(job, opened, targets, uses, fold)
     training = [s for s, use in zip(sources, uses, strict=True) if use != "validation"]
     index = index_cells(training, targets, job.crop)
-    missing = [n for n, c in zip(targets.names, index.counts.sum(axis=0), strict=True) if not c]
-    notes = [f"no training pixel of {', '.join(missing)}"] if missing else []
+    missing = _without_pixels(targets, index.counts.sum(axis=0))
+    notes = [f"no training pixel of {missing}"] if missing else []
     side, margin = _validation_side(job.crop, scenes)
     cores, pixels = _validation(sources, targets, side - 2 * margin)
     if not cores and (job.split.folds is None or fold is not None):
@@ -162,8 +157,8 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
             "no labelled pixel in the validation part",
             hint="another region, a smaller block, or more labels: a model without scores is not made",
         )
-    absent = [n for n, c in zip(targets.names, pixels, strict=True) if not c] if cores else []
-    notes += [f"no validation pixel of {', '.join(absent)}: it has no score"] if absent else []
+    absent = _without_pixels(targets, pixels) if cores else ""
+    notes += [f"no validation pixel of {absent}: it has no score"] if absent else []
     notes += _on_crop(architecture.name, job.crop)
     contract = _contract(job, training, index, start)
     # training sources first in `sources`, so that the numbers in the index hold
@@ -187,6 +182,22 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         identity=_identity(job, opened, start, fold),
         notes=tuple(dict.fromkeys([*(n for pair in opened for part in pair for n in part.notes), *notes])),
     )
+
+
+def _require_classes(start: Bundle, legend: Legend) -> None:
+    """UsageError where weights cannot be moved back towards a bundle, which has other classes."""
+    if len(start.legend) != len(legend):
+        raise UsageError(
+            "start_share: the bundle to start from has other classes",
+            where=start.path,
+            why=f"it has {len(start.legend)}, the job {len(legend)}",
+            hint="the same classes, or start_share: 0",
+        )
+
+
+def _without_pixels(targets: Targets, counts: NDArray[np.int64]) -> str:
+    """Names of the targets that have no pixel, in one line."""
+    return ", ".join(name for name, count in zip(targets.names, counts, strict=True) if not count)
 
 
 def _tasks(name: str, job: TrainJob) -> tuple[Task, ...]:
