@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def write_cog(
     resampling = layer.resampling or ("mode" if layer.legend else "nearest")
     with writing(target, RasterioError):
         try:
-            with safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, layer.dtype)):
+            with _own_errors(), safe_gdal(), rasterio.Env(GDAL_CACHEMAX=_cache_bytes(grid, layer.dtype)):
                 blocks = _checked(read, windows, layer.dtype, target, digests)
                 written = _write_tiled(
                     tiled, {**profile, **_intermediate(windows, part)}, part, blocks, layer
@@ -278,21 +279,27 @@ def _intermediate(windows: Sequence[Window], part: Window) -> dict[str, Any]:
     return {**options, "blockxsize": sides[-1], "blockysize": sides[-1], "compress": "ZSTD", "zstd_level": 1}
 
 
-def _copy_as_cog(source: Path, target: Path, **options: Any) -> None:
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Context in which GDAL's own errors, some of which rasterio lets through, are rasterio's."""
     try:
-        rasterio.shutil.copy(
-            source,
-            target,
-            driver="COG",
-            compress="DEFLATE",
-            level=_LEVEL,
-            blocksize=BLOCK,
-            bigtiff="IF_SAFER",
-            num_threads=1,  # several wait for each other over overviews, which doubles the processor time
-            **options,
-        )
-    except CPLE_BaseError as error:  # GDAL's own error, which rasterio lets through from this call
+        yield
+    except CPLE_BaseError as error:
         raise RasterioIOError(str(error)) from error
+
+
+def _copy_as_cog(source: Path, target: Path, **options: Any) -> None:
+    rasterio.shutil.copy(
+        source,
+        target,
+        driver="COG",
+        compress="DEFLATE",
+        level=_LEVEL,
+        blocksize=BLOCK,
+        bigtiff="IF_SAFER",
+        num_threads=1,  # several wait for each other over overviews, which doubles the processor time
+        **options,
+    )
 
 
 def _verify(path: Path, target: Path, written: Mapping[Window, str], grid: Grid) -> None:

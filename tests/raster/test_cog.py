@@ -237,19 +237,23 @@ import numpy as np
 from affine import Affine
 from pyproj import CRS
 from geoseg.errors import ResourceError
-from geoseg.geometry import Grid
+from geoseg.geometry import Grid, Window
 from geoseg.raster.cog import publish_cog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 grid = Grid(crs=CRS(32633), transform=Affine(10, 0, 5e5, 0, -10, 5e6), height=1000, width=1000)
 labels = np.random.default_rng(0).integers(0, 5, (1000, 1000)).astype(np.uint8)
 read = lambda w: labels[w.row : w.row_end, w.col : w.col_end]
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-whole = publish_cog(sys.argv[1] + "/whole.tif", grid, read, grid.window.blocks(448, 448)).stat().st_size
+windows = list(grid.window.blocks(448, 448))
+if sys.argv[2] == "part":  # of a much larger grid
+    grid = Grid(crs=grid.crs, transform=grid.transform, height=2500, width=2500)
+    windows = [Window(448, 448, 448, 448)]
+whole = publish_cog(sys.argv[1] + "/whole.tif", grid, read, windows).stat().st_size
 refused = 0
-for size in [0, 1000, 50_000, *range(150_000, whole, 40_000), whole - 3000, whole - 1]:
+for size in [0, 1000, *range(whole // 8, whole, whole // 10), whole * 7 // 10, whole - 3000, whole - 1]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
-        publish_cog(f"{sys.argv[1]}/{size}.tif", grid, read, grid.window.blocks(448, 448))
+        publish_cog(f"{sys.argv[1]}/{size}.tif", grid, read, windows)
     except ResourceError as error:
         assert error.exit_code == 5
         refused += 1
@@ -260,10 +264,11 @@ print(refused)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes by setrlimit")
-def test_a_full_disk_publishes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["whole", "part"])
+def test_a_full_disk_publishes_nothing(tmp_path: Path, what: str) -> None:
     """The limit on file sizes stands in for a full disk: the same writes fail, at every stage."""
     run = subprocess.run(
-        [sys.executable, "-c", _FULL, str(tmp_path)],
+        [sys.executable, "-c", _FULL, str(tmp_path), what],
         check=False,
         capture_output=True,
         text=True,
