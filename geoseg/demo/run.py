@@ -213,6 +213,7 @@ def _predict(
             model=model,
             out=folder / date,
             threads=threads,
+            engine="torch",  # to look for another one pays for who maps more than two dates
             overwrite=overwrite,
             progress=progress,
         )
