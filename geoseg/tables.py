@@ -19,9 +19,14 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     Text that a spreadsheet would run as a formula (class names come from strangers' files) gets an
     apostrophe in front, as OWASP recommends against CSV injection. Numbers stay as they are.
     """
+    return "".join(map(_line, rows))
+
+
+def _line(row: Sequence[Any]) -> str:
+    """One row of CSV; before Python 3.13 a carriage return is quoted only where it ends lines, too."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([cell(value) for value in row] for row in rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow([cell(value) for value in row])
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def read_csv(text: str) -> tuple[list[list[str]], str]:

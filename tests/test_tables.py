@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from geoseg.tables import cell, csv_text, plain_cell, read_csv
@@ -31,6 +31,7 @@ def test_other_text_stays(text: str) -> None:
     assert cell(text) == text
 
 
+@example([["\r", "a\rb", "a\r\nb"], ["", None]])
 @given(
     st.lists(
         st.lists(
