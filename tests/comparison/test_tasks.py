@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,34 +12,22 @@ from click.testing import CliRunner
 
 import geoseg
 from geoseg.cli.main import cli
+from geoseg.engines.onnx_export import export_onnx
 from geoseg.errors import UsageError
-from geoseg.legend import Legend
 from geoseg.models.architectures import SEVERAL
 from geoseg.models.bundle import Bundle
-from geoseg.models.object_rule import ObjectRule
-from tests.models.bundles import bundle
-from tests.models.object_networks import SMALL, THINGS, network
+from tests.models.object_networks import bundle_of
 from tests.raster.makers import write
-
-
-def made(folder: Path, name: str, **fields: Any) -> Bundle:
-    things = THINGS.get(name, (0, 1))
-    legend = Legend.of(dict(enumerate("abcd" if name in THINGS else "ab", start=1)))
-    kinds = [replace(c, kind="thing") if k in things else c for k, c in enumerate(legend.classes)]
-    rule = ObjectRule(score=0.01, mask=0.3, min_pixels=1)
-    return bundle(
-        folder, SMALL[name], network=network(name), legend=Legend(tuple(kinds)), objects=rule, **fields
-    )
 
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return made(tmp_path_factory.mktemp("several"), "one_decoder", tasks=SEVERAL["one_decoder"])
+    return bundle_of("one_decoder", tmp_path_factory.mktemp("several"), SEVERAL["one_decoder"])
 
 
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return made(tmp_path_factory.mktemp("objects"), "interior_rim", tasks=("instance",))
+    return bundle_of("interior_rim", tmp_path_factory.mktemp("objects"), ("instance",))
 
 
 @pytest.fixture
@@ -106,3 +93,11 @@ def test_regions_over_a_model_of_several_tasks_are_of_its_classes(
     assert fitted.task == "semantic" and set(fitted.tasks) == set(several.tasks)
     done = CliRunner().invoke(cli, ["model", "show", str(several.path)], catch_exceptions=False)
     assert "panoptic, semantic, instance, promptable" in done.output
+
+
+@pytest.mark.slow
+def test_an_onnx_file_of_a_model_of_several_tasks_answers_classes(several: Bundle, tmp_path: Path) -> None:
+    exported = export_onnx(several, tmp_path / "model.onnx", tile=96)
+    assert exported.agreement > 0.999
+    told = json.loads((tmp_path / "model.onnx.json").read_text())
+    assert told["bundle"] == several.digest

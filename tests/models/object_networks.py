@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
+from geoseg.legend import Legend
 from geoseg.models.architectures import OBJECTS, SEVERAL, Architecture, build
+from geoseg.models.bundle import Bundle
+from geoseg.models.object_rule import ObjectRule, Task
+from tests.models.bundles import bundle
 
 SMALL = {
     "interior_rim": Architecture(
@@ -50,3 +57,18 @@ def network(name: str, bands: int = 3) -> torch.nn.Module:
         pytest.importorskip("transformers")
     torch.manual_seed(0)
     return build(SMALL[name], bands=bands, classes=4 if name in THINGS else 2)
+
+
+def bundle_of(name: str, folder: Path, tasks: tuple[Task, ...]) -> Bundle:
+    """Bundle with random weights, and a rule that lets nearly everything count."""
+    legend = Legend.of(dict(enumerate("abcd" if name in THINGS else "ab", start=1)))
+    things = THINGS.get(name, (0, 1))
+    kinds = [replace(c, kind="thing") if k in things else c for k, c in enumerate(legend.classes)]
+    return bundle(
+        folder,
+        SMALL[name],
+        network=network(name),
+        legend=Legend(tuple(kinds)),
+        tasks=tasks,
+        objects=ObjectRule(score=0.01, mask=0.3, min_pixels=1),
+    )

@@ -20,12 +20,9 @@ from geoseg.engines.decision import question_file
 from geoseg.engines.ensemble import Ensemble
 from geoseg.engines.opening import open_engine, open_segment_engine
 from geoseg.errors import GeosegError, InputError, OutputConflictError, UsageError
-from geoseg.legend import Legend
 from geoseg.models.architectures import SEVERAL
 from geoseg.models.bundle import Bundle, load_bundle
-from geoseg.models.object_rule import ObjectRule
-from tests.models.bundles import bundle
-from tests.models.object_networks import SMALL, THINGS, network
+from tests.models.object_networks import bundle_of
 from tests.raster.makers import write
 
 PLAN: dict[str, Any] = {"tile": 96, "margin": 32, "threads": 1, "device": "cpu", "engine": "torch"}
@@ -34,17 +31,7 @@ NAME = "one_decoder"
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Random weights, and a rule that lets nearly everything count."""
-    legend = Legend.of(dict(enumerate("abcd", start=1)))
-    kinds = [replace(c, kind="thing") if k in THINGS[NAME] else c for k, c in enumerate(legend.classes)]
-    return bundle(
-        tmp_path_factory.mktemp("made"),
-        SMALL[NAME],
-        network=network(NAME),
-        legend=Legend(tuple(kinds)),
-        tasks=SEVERAL[NAME],
-        objects=ObjectRule(score=0.01, mask=0.3, min_pixels=1),
-    )
+    return bundle_of(NAME, tmp_path_factory.mktemp("made"), SEVERAL[NAME])
 
 
 @pytest.fixture
@@ -98,6 +85,18 @@ def test_each_task_has_its_map_in_any_chunks(several: Bundle, scene: Path, tmp_p
     ground = found["panoptic"]["panoptic"] == 0
     assert set(np.unique(found["panoptic"]["classes"][ground])) <= {2, 4}
     assert set(np.unique(found["panoptic"]["classes"][~ground])) <= {1, 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["instance", "panoptic"])
+def test_objects_do_not_depend_on_workers(several: Bundle, scene: Path, tmp_path: Path, task: str) -> None:
+    given: dict[str, Any] = {"model": several.path, "task": task, "chunk": 32, **PLAN}
+    alone, together = (
+        geoseg.predict(scene, out=tmp_path / str(workers), workers=workers, **given) for workers in (0, 2)
+    )
+    assert all(np.array_equal(v, rasters_of(together)[k]) for k, v in rasters_of(alone).items())
+    one, other = (gpd.read_file(made.objects, layer="objects") for made in (alone, together))
+    assert len(one) > 0 and one.equals(other)
 
 
 def test_a_folder_holds_one_task(several: Bundle, scene: Path, tmp_path: Path) -> None:
