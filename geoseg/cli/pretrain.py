@@ -60,8 +60,8 @@ def command(
     )
     console = screen()
     figures = result.card["figures"]
-    told = f"{figures['matched']:.0%} of the points are told apart from all others"
-    console.print(f"{told}; spread {figures['spread']:.2f}")
+    found = f"{figures['matched']:.0%} of the points of a place found again in another crop"
+    console.print(f"{found}; spread {figures['spread']:.2f}")
     if not result.fresh:
         console.print("This pretraining was already complete.")
     console.print(f"  {shown(result.path)}")
