@@ -29,9 +29,9 @@ class PretrainJob(Reading):
         File of the weights, ``.safetensors``; a card ``.json`` is written beside it, and the work
         (checkpoint, log) goes to a folder ``.training`` beside both.
     encoder
-        Name of the encoder, as `train` takes it.
+        Name of the encoder, as a training takes it.
     encoder_weights
-        Pretrained weights to go on from: a file, or ``hub``, as `train` takes them.
+        Pretrained weights to go on from: a file, or ``hub``, as a training takes them.
     bands
         Bands of the scenes, by number or name; all by default.
     steps
@@ -78,7 +78,7 @@ class PretrainJob(Reading):
 
     @model_validator(mode="after")
     def _check_parts(self) -> PretrainJob:
-        if self.out.suffix != ".safetensors":
+        if self.out.suffix.lower() != ".safetensors":
             raise ValueError("out is a file of weights, which ends in .safetensors")
         if self.augment.paste or self.augment.drop_sensor is not None:
             raise ValueError("augment: paste and drop_sensor are for labelled scenes")

@@ -14,7 +14,7 @@ from torch import nn
 from geoseg.engines.torch_engine import choose_device, choose_precision
 from geoseg.errors import OutputConflictError
 from geoseg.execution.claim import claim
-from geoseg.files import require_apart, require_place, sha256_of, whole, write_durably
+from geoseg.files import require_free, require_place, sha256_of, whole, write_durably
 from geoseg.job import takes
 from geoseg.models.encoder_weights import download_encoder, load_encoder
 from geoseg.models.weights import write_weights
@@ -127,7 +127,8 @@ def run_pretrain(
     """
     for file in (job.out, job.card):
         require_place(file)
-        require_apart(file, job.inputs(root or Path()))
+        # files that are there are judged by `_finished`
+        require_free(file, overwrite=True, inputs=job.inputs(root or Path()))
     if threads is not None:
         torch.set_num_threads(threads)
     team = Team(rank=0, world=1, device=choose_device(device))

@@ -83,6 +83,14 @@ WRITERS = {
         command="adapt none.tif IN --model demo-frontier --out OUT", own="in.gpkg", given=".gpkg"
     ),
     "train": Writer(command="train JOB --out OUT", own="in.tif"),
+    "pretrain": Writer(
+        command="pretrain none.tif --encoder resnet18 --encoder-weights IN --out OUT",
+        suffix=".safetensors",
+        given=".safetensors",
+    ),
+    "pretrain's card": Writer(
+        command="pretrain IN --encoder resnet18 --out OUT", suffix=".safetensors", own=".json", given=".json"
+    ),
     "suggest": Writer(command="suggest none.tif --labelled IN --out OUT", suffix=".gpkg", given=".gpkg"),
     "report": Writer(command="report IN --out OUT", own="methods.md"),
     "model compare": Writer(
