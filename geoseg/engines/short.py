@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _ENGINE = "onnx"
 _LIBRARY = "onnxruntime"
-_PIXELS = 1_000_000  # compared at least, where the scene has so many
+_PIXELS = 1_000_000  # compared at least, where the scene has so many; of a tile at most
 _LOADING = 5.0  # seconds that torch takes to load: by so much the light engine may be slower
 
 MET = "met"
@@ -44,8 +44,7 @@ def recall_short(light: EngineChoice, ensemble: Ensemble, tile: Sides) -> Decisi
     known = recall(_file(light, ensemble, tile), replace(light, name="auto"))
     if known is None or known.reason == MET:
         return None
-    lie_ready = all(cached_file(bundle, *sides).is_file() for bundle, sides in ensemble.networks(tile))
-    if known.choice.name == light.name and not lie_ready:
+    if known.choice.name == light.name and not _lie_ready(ensemble, tile):
         return None
     return replace(known, choice=replace(known.choice, threads=light.threads))
 
@@ -60,11 +59,14 @@ def settle_short(
     """The light engine, once it has given the default's labels; the default where it has not.
 
     The first sides of tile that a model meets are looked at immediately, others once they are met again:
-    among scenes of many sizes writing a network for each would take longer than mapping them. Without a place
-    to remember what was found nothing is looked at.
+    among scenes of many sizes writing a network for each would take longer than mapping them. Nothing is
+    looked at without a place to remember what was found, nor for tiles so large that writing and comparing
+    their network takes longer than mapping a few such scenes, unless it lies there already.
     """
     if known := recall_short(light, ensemble, tile):
         return replace(known, reason="remembered")
+    if math.prod(tile) > _PIXELS and not _lie_ready(ensemble, tile):
+        return default
     file, of_any = _file(light, ensemble, tile), _file(light, ensemble, (0, 0))
     later = of_any.is_file() and not file.is_file()
     met = replace(default, reason=MET)
@@ -76,6 +78,10 @@ def settle_short(
     decision = _compared(default.choice, light, ensemble, tile, found)
     remember(file, decision)
     return decision
+
+
+def _lie_ready(ensemble: Ensemble, tile: Sides) -> bool:
+    return all(cached_file(bundle, *sides).is_file() for bundle, sides in ensemble.networks(tile))
 
 
 def _file(light: EngineChoice, ensemble: Ensemble, tile: Sides) -> Path:

@@ -105,6 +105,16 @@ def test_other_sides_are_looked_at_when_they_are_met_again(ensemble, opened):
     assert settled(ensemble, sides=(96, 64)).choice == ONNX
 
 
+def test_no_network_is_written_for_large_tiles_but_one_that_is_there_is_compared(ensemble, opened):
+    sides = (1024, 1024)
+    assert settled(ensemble, sides=sides) == settled(ensemble, sides=sides) == DEFAULT
+    assert opened == []
+    there = cached_file(ensemble.bundles[0], *sides)
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.touch()
+    assert settled(ensemble, sides=sides).choice == ONNX
+
+
 def test_without_a_place_to_remember_nothing_is_written(ensemble, opened, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     assert settled(ensemble) == DEFAULT
