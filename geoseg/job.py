@@ -30,6 +30,13 @@ Place = Annotated[str, BeforeValidator(_as_text)]
 """Text that says where something lies, or what it is called; a path may be given for it."""
 
 
+def split_bands(value: object) -> object:
+    """Bands given as one text, ``4,3,2``, as numbers and names; anything else as it is."""
+    if isinstance(value, str):
+        return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
+    return value
+
+
 class Job(BaseModel):
     """Base of every request: frozen, and an unknown key is an error that names the nearest key."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from geoseg.job import Place
+from geoseg.job import Place, split_bands
 from geoseg.training.job import Labelled
 
 
@@ -46,10 +46,4 @@ class AdaptJob(Labelled):
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     seed: Annotated[int, Field(ge=0)] = 0
 
-    @field_validator("bands", mode="before")
-    @classmethod
-    def _split_bands(cls, value: object) -> object:
-        """Bands given as one text, ``4,3,2``."""
-        if isinstance(value, str):
-            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
-        return value
+    _split_bands = field_validator("bands", mode="before")(split_bands)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from geoseg.baselines.indices import INDICES, ROLES, IndexName
-from geoseg.job import Place
+from geoseg.job import Place, split_bands
 from geoseg.raster.reading import Reading
 from geoseg.truth.layer import Overlap
 
@@ -119,12 +119,7 @@ class FitJob(Reading):
     name: str | None = None
     licence: str = "not stated"
 
-    @field_validator("bands", mode="before")
-    @classmethod
-    def _split_bands(cls, value: object) -> object:
-        if isinstance(value, str):
-            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
-        return value
+    _split_bands = field_validator("bands", mode="before")(split_bands)
 
     @field_validator("classes", mode="before")
     @classmethod

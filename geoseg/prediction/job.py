@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from geoseg.engines.choice import Precision, Tta
 from geoseg.geometry.tiling import DEFAULT_CHUNK, Stitch
-from geoseg.job import Place
+from geoseg.job import Place, split_bands
 from geoseg.raster.reading import Reading
 
 
@@ -118,13 +118,7 @@ class PredictJob(Reading):
             raise ValueError("no model is named")
         return value
 
-    @field_validator("bands", mode="before")
-    @classmethod
-    def _split_bands(cls, value: object) -> object:
-        """Bands given as one text, ``4,3,2``."""
-        if isinstance(value, str):
-            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
-        return value
+    _split_bands = field_validator("bands", mode="before")(split_bands)
 
     @field_validator("without", mode="before")
     @classmethod

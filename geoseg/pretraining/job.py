@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from geoseg.job import Place
+from geoseg.job import Place, split_bands
 from geoseg.raster.reading import Reading
 from geoseg.training.course import Course
 from geoseg.training.job import Augmentation
@@ -68,13 +68,7 @@ class PretrainJob(Reading):
 
     places: ClassVar[frozenset[str]] = frozenset({"scenes", "mask"})
 
-    @field_validator("bands", mode="before")
-    @classmethod
-    def _split_bands(cls, value: object) -> object:
-        """Bands given as one text, ``4,3,2``."""
-        if isinstance(value, str):
-            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
-        return value
+    _split_bands = field_validator("bands", mode="before")(split_bands)
 
     @model_validator(mode="after")
     def _check_parts(self) -> PretrainJob:

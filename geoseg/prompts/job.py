@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from geoseg.engines.choice import Precision
-from geoseg.job import Place
+from geoseg.job import Place, split_bands
 from geoseg.raster.reading import Reading
 
 
@@ -77,10 +77,4 @@ class PromptJob(Reading):
             raise ValueError("is 1, 2, 4, 8 and so on")
         return value
 
-    @field_validator("bands", mode="before")
-    @classmethod
-    def _split_bands(cls, value: object) -> object:
-        """Bands given as one text, ``4,3,2``."""
-        if isinstance(value, str):
-            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
-        return value
+    _split_bands = field_validator("bands", mode="before")(split_bands)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from geoseg.job import Job, Place
+from geoseg.job import Job, Place, split_bands
 from geoseg.raster.reading import Reading
 from geoseg.training.course import Course, Schedule
 from geoseg.truth.layer import Overlap
@@ -315,12 +315,7 @@ class TrainJob(Job):
     limits: list[str] = Field(default_factory=list)
     command: str = "geoseg train train.yaml"
 
-    @field_validator("bands", mode="before")
-    @classmethod
-    def _split_bands(cls, value: object) -> object:
-        if isinstance(value, str):
-            return [int(b) if b.strip().isdigit() else b.strip() for b in value.split(",") if b.strip()]
-        return value
+    _split_bands = field_validator("bands", mode="before")(split_bands)
 
     @model_validator(mode="after")
     def _check_parts(self) -> TrainJob:
