@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -115,6 +116,8 @@ def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame)
         )
         if strength
     }
+    if how.tint:
+        drawn["gain"] = drawn.get("gain", 1.0) * _column(rng.uniform(-how.tint, how.tint, bands)).exp()
     veil = {"haze": _veil(x, how.haze, rng)} if how.haze else {}
     if drawn or veil:
         x = Light(**drawn, **veil).over(x, frame)
@@ -133,8 +136,12 @@ def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame)
 
 def _both(rng: np.random.Generator, bands: int, strength: float, own: float) -> Tensor:
     """One draw for all bands plus one for each, `own` times as strong, (B, 1, 1)."""
-    drawn = rng.uniform(-strength, strength) + rng.uniform(-own * strength, own * strength, bands)
-    return torch.from_numpy(drawn.astype(np.float32)).view(-1, 1, 1)
+    return _column(rng.uniform(-strength, strength) + rng.uniform(-own * strength, own * strength, bands))
+
+
+def _column(values: NDArray[np.float64]) -> Tensor:
+    """Values of the bands, (B, 1, 1)."""
+    return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1)
 
 
 def _veil(x: Tensor, strength: float, rng: np.random.Generator) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from geoseg.training.batches import Batches
 from geoseg.training.card import split_in_words
 from geoseg.training.forward import forward
 from geoseg.training.found_objects import Found, compare, compare_stuff, overall_f1
+from geoseg.training.light import LIGHTS, Light
+from geoseg.training.lights import light_scores, light_table
 from geoseg.training.measure import spread
 from geoseg.training.pictures import Outlined
 from geoseg.training.prepare import Core, Preparation
@@ -46,6 +49,8 @@ class Examination:
         Scene name to what was found there.
     without
         Sensor to what was found everywhere while it was missing.
+    lights
+        The same by light, the first as it is, over at most `light_windows` windows of each fold.
     shown
         Windows for the picture.
     capped
@@ -54,6 +59,7 @@ class Examination:
 
     scenes: Mapping[str, Found]
     without: Mapping[str, Found]
+    lights: Mapping[Light, Found]
     shown: tuple[Outlined, ...]
     capped: int
 
@@ -114,20 +120,33 @@ class InstanceTask:
                 shown.append(outlined)
         without = {
             sensor.name: Found.join(
-                [self._compared(batches, network, core, [sensor.name])[0] for core in cores]
+                [self._compared(batches, network, core, without=[sensor.name])[0] for core in cores]
             )
             for sensor in preparation.contract.sensors
         }
-        return Examination(scenes=scenes, without=without, shown=tuple(shown), capped=capped)
+        few = spread(cores, preparation.job.light_windows)
+        lights = {
+            light or Light(): Found.join(
+                [self._compared(batches, network, core, light=light)[0] for core in few]
+            )
+            for light in (None, *LIGHTS)
+        }
+        return Examination(scenes=scenes, without=without, lights=lights, shown=tuple(shown), capped=capped)
 
     @torch.inference_mode()
     def _compared(
-        self, batches: Batches, network: nn.Module, core: Core, without: Sequence[str] = ()
+        self,
+        batches: Batches,
+        network: nn.Module,
+        core: Core,
+        *,
+        light: Light | None = None,
+        without: Sequence[str] = (),
     ) -> tuple[Found, TileSegments, Outlined]:
         """A window's objects beside the reference."""
         preparation, margin = self._preparation, self._preparation.margin
         network.train(False)
-        x, layer = batches.core(core, without=without)
+        x, layer = batches.core(core, light, without)
         answer = forward(
             network, x.to(self._device).contiguous(memory_format=torch.channels_last), autocast=self._autocast
         )
@@ -160,6 +179,7 @@ class InstanceTask:
                 scenes[name] = Found.join([scenes[name], found]) if name in scenes else found
         found = Found.join(list(scenes.values()))
         without = {name: Found.join([part.without[name] for part in parts]) for name in parts[0].without}
+        lights = {light: Found.join([part.lights[light] for part in parts]) for light in parts[0].lights}
         calibration = _calibrate(found) if self._calibrated else None
         temperature = 1.0 if calibration is None else calibration.temperature
         least = found.best_score(temperature)
@@ -170,9 +190,11 @@ class InstanceTask:
             scores={
                 **_scores(preparation, found, least, calibration),
                 **_missing_scores(without, least, temperature),
+                "changed_light": light_scores(lights, _in_light(least, temperature)),
             },
             text=_text(preparation, scenes, least, calibration, sum(part.capped for part in parts))
-            + _sensor_table(found, without, least, temperature),
+            + _sensor_table(found, without, least, temperature)
+            + _light_table(lights, least, temperature),
             pictures={"samples.png": pictures.outline_picture(shown), **drawn},
             objects=ObjectRule(score=least),
         )
@@ -252,6 +274,28 @@ def _sensor_table(found: Found, without: Mapping[str, Found], least: float, temp
     rows = [[name, *map(cell, own.values())] for name, own in values.items()]
     said = "**Sensors that may be missing** (`geoseg predict --without NAME`): their bands at the mean."
     return "\n".join(["", said, "", markdown(["", *values["all sensors"]], rows)]) + "\n"
+
+
+def _in_light(least: float, temperature: float) -> dict[str, Callable[[Found], float]]:
+    """What is measured in other light."""
+    return {
+        name.lower(): partial(_one, name=name, least=least, temperature=temperature) for name in ("F1", "PQ")
+    }
+
+
+def _one(found: Found, *, name: str, least: float, temperature: float) -> float:
+    return _overall(found, least, temperature)[name]
+
+
+def _light_table(lights: Mapping[Light, Found], least: float, temperature: float) -> str:
+    """Table of the scores in every light of the check."""
+    measures, columns = _in_light(least, temperature), ("F1", "PQ", "precision", "recall")
+
+    def row(found: Found) -> list[str]:
+        own = _overall(found, least, temperature)
+        return [cell(own[name]) for name in columns]
+
+    return light_table(lights, measures, ("F1", "PQ"), columns, row)
 
 
 def _text(

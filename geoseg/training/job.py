@@ -155,6 +155,8 @@ class Augmentation(Job):
     gain, offset
         Drawn for all bands and again per band: the logarithm of a factor around raw zero; in standard
         deviations.
+    tint
+        The logarithm of a factor around raw zero, drawn for each band on its own: another balance of colours.
     haze
         Largest share of a smooth bright veil.
     drop_band
@@ -178,6 +180,7 @@ class Augmentation(Job):
     gamma: _Share = 0.0
     gain: _Share = 0.1
     offset: _Share = 0.05
+    tint: _Share = 0.0
     haze: _Share = 0.0
     drop_band: _Share = 0.0
     drop_sensor: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -22,6 +22,7 @@ from geoseg.training.batches import Batches
 from geoseg.training.card import split_in_words, wrapped
 from geoseg.training.examine import Examination, examine, join
 from geoseg.training.forward import forward
+from geoseg.training.lights import light_scores, light_table
 from geoseg.training.losses import build_loss
 from geoseg.training.measure import answers, counted, spread
 from geoseg.training.prepare import Preparation
@@ -29,6 +30,7 @@ from geoseg.training.task import Figures, Report
 
 _MOST_SCENES = 40
 _FAILS = 0.2
+_IN_LIGHT = {"overall_accuracy": metrics.overall_accuracy, "mean_iou": metrics.mean_iou}
 
 
 class SemanticTask:
@@ -121,7 +123,10 @@ def _score_table(preparation: Preparation, found: Examination, calibration: Cali
         **bundle_scores(evidence, preparation.legend, data),
         **({} if found.before is None else {"before": _overall(found.before)}),
         **({"without": {name: _overall(c) for name, c in found.without.items()}} if found.without else {}),
-        "changed_light": {**_light_scores(found), "calibration_error": rounded(calibration.other)},
+        "changed_light": {
+            **light_scores(found.lights, _IN_LIGHT),
+            "calibration_error": rounded(calibration.other),
+        },
         "novelty_auroc": rounded(_trust(found)),
     }
 
@@ -129,19 +134,6 @@ def _score_table(preparation: Preparation, found: Examination, calibration: Cali
 def _overall(counts: metrics.Counts) -> dict[str, float | None]:
     """Mean IoU and accuracy, rounded."""
     return {m.__name__: rounded(m(counts)) for m in (metrics.mean_iou, metrics.overall_accuracy)}
-
-
-def _light_scores(found: Examination) -> dict[str, Any]:
-    """Accuracy and mean IoU as it is, and mean and worst over the other lights."""
-    table: dict[str, Any] = {"lights": len(found.lights) - 1}
-    for measured in (metrics.overall_accuracy, metrics.mean_iou):
-        same, *other = (measured(counts) for counts in found.lights.values())
-        table[measured.__name__] = {
-            "as_it_is": rounded(same),
-            "mean": rounded(float(np.mean(other))),
-            "worst": rounded(min(other)),
-        }
-    return table
 
 
 def _trust(found: Examination) -> float:
@@ -232,22 +224,8 @@ def _view_table(found: Examination, names: tuple[str, ...]) -> str:
 
 def _light_table(found: Examination, names: tuple[str, ...]) -> str:
     """Table of the scores in every light of the check."""
-    rows = [
-        [*(f"{v:g}" for v in (light.contrast, light.gamma, light.gain, light.haze)), *_few(counts)]
-        for light, counts in found.lights.items()
-    ]
-    table = _light_scores(found)
-    said = [
-        f"{word} {own['as_it_is']:.4f} as it is, {own['mean']:.4f} in the mean, {own['worst']:.4f} at worst"
-        for word, own in (("Accuracy", table["overall_accuracy"]), ("mean IoU", table["mean_iou"]))
-    ]
-    text = (
-        f"**Accuracy under changed light**: the same pixels in {table['lights']} other lights. Contrast and "
-        "gamma turn around each scene's own mean, gain around raw zero, haze is a share of bright light over "
-        f"everything; values are rounded and cut off as in a file. {', '.join(said)}."
-    )
-    head = ["contrast", "gamma", "gain", "haze", *(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
-    return "\n".join(["", wrapped(text), "", markdown(head, rows)]) + "\n"
+    columns = [*(f"IoU {n}" for n in names), "mean IoU", "accuracy"]
+    return light_table(found.lights, _IN_LIGHT, ("Accuracy", "mean IoU"), columns, _few)
 
 
 def _few(counts: metrics.Counts) -> list[str]:

@@ -165,3 +165,14 @@ def test_pasted_objects_lie_whole_in_turned_places_with_numbers_of_their_own() -
         assert torch.equal(pixels[:, mine], torch.rot90(x, turn, (1, 2))[:, mine])
         laid |= there
     assert torch.equal(numbers[~laid], layer[~laid]) and torch.equal(pixels[:, ~laid], x[:, ~laid])
+
+
+def test_a_tint_turns_around_raw_zero_and_differs_between_bands() -> None:
+    x = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(2)) + 1
+    frame = Frame(zero=0 * ONE, level=ONE, low=-100 * ONE, high=100 * ONE)
+    labels, how = torch.zeros(8, 8, dtype=torch.uint8), Augmentation(**{**NONE, "tint": 0.7})
+    drawn = [augment(x, labels, how, np.random.default_rng(s), frame=frame)[0] / x for s in range(100)]
+    factors = torch.stack([f.mean((1, 2)) for f in drawn])
+    assert all(torch.allclose(f, f.mean((1, 2), keepdim=True), atol=1e-5) for f in drawn)
+    assert 0.49 < factors.min() < 0.55 and 1.85 < factors.max() < 2.02
+    assert abs(np.corrcoef(factors.numpy().T)[0, 1]) < 0.3

@@ -109,6 +109,7 @@ def job(folder: Path, **fields: Any) -> dict[str, Any]:
         "batch": 2,
         "crop": 64,
         "validate_every": 1,
+        "light_windows": 1,
         "learning_rate": 0.01,
         "split": {"by": "region", "columns": ["60%", "100%"]},
         **fields,
@@ -253,6 +254,10 @@ def test_a_job_of_polygons_becomes_a_bundle_of_objects(tmp_path: Path) -> None:
     json.dumps(dict(bundle.scores), allow_nan=False)
     card = (tmp_path / "model" / "README.md").read_text()
     assert "intersection over union" in card and "the network's own" in card and "| **house** |" in card
+    light = bundle.scores["changed_light"]
+    assert light["lights"] == 16 and set(light) == {"lights", "f1", "pq"}
+    assert light["f1"]["worst"] <= light["f1"]["mean"] <= 1
+    assert "**Accuracy under changed light**" in card and "| 0.6 | 0.8 | 0.7 | 0.15 |" in card
     assert (tmp_path / "model" / "samples.png").read_bytes().startswith(b"\x89PNG")
     header = (tmp_path / "model.training" / "metrics.csv").read_text().splitlines()[0]
     assert header == "step,loss,rate,F1,PQ,precision,recall"

@@ -59,6 +59,7 @@ def job(folder: Path) -> TrainJob:
         "crop": 64,
         "validate_every": 1,
         "validation_windows": 1,
+        "light_windows": 1,
     }
     return TrainJob.parse(
         {
