@@ -14,6 +14,12 @@ from torch.nn.functional import cross_entropy, max_pool2d
 from geoseg.models.object_labels import UNKNOWN, ObjectLabels
 from geoseg.models.smp import unet
 
+_SMOOTH = 0.75
+"""Deviation of the Gaussian that smooths probabilities, in widths of the rim."""
+
+_REACHED = 0.35
+"""Objects reach to where they are as likely as this: with a half their outlines come out too small."""
+
 
 def interior_rim(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
     """Interiors and rims of objects by a U-Net (Chen et al. 2016, arXiv 1604.02677).
@@ -49,14 +55,14 @@ class InteriorRim(nn.Module):
     ) -> list[dict[str, Any]] | dict[str, Tensor]:
         """Detections of each tile (N, B, H, W) in evaluation, losses on `objects` in training.
 
-        A detection has the least box of its pixels, its foreground's probability there, and the mean of that
-        as its score.
+        A detection has the least box of its pixels, and the mean of its foreground's probability there as its
+        score.
         """
         logits = self.segmentation_head(self.decoder(self.encoder(x))).float()
         if objects is not None:
             return self._losses(logits, objects)
         shares = logits.softmax(dim=1).cpu().numpy()
-        return [_detections(share, self._kinds, reach=3 * self._rim) for share in shares]
+        return [_detections(share, self._kinds, self._rim) for share in shares]
 
     def _losses(self, logits: Tensor, objects: Sequence[ObjectLabels]) -> dict[str, Tensor]:
         from segmentation_models_pytorch.losses import DiceLoss
@@ -98,14 +104,19 @@ def _range(ids: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     return -low, high
 
 
-def _detections(share: NDArray[np.float32], kinds: int, *, reach: int) -> dict[str, Any]:
-    """Detections of one tile, of its probabilities (kinds + 2, H, W)."""
-    from scipy.ndimage import find_objects, label
+def _detections(share: NDArray[np.float32], kinds: int, rim: int) -> dict[str, Any]:
+    """Detections of one tile, of its probabilities (kinds + 2, H, W).
 
+    Probabilities are smoothed over less than a rim, so that the ribs of a roof do not part it. Objects reach
+    to where they are `_REACHED` likely, which is one half in their masks.
+    """
+    from scipy.ndimage import find_objects, gaussian_filter, label
+
+    share = gaussian_filter(share, (0, _SMOOTH * rim, _SMOOTH * rim))
     top = share.argmax(axis=0)
     cores, count = label((top > 0) & (top <= kinds))
     object_share = 1 - share[0]
-    grown = _grow(cores, object_share > 0.5, reach)
+    grown = _grow(cores, object_share > _REACHED, 3 * rim)
     inside, pixels = grown > 0, np.bincount(grown.ravel(), minlength=count + 1)[1:]
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -114,7 +125,7 @@ def _detections(share: NDArray[np.float32], kinds: int, *, reach: int) -> dict[s
     of_kind = np.stack([mean(share[1 + k]) for k in range(kinds)])
     places = find_objects(grown, max_label=count)
     masks = [
-        torch.from_numpy(np.where(grown[place] == n, object_share[place], 0))
+        torch.from_numpy(np.where(grown[place] == n, np.minimum(object_share[place] / (2 * _REACHED), 1), 0))
         for n, place in enumerate(places, start=1)
     ]
     return {

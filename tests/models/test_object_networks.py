@@ -112,7 +112,7 @@ def test_a_tile_does_not_see_its_neighbours_in_the_batch(name: str) -> None:
 
 def _known(name: str) -> dict[str, Any]:
     """What a network with weights that numpy drew makes of a picture that it drew."""
-    made, rng = network(name).eval(), np.random.default_rng(8)
+    made, rng = network(name).eval(), np.random.default_rng(_SEEDS.get(name, 8))
     around_one = name == "mask2former"  # weights of norms, without which all its queries say the same
     with torch.no_grad():
         for key, value in made.named_parameters():
@@ -136,13 +136,16 @@ def test_fixed_weights_and_input_give_the_answer_they_gave(name: str) -> None:
 
 
 _GOLDEN = {
-    "interior_rim": (1, [0.7613]),
+    "interior_rim": (1, [0.7789]),
     "mask_rcnn": (20, [0.6478, 0.6411, 0.641, 0.6409, 0.6407]),
     "mask2former": (10, [0.2232, 0.194, 0.1931, 0.1828, 0.1794, 0.9956]),
     "one_decoder": (10, [0.2327, 0.2254, 0.2254, 0.2186, 0.2128, 0.0161]),
     "panoptic_fpn": (20, [0.6484, 0.6408, 0.6408, 0.6408, 0.6408, 0.8389]),
 }
 """Objects found, the scores of the best five, and the share of one class of stuff."""
+
+_SEEDS = {"interior_rim": 5}
+"""Of weights that find an object."""
 
 
 places = st.lists(
@@ -169,9 +172,9 @@ def test_objects_come_back_from_the_classes_they_are_taught_by() -> None:
     truth = interior_and_rim(objects, 2, 2)
     share = np.full((4, 64, 64), 0.02, np.float32)
     np.put_along_axis(share, truth.numpy()[None], 0.94, axis=0)
-    found = _detections(share, 2, reach=6)
+    found = _detections(share, 2, 2)
     assert found["classes"].tolist() == [0, 1, 0, 1, 1]
-    assert found["scores"].min() > 0.9
+    assert found["scores"].min() > 0.6  # the narrow one; smoothing takes from its sides
     for number, (place, mask) in enumerate(
         zip(found["boxes"].tolist(), found["masks"], strict=True), start=1
     ):
@@ -180,9 +183,19 @@ def test_objects_come_back_from_the_classes_they_are_taught_by() -> None:
         whole[row:row_end, col:col_end] = mask.numpy() > 0.5
         own = (ids == number).numpy()
         assert (whole & own).sum() / (whole | own).sum() > 0.9
-    assert _detections(np.stack([np.ones((8, 8)), *np.zeros((2, 8, 8))]).astype(np.float32), 1, reach=6)[
+    assert _detections(np.stack([np.ones((8, 8)), *np.zeros((2, 8, 8))]).astype(np.float32), 1, 2)[
         "boxes"
     ].shape == (0, 4)
+
+
+def test_a_thin_rib_does_not_part_a_roof() -> None:
+    share = np.zeros((3, 40, 40), np.float32)
+    share[0] = 1
+    share[:, 8:32, 8:32] = np.array([0.05, 0.85, 0.1], np.float32)[:, None, None]
+    share[:, 8:32, 20] = np.array([0.3, 0.1, 0.6], np.float32)[:, None]
+    assert len(_detections(share, 1, 2)["scores"]) == 1
+    share[:, 8:32, 18:22] = np.array([0.1, 0.0, 0.9], np.float32)[:, None, None]  # as wide as two rims
+    assert len(_detections(share, 1, 2)["scores"]) == 2
 
 
 def test_a_crops_objects_are_boxes_and_masks() -> None:
