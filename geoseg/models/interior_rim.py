@@ -17,7 +17,7 @@ from geoseg.models.smp import unet
 _SMOOTH = 0.75
 """Deviation of the Gaussian that smooths probabilities, in widths of the rim."""
 
-_REACHED = 0.35
+_REACHED = 0.3
 """Objects reach to where they are as likely as this: with a half their outlines come out too small."""
 
 
@@ -107,13 +107,13 @@ def _range(ids: Tensor, reach: int) -> tuple[Tensor, Tensor]:
 def _detections(share: NDArray[np.float32], kinds: int, rim: int) -> dict[str, Any]:
     """Detections of one tile, of its probabilities (kinds + 2, H, W).
 
-    Probabilities are smoothed over less than a rim, so that the ribs of a roof do not part it. Objects reach
-    to where they are `_REACHED` likely, which is one half in their masks.
+    Interiors and scores are of probabilities smoothed over less than a rim, so that the ribs of a roof do not
+    part it. Objects reach to where they are `_REACHED` likely, which is one half in their masks.
     """
     from scipy.ndimage import find_objects, gaussian_filter, label
 
-    share = gaussian_filter(share, (0, _SMOOTH * rim, _SMOOTH * rim))
-    top = share.argmax(axis=0)
+    smooth = gaussian_filter(share, (0, _SMOOTH * rim, _SMOOTH * rim))
+    top = smooth.argmax(axis=0)
     cores, count = label((top > 0) & (top <= kinds))
     object_share = 1 - share[0]
     grown = _grow(cores, object_share > _REACHED, 3 * rim)
@@ -122,14 +122,14 @@ def _detections(share: NDArray[np.float32], kinds: int, rim: int) -> dict[str, A
     def mean(values: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.bincount(grown[inside], values[inside], minlength=count + 1)[1:] / np.maximum(pixels, 1)
 
-    of_kind = np.stack([mean(share[1 + k]) for k in range(kinds)])
+    of_kind = np.stack([mean(smooth[1 + k]) for k in range(kinds)])
     places = find_objects(grown, max_label=count)
     masks = [
         torch.from_numpy(np.where(grown[place] == n, np.minimum(object_share[place] / (2 * _REACHED), 1), 0))
         for n, place in enumerate(places, start=1)
     ]
     return {
-        "scores": torch.from_numpy(mean(object_share)),
+        "scores": torch.from_numpy(mean(1 - smooth[0])),
         "classes": torch.from_numpy(of_kind.argmax(axis=0)),
         "boxes": torch.tensor(
             [(r.start, c.start, r.stop, c.stop) for r, c in places], dtype=torch.int64
