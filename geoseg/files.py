@@ -52,6 +52,16 @@ def cache_folder() -> Path:
     return (Path(given) if given else Path.home() / ".cache") / "geoseg"
 
 
+def keep_newest(files: Iterable[Path], count: int) -> None:
+    """Nothing, once only so many of the files are left, those that were touched last.
+
+    Meant for the cache folder: a file that another process takes away meanwhile is no error.
+    """
+    with suppress(OSError):
+        for file in sorted(files, key=lambda file: file.stat().st_mtime)[:-count]:
+            file.unlink(missing_ok=True)
+
+
 @contextmanager
 def whole(target: Path, *kinds: type[Exception]) -> Iterator[Path]:
     """Path to write a file or make a folder at; it becomes the target when the context ends without an error.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from geoseg.engines.libraries import version_of
 from geoseg.errors import ResourceError
-from geoseg.files import cache_folder
+from geoseg.files import cache_folder, keep_newest
 from geoseg.models.bundle import Bundle
 
+INT8 = "-int8-"
+"""In the names of files that were quantised from another, in the same folder."""
+
+_KEPT = 64
 _WRITERS = ("torch", "onnx", "onnxscript")
 _BUILDERS = ("geoseg", "torch", "timm", "segmentation-models-pytorch")
 
@@ -23,6 +28,8 @@ def written_by() -> Mapping[str, str]:
 
 def network_file(bundle: Bundle, height: int, width: int) -> Path:
     """ONNX file of a bundle's network for one tile (1, C, height, width); written once, then found again.
+
+    The cache keeps those that were used last.
 
     Input ``x`` is normalised float32, output ``logits``. Where it is found, no torch is imported.
 
@@ -43,6 +50,10 @@ def network_file(bundle: Bundle, height: int, width: int) -> Path:
         from geoseg.engines.onnx_export import write_network
 
         write_network(bundle, path, height, width)
+        keep_newest((file for file in path.parent.glob("*.onnx") if INT8 not in file.name), _KEPT)
+    else:
+        with suppress(OSError):  # a cache that others fill may be read only
+            path.touch()
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,14 +16,14 @@ from numpy.typing import NDArray
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.engine import Tiles
 from geoseg.engines.hardware import processor
-from geoseg.engines.network_file import cached_file, network_file
+from geoseg.engines.network_file import INT8, cached_file, network_file
 from geoseg.engines.pixels import normalise
 from geoseg.engines.unheard import unheard
 from geoseg.errors import ResourceError, UsageError
-from geoseg.files import whole
+from geoseg.files import keep_newest, whole
 from geoseg.models.bundle import Bundle
 
-_MARK, _KEPT = "-int8-", 32
+_KEPT = 32
 _WEIGHED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -61,7 +60,7 @@ def quantised_file(bundle: Bundle, calibration: str, height: int, width: int) ->
     exact = cached_file(bundle, height, width)
     # ranges are measured in floats, whose last bits may differ from one kind of processor to the next
     key = repr((exact.name, calibration, version("onnxruntime"), processor()))
-    return exact.with_name(f"{exact.stem}{_MARK}{hashlib.sha256(key.encode()).hexdigest()[:16]}.onnx")
+    return exact.with_name(f"{exact.stem}{INT8}{hashlib.sha256(key.encode()).hexdigest()[:16]}.onnx")
 
 
 def calibration_of(tiles: Tiles) -> str:
@@ -108,16 +107,8 @@ def write_quantised(bundle: Bundle, tiles: Tiles, calibration: str, threads: int
     path = quantised_file(bundle, calibration, height, width)
     if not path.is_file():
         _quantise(bundle, network_file(bundle, height, width), path, tiles, threads)
-        _make_room(path.parent)
+        keep_newest(path.parent.glob(f"*{INT8}*.onnx"), _KEPT)  # each scene makes one, and can do so again
     return path
-
-
-def _make_room(folder: Path) -> None:
-    """Nothing, once only the newest networks in int8 are left: each scene makes one, and can do so again."""
-    with suppress(OSError):  # another process may do the same
-        files = sorted(folder.glob(f"*{_MARK}*.onnx"), key=lambda file: file.stat().st_mtime)
-        for file in files[:-_KEPT]:
-            file.unlink(missing_ok=True)
 
 
 def _quantise(bundle: Bundle, exact: Path, path: Path, tiles: Tiles, threads: int) -> None:

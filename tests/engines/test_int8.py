@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geoseg.engines import int8, probing, quantised_file
+from geoseg.engines import int8, network_file, probing, quantised_file
 from geoseg.engines.choice import EngineChoice
 from geoseg.engines.decision import Decision
 from geoseg.engines.ensemble import Ensemble
@@ -146,6 +146,18 @@ def test_only_the_newest_networks_are_kept(bundle, monkeypatch):
     assert quantised_file.cached_file(bundle, SIDE, SIDE).is_file()
     last = write(bundle, tiles(seed=23))
     assert [path.is_file() for path in [*made, last]] == [False, True, False, True]
+
+
+def test_of_exact_networks_those_that_were_used_last_are_kept(bundle, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(network_file, "_KEPT", 3)
+    first, second, exact = (network_file.network_file(bundle, side, SIDE) for side in (16, 24, SIDE))
+    small = write(bundle, tiles())
+    for age, path in enumerate([first, second, exact, small], 1):
+        os.utime(path, (age, age))
+    assert network_file.network_file(bundle, 16, SIDE) == first  # used again, and so the newest
+    third = network_file.network_file(bundle, 32, SIDE)
+    assert [path.is_file() for path in (first, second, third, small)] == [True, False, True, True]
 
 
 def test_of_a_single_tile_it_is_said_that_there_are_no_others(ensemble):
