@@ -58,6 +58,8 @@ _UNLABELLED = -1
 """ArcGIS writes it where nothing was said yet."""
 _MOST_NAMED = 5
 
+_IN_HECTARES = "map_area is taken for hectares; without pixels, populations are not corrected for"
+
 
 def observe_table(job: EstimateJob) -> Observed:
     """Sample of a table or points of another tool, by the design that the job or its columns tell.
@@ -324,16 +326,7 @@ def _with_design(
         areas = class_areas(class_map)
     mapped = {label: hectares for label, (_, hectares) in areas.items()} or None
     origin = {"method": drawing, "unit": "pixel", "map": None if job.map is None else job.map.name}
-    clusters = {u.cluster: i for i, u in enumerate(units) if u.cluster is not None}
-    if clusters and any(u.cluster is None for u in units):
-        raise InputError("some units have no cluster", where=job.sample, why="and others have one")
-    if clusters and drawing == "post-stratified":
-        raise UsageError(
-            "clusters are not post-stratified",
-            where=job.sample,
-            why=f"the table has {len(clusters):,} clusters",
-            hint="`design=srs`, or `design=stratified` if clusters were drawn in strata",
-        )
+    clusters = _numbered_clusters(units, drawing, job)
     if drawing == "simple":
         return Observed(
             rows=tuple(replace(_row(u, 0), tile=clusters.get(u.cluster or "")) for u in units),
@@ -358,23 +351,7 @@ def _with_design(
             why=", ".join(bare[:_MOST_NAMED]),
             hint="`stratum_field`, or `map_field` where the map's classes are the strata",
         )
-    if job.strata_areas is not None:
-        sizes = read_strata_areas(job.strata_areas)
-    elif job.design is not None and areas and by_class:
-        sizes = [StratumSize(name=legend.name(c), units=n, hectares=ha) for c, (n, ha) in areas.items()]
-    elif own is not None:
-        sizes = own
-        if any(u.map_area is not None for u in units):
-            notes = (
-                *notes,
-                "map_area is taken for hectares; without pixels, populations are not corrected for",
-            )
-    else:
-        raise UsageError(
-            "the strata's areas are not known",
-            where=job.sample,
-            hint="`strata_areas`, or `map` where its classes are the strata",
-        )
+    sizes, said = _sizes(units, own, areas if by_class else {}, legend, job)
     position = _positions(sizes, legend, {n for n in names if n is not None}, job)
     rows = tuple(
         replace(_row(u, position[as_compared(n or "")]), tile=clusters.get(u.cluster or ""))
@@ -388,9 +365,54 @@ def _with_design(
         tiles=math.inf if clusters else None,
         legend=legend,
         mapped=mapped,
-        notes=notes,
+        notes=(*notes, *said),
         origin=origin,
     )
+
+
+def _numbered_clusters(units: list[_Unit], drawing: str, job: EstimateJob) -> dict[str, int]:
+    """Number of each cluster, by its name; empty where single units were drawn."""
+    clusters = {u.cluster: i for i, u in enumerate(units) if u.cluster is not None}
+    if clusters and any(u.cluster is None for u in units):
+        raise InputError("some units have no cluster", where=job.sample, why="and others have one")
+    if clusters and drawing == "post-stratified":
+        raise UsageError(
+            "clusters are not post-stratified",
+            where=job.sample,
+            why=f"the table has {len(clusters):,} clusters",
+            hint="`design=srs`, or `design=stratified` if clusters were drawn in strata",
+        )
+    return clusters
+
+
+def _sizes(
+    units: list[_Unit],
+    own: list[StratumSize] | None,
+    areas: Mapping[int, tuple[int, float]],
+    legend: Legend,
+    job: EstimateJob,
+) -> tuple[list[StratumSize], tuple[str, ...]]:
+    """Strata with their sizes, and what is to be said of them: from a file, the map or columns.
+
+    Parameters
+    ----------
+    own
+        From the table's own columns.
+    areas
+        Pixels and hectares of the map's classes, where these are the strata; else empty.
+    """
+    if job.strata_areas is not None:
+        return read_strata_areas(job.strata_areas), ()
+    if job.design is not None and areas:
+        return [StratumSize(name=legend.name(c), units=n, hectares=ha) for c, (n, ha) in areas.items()], ()
+    if own is None:
+        raise UsageError(
+            "the strata's areas are not known",
+            where=job.sample,
+            hint="`strata_areas`, or `map` where its classes are the strata",
+        )
+    in_hectares = any(u.map_area is not None for u in units)
+    return own, (_IN_HECTARES,) if in_hectares else ()
 
 
 def _refuse_bare(units: list[_Unit], job: EstimateJob) -> None:
