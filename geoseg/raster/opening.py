@@ -91,17 +91,7 @@ def _open_files(
     allow_vrt, nodata = reading.get("allow_vrt", False), reading.get("nodata")
     where = paths[0] if len(paths) == 1 else f"{len(paths)} files from {paths[0]}"
     datasets = [open_raster(path, allow_vrt=allow_vrt) for path in paths]
-    available: Sequence[SceneBand] = (
-        product.bands
-        if product is not None
-        else tell_apart(
-            [
-                band
-                for i, (dataset, path) in enumerate(zip(datasets, paths, strict=True))
-                for band in list_bands(dataset, path, i, alone=len(paths) == 1)
-            ]
-        )
-    )
+    available = product.bands if product is not None else _bands_of(datasets, paths)
     chosen = choose_bands(available, bands, where)
     # files that hold none of the chosen bands are not looked at: a sharper band may lie in the folder
     used = tuple(sorted({b.file for b in chosen}))
@@ -127,12 +117,7 @@ def _open_files(
     if (mask := reading.get("mask")) is not None:
         notes.append(f"pixels under {mask} are no data")
     if categorical:
-        notes.extend(
-            f"{paths[i].name}: stored with loss ({how}): class numbers may be others than were drawn, "
-            "above all along edges; take the original, or a copy without loss"
-            for i in used
-            if (how := _loss(datasets[i]))
-        )
+        notes += [note for i in used for note in _said_of_loss(datasets[i], paths[i])]
     scene = Scene(
         grid=grids[first],
         paths=tuple(paths[i] for i in used),
@@ -156,6 +141,27 @@ def _open_files(
         level="" if product is None else product.level,
     )
     return replace(scene, notes=tuple(dict.fromkeys([*notes, *remarks(scene, collar=not categorical)])))
+
+
+def _bands_of(datasets: Sequence[Any], paths: Sequence[Path]) -> Sequence[SceneBand]:
+    """Bands of all files, with names that tell them apart."""
+    return tell_apart(
+        [
+            band
+            for i, (dataset, path) in enumerate(zip(datasets, paths, strict=True))
+            for band in list_bands(dataset, path, i, alone=len(paths) == 1)
+        ]
+    )
+
+
+def _said_of_loss(dataset: Any, path: Path) -> list[str]:
+    """A note, where class numbers were stored with loss."""
+    how = _loss(dataset)
+    said = (
+        f"{path.name}: stored with loss ({how}): class numbers may be others than were drawn, above all "
+        "along edges; take the original, or a copy without loss"
+    )
+    return [said] if how else []
 
 
 def _grid_of_larger_pixels(
