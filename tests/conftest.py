@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from geoseg.kernels.kernel import Kernel
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,3 +58,30 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         patch.setenv("GEOSEG_MODELS", str(tmp_path_factory.mktemp("models")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _left_to_numba() -> Iterator[set[str]]:
+    """Names of geoseg's kernels that were called with types that they were not compiled ahead for."""
+    found: set[str] = set()
+    original = Kernel.__dict__["dispatcher"].func
+
+    def noted(self: Kernel) -> Any:
+        if self.function.__module__.startswith("geoseg."):
+            found.add(f"{self.function.__module__}.{self.name}")
+        return original(self)
+
+    again = cached_property(noted)
+    again.__set_name__(Kernel, "dispatcher")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kernel, "dispatcher", again)
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_compiled(_left_to_numba: set[str], request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test fails in which a kernel takes seconds to be compiled: it lacks a type, or `make kernels`."""
+    _left_to_numba.clear()
+    yield
+    if "tests/kernels" not in request.node.nodeid:
+        assert not _left_to_numba, f"left to numba: {', '.join(sorted(_left_to_numba))}"

@@ -22,7 +22,6 @@ from geoseg.histories.events import _within
 from geoseg.histories.pixels import NEVER, NO_DATA, walk
 from geoseg.histories.trajectories import bits_of, counted, distinct, most_common, pack, unpack
 from geoseg.histories.verb import series
-from geoseg.kernels.kernel import Kernel
 from geoseg.raster.vectors import read_vector
 from tests.raster.makers import write
 
@@ -126,10 +125,7 @@ def everything_of(out: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "options", [{}, {"rules": {"max_dip": 1}, "distance": 35.0, "gap_years": 1, "touch": "corner"}]
 )
-def test_every_number_is_the_same_for_any_chunk(
-    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(Kernel, "dispatcher")  # nothing is left to numba
+def test_every_number_is_the_same_for_any_chunk(tmp_path: Path, options: dict[str, Any]) -> None:
     maps = make(tmp_path / "maps", random_maps(5, (6, 44, 52)))
     one, other = (
         everything_of(series(maps, out=tmp_path / f"out{chunk}", chunk=chunk, **options).out)
