@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d
 
 from geoseg.models.object_labels import UNKNOWN, ObjectLabels
-from geoseg.models.smp import unet
+from geoseg.models.smp import rest_norms, unet
 
 _SMOOTH = 0.75
 """Deviation of the Gaussian that smooths probabilities, in widths of the rim."""
@@ -36,11 +36,22 @@ class InteriorRim(nn.Module):
     ----------
     rim
         Width of an object's rim in pixels, from its outline inwards; objects that are narrower keep a core.
+    freeze_norms
+        Leave the encoder's batch norms as they are loaded: for pretrained encoders and few places.
     arguments
         Of the U-Net.
     """
 
-    def __init__(self, *, encoder: str, bands: int, classes: int, rim: int = 2, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        encoder: str,
+        bands: int,
+        classes: int,
+        rim: int = 2,
+        freeze_norms: bool = False,
+        **arguments: Any,
+    ) -> None:
         super().__init__()
         if not 1 <= rim <= 64:
             raise ValueError(f"rim is 1 to 64 pixels wide, found {rim}")
@@ -48,7 +59,14 @@ class InteriorRim(nn.Module):
         self.encoder = network.encoder
         self.decoder = network.decoder
         self.segmentation_head = network.segmentation_head
-        self._kinds, self._rim = classes, rim
+        self._kinds, self._rim, self._frozen = classes, rim, freeze_norms
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; frozen norms stay as they are."""
+        super().train(mode)
+        if self._frozen:
+            rest_norms(self.encoder)
+        return self
 
     def forward(
         self, x: Tensor, objects: Sequence[ObjectLabels] | None = None

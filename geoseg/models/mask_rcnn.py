@@ -18,7 +18,7 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, masks_to_
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from geoseg.models.object_labels import ObjectLabels
-from geoseg.models.smp import new_encoder
+from geoseg.models.smp import new_encoder, rest_norms
 
 _LEVELS = ("0", "1", "2", "3")  # strides 4, 8, 16, 32
 _RATIOS = (0.5, 1.0, 2.0)
@@ -78,9 +78,8 @@ class MaskRcnn(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Switch to training; frozen norms stay as they are."""
         super().train(mode)
-        for part in self.encoder.modules() if self._frozen else ():
-            if isinstance(part, nn.BatchNorm2d):
-                part.train(False)
+        if self._frozen:
+            rest_norms(self.encoder)
         return self
 
     def forward(

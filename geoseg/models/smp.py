@@ -60,6 +60,13 @@ def new_encoder(encoder: str, bands: int, *, depth: int = 5) -> Any:
     return get_encoder(encoder_name(encoder), in_channels=bands, depth=depth, weights=None)
 
 
+def rest_norms(encoder: nn.Module) -> None:
+    """Nothing, once an encoder's batch norms are those that it was loaded with, also in training."""
+    for part in encoder.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.train(False)
+
+
 def unet(*, encoder: str, bands: int, classes: int, **arguments: Any) -> nn.Module:
     """U-Net (Ronneberger et al. 2015, arXiv 1505.04597)."""
     return _create("Unet", encoder, bands, classes, **arguments)

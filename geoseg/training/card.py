@@ -11,11 +11,12 @@ from geoseg.training.task import Report
 
 def split_in_words(preparation: Preparation) -> str:
     """What was held out, in words."""
-    split, scenes = preparation.job.split, len(preparation.sources)
+    split, scenes = preparation.job.split, len(preparation.sources) - preparation.always
     if split.folds is not None and split.by == "file":
         groups = {s.group for s in preparation.job.scenes} - {None}
         grouped = f" of {len(groups)} groups" if groups else ""
-        return f"{scenes} scenes{grouped} in {split.folds} folds, each held out once"
+        more = f"; {preparation.always} more teach every time" if preparation.always else ""
+        return f"{scenes} scenes{grouped} in {split.folds} folds, each held out once{more}"
     if split.folds is not None:
         return f"squares of {split.block} px in {split.folds} folds, each held out once"
     if split.by == "file":

@@ -77,7 +77,8 @@ class LabelledScene(Labelled):
         Path, list of paths, folder or pattern, as `predict` takes them. A name in braces stands for the part
         in which many scenes differ: ``images/{id}.tif`` with labels ``masks/{id}.png``.
     use
-        For a split by file: what this scene is for.
+        For a split by file: what this scene is for. With folds ``training`` alone: it teaches every time and
+        is never scored, as suits labels that are coarse or another model's answers.
     group
         For folds of files: scenes with the same name here, those of one place say, are in one fold.
     """
@@ -336,8 +337,10 @@ class TrainJob(Job):
             raise ValueError("drop_sensor is for sensors, and none are named")
         uses = {s.use for s in self.scenes}
         if self.split.folds is not None:
-            if uses != {None}:
+            if "validation" in uses or None not in uses:
                 raise ValueError("folds decide what is for validation; leave out use")
+            if "training" in uses and self.split.by != "file":
+                raise ValueError("use belongs to a split by file")
             if self.patience is not None:
                 raise ValueError("with folds all models train equally long; leave out patience")
         elif self.split.by == "file" and not {"training", "validation"} <= uses:

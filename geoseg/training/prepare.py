@@ -79,6 +79,8 @@ class Preparation:
         (K,) pixels of each of the targets' names in them.
     levels
         (sources, B) mean raw value of each scene.
+    always
+        Scenes that teach in every fold and are never scored.
     identity
         SHA-256 of the job, the data and the version.
     """
@@ -94,6 +96,7 @@ class Preparation:
     margin: int
     validation_pixels: NDArray[np.int64]
     levels: NDArray[np.float64]
+    always: int
     contract: InputContract
     architecture: Architecture
     start: Bundle | None
@@ -176,6 +179,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         margin=margin,
         validation_pixels=pixels,
         levels=scene_levels([s.scene for s in ordered], job.crop, np.array(contract.fill)),
+        always=0 if job.split.folds is None else sum(entry.use == "training" for entry in entries),
         contract=contract,
         architecture=architecture,
         start=start,
@@ -286,12 +290,12 @@ def _uses(
         return [entry.use for entry in entries]
     groups: dict[str, list[int]] = {}
     for number, entry in enumerate(entries):
-        groups.setdefault(f"scene {number}" if entry.group is None else f"group {entry.group}", []).append(
-            number
-        )
+        if entry.use is None:
+            name = f"scene {number}" if entry.group is None else f"group {entry.group}"
+            groups.setdefault(name, []).append(number)
     if len(groups) < split.folds:
         raise UsageError(
-            f"{len(groups)} {'scenes' if len(groups) == len(opened) else 'groups of scenes'} "
+            f"{len(groups)} {'groups of scenes' if any(e.group for e in entries) else 'scenes'} "
             f"cannot make {split.folds} folds",
             hint="fewer folds, or a split by block",
         )

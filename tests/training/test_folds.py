@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoseg.errors import UsageError
+from geoseg.geometry import Window
+from geoseg.training.card import split_in_words
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import prepare
 from geoseg.training.split import deal
@@ -57,6 +59,31 @@ def test_folds_share_out_all_pixels_and_keep_apart(tmp_path: Path, by: str) -> N
     assert whole.training_pixels.sum() == 6 * 96 * 96
 
 
+def test_scenes_that_only_teach_are_in_no_fold(tmp_path: Path) -> None:
+    """Of six scenes two always teach: with coarse labels, say."""
+    fields = six_scenes(tmp_path, split={"by": "file", "folds": 2})
+    scenes = [{"image": f"image{n}.tif", "labels": f"labels{n}.tif"} for n in range(6)]
+    parsed = TrainJob.parse(
+        {**fields, "scenes": [*scenes[:4], *({**s, "use": "training"} for s in scenes[4:])]}
+    )
+    held, teaching = [], []
+    for fold in range(2):
+        preparation = prepare(parsed, root=tmp_path / "data", fold=fold)
+        names = [source.scene.paths[0].stem for source in preparation.sources]
+        held += [
+            name
+            for name, s in zip(names, preparation.sources, strict=True)
+            if s.region.mask(Window(0, 0, 96, 96)).any()
+        ]
+        teaching.append({names[number] for number in np.unique(preparation.index.source)})
+        assert preparation.validation_pixels.sum() == 2 * 96 * 96
+        assert (
+            split_in_words(preparation) == "4 scenes in 2 folds, each held out once; 2 more teach every time"
+        )
+    assert sorted(held) == [f"image{n}" for n in range(4)]
+    assert all({"image4", "image5"} <= names for names in teaching)
+
+
 def test_cross_validated_bundle_and_its_card(tmp_path: Path) -> None:
     split = {"by": "file", "folds": 3}
     fields = six_scenes(tmp_path, split=split, tta=True, light_windows=1, limits=["synthetic blobs only"])
@@ -83,9 +110,13 @@ def test_cross_validated_bundle_and_its_card(tmp_path: Path) -> None:
         ({"split": {"by": "file", "folds": 7}}, "6 scenes cannot make 7 folds"),
         ({"split": {"by": "region", "folds": 2, "rows": [0, 9]}}, "folds are made of blocks or files"),
         ({"split": {"by": "file", "folds": 2}, "patience": 3}, "leave out patience"),
+        ({"split": {"by": "file", "folds": 2}, "use": "validation"}, "folds decide what is for validation"),
+        ({"split": {"by": "file", "folds": 2}, "use": "training"}, "folds decide what is for validation"),
     ],
 )
 def test_folds_that_cannot_be_made(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
-    given_fields = six_scenes(tmp_path, **fields)
+    use = {k: fields[k] for k in ("use",) if k in fields}
+    given_fields = six_scenes(tmp_path, **{k: v for k, v in fields.items() if k != "use"})
+    given_fields["scenes"] = [{**scene, **use} for scene in given_fields["scenes"]]
     with pytest.raises(UsageError, match=message):
         prepare(TrainJob.parse(given_fields), root=tmp_path / "data")

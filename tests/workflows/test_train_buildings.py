@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+import geopandas
 import numpy as np
 import pytest
 import rasterio
@@ -60,3 +61,33 @@ def test_tiles_of_a_web_map_become_one_scene_in_its_place(script: ModuleType, tm
 def test_a_folder_without_scenes_is_named(script: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(click.ClickException, match="GEOSEG_DATA"):
         script.lay_out(tmp_path, tmp_path / "work")
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_buildings_of_a_land_cover_are_those_that_stand_apart(script: ModuleType, tmp_path: Path) -> None:
+    """A house, a block of a hectare, a speck, and a strip without labels."""
+    cover = np.full((200, 900, 3), (0x84, 0x29, 0xF6), np.uint8)
+    cover[10:40, 10:40] = cover[50:160, 300:800] = cover[100:104, 100:104] = script._BUILDING
+    cover[190:] = (0x9B, 0x9B, 0x9B)
+    pixels = np.random.default_rng(0).integers(0, 256, cover.shape, np.uint8)
+    for kind, values in (("images", pixels), ("masks", cover)):
+        with rasterio.open(
+            tmp_path / f"tile_2_{kind}.vrt",
+            "w",
+            driver="GTiff",
+            count=3,
+            height=200,
+            width=900,
+            dtype="uint8",
+        ) as file:
+            file.write(np.moveaxis(values, -1, 0))
+    target = tmp_path / "work" / "town"
+    script.lay_out_cover(tmp_path, 2, script.Window(5, 0, 800, 200), target)
+    found = geopandas.read_file(target.with_suffix(".gpkg"))
+    areas = found.assign(m2=found.area).groupby("kind").m2.apply(sorted)
+    assert areas["building"] == pytest.approx([30 * 30 * 0.09])
+    assert areas["unknown"] == pytest.approx([16 * 0.09, 800 * 10 * 0.09, 110 * 500 * 0.09])
+    with rasterio.open(target.with_suffix(".tif")) as file:
+        assert np.array_equal(file.read(), np.moveaxis(pixels[:, 5:805], -1, 0))
+        house = found[found.kind == "building"].total_bounds
+        assert file.index(house[0] + 0.1, house[3] - 0.1) == (10, 5)
