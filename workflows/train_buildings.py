@@ -31,7 +31,6 @@ MORE = "oam_kampala_buildings"
 DUBAI = "dubai_hitl_aerial"
 COARSER = 4
 
-
 _COVER = {
     "dubai_2": (2, Window(0, 0, 1528, 1632)),
     "dubai_8": (8, Window(300, 300, 1500, 1200)),
@@ -58,13 +57,18 @@ def main(work: Path) -> Path:
 def lay_out(data: Path, work: Path) -> None:
     """Write every scene of a folder with coarser pixels, and its buildings beside it."""
     for path in _some(data, "*.vrt"):
-        _link(data / f"{path.stem}_buildings.geojson", work / path.stem)
-        with rasterio.open(path) as file:
-            coarsen(file.read(), file.transform, work / f"{path.stem}.tif")
+        target = work / f"{path.stem}.tif"
+        _link(data / f"{path.stem}_buildings.geojson", target)
+        if not target.exists():
+            with rasterio.open(path) as file:
+                coarsen(file.read(), file.transform, target)
 
 
 def lay_out_tiles(data: Path, target: Path) -> None:
     """Write the tiles of a web map as one scene with coarser pixels, and its buildings beside it."""
+    _link(data / "labels.geojson", target)
+    if target.with_suffix(".tif").exists():
+        return
     tiles = {tuple(map(int, path.stem.split("-")[1:])): path for path in _some(data, "tiles_z21/*.png")}
     columns, rows, (zoom, *_) = (sorted({number[axis] for number in tiles}) for axis in range(3))
     pixels = np.zeros((3, len(rows) * _TILE, len(columns) * _TILE), np.uint8)
@@ -76,7 +80,6 @@ def lay_out_tiles(data: Path, target: Path) -> None:
                 pixels[:, top : top + _TILE, left : left + _TILE] = file.read((1, 2, 3))
     size = 2 * _HALF / (_TILE << zoom)
     west, north = columns[0] * _TILE * size - _HALF, _HALF - rows[0] * _TILE * size
-    _link(data / "labels.geojson", target)
     coarsen(pixels, Affine(size, 0, west, 0, -size, north), target.with_suffix(".tif"))
 
 
@@ -120,8 +123,6 @@ def _is(cover: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bo
 
 def coarsen(pixels: NDArray[np.uint8], transform: Affine, target: Path) -> None:
     """Write a scene (3, H, W) in Web Mercator of which each pixel is the mean of 4 x 4."""
-    if target.exists():
-        return
     height, width = (side // COARSER for side in pixels.shape[1:])
     cut = pixels[:, : height * COARSER, : width * COARSER]
     mean = cut.reshape(3, height, COARSER, width, COARSER).mean((2, 4), dtype=np.float32)

@@ -28,6 +28,15 @@ def degrees(column: int, row: int) -> tuple[float, float]:
     return column / count * 360 - 180, np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * row / count))))
 
 
+def save(path: Path, driver: str, pixels: np.ndarray) -> None:
+    """Write a picture (3, h, w) that lies nowhere."""
+    count, height, width = pixels.shape
+    with rasterio.open(
+        path, "w", driver=driver, count=count, height=height, width=width, dtype="uint8"
+    ) as file:
+        file.write(pixels)
+
+
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_tiles_of_a_web_map_become_one_scene_in_its_place(script: ModuleType, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "tiles_z21"
@@ -36,16 +45,8 @@ def test_tiles_of_a_web_map_become_one_scene_in_its_place(script: ModuleType, tm
     pixels = np.random.default_rng(0).integers(0, 256, (3, 512, 768), np.uint8)
     for row in range(2):
         for column in range(3):
-            with rasterio.open(
-                folder / f"OAM-{COLUMN + column}-{ROW + row}-{ZOOM}.png",
-                "w",
-                driver="PNG",
-                count=3,
-                height=256,
-                width=256,
-                dtype="uint8",
-            ) as file:
-                file.write(pixels[:, row * 256 : row * 256 + 256, column * 256 : column * 256 + 256])
+            path = folder / f"OAM-{COLUMN + column}-{ROW + row}-{ZOOM}.png"
+            save(path, "PNG", pixels[:, row * 256 : row * 256 + 256, column * 256 : column * 256 + 256])
     target = tmp_path / "work" / "place"
     script.lay_out_tiles(tmp_path / "data", target)
     assert target.with_suffix(".geojson").read_text() == "{}"
@@ -71,16 +72,7 @@ def test_buildings_of_a_land_cover_are_those_that_stand_apart(script: ModuleType
     cover[190:] = (0x9B, 0x9B, 0x9B)
     pixels = np.random.default_rng(0).integers(0, 256, cover.shape, np.uint8)
     for kind, values in (("images", pixels), ("masks", cover)):
-        with rasterio.open(
-            tmp_path / f"tile_2_{kind}.vrt",
-            "w",
-            driver="GTiff",
-            count=3,
-            height=200,
-            width=900,
-            dtype="uint8",
-        ) as file:
-            file.write(np.moveaxis(values, -1, 0))
+        save(tmp_path / f"tile_2_{kind}.vrt", "GTiff", np.moveaxis(values, -1, 0))
     target = tmp_path / "work" / "town"
     script.lay_out_cover(tmp_path, 2, script.Window(5, 0, 800, 200), target)
     found = geopandas.read_file(target.with_suffix(".gpkg"))
