@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 import torch
-from click_network.card import DECODER, ENCODER, NAME, card_of, described, samples
+from click_network.card import CONTRACT, DECODER, ENCODER, NAME, card_of, described, samples
 from click_network.learning import Course, train
 from click_network.places import (
     BUILDINGS,
@@ -26,7 +26,7 @@ from click_network.places import (
     cover_places,
     forest_places,
 )
-from click_network.scoring import by_network, score_all
+from click_network.scoring import by_network, score_all, score_in_lights
 from click_network.windows import WINDOW
 from training_options import data_folder
 
@@ -63,24 +63,25 @@ def main(out: Path, encoder_weights: Path | None, steps: int, objects: int, trai
         network.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
     network.eval()
     buildings, areas = building_places(data, HELD_BUILDINGS), cover_places(data, HELD_DUBAI)
+    held = {
+        "buildings of Kampala at 0.15 m": (buildings, 1.0),
+        "buildings of Kampala at 0.3 m": (buildings, 2.0),
+        "areas of land cover, Dubai": (areas, 1.0),
+    }
     if training or not scored.exists():
-        held = {
-            "buildings of Kampala at 0.15 m": (buildings, 1.0),
-            "buildings of Kampala at 0.3 m": (buildings, 2.0),
-            "areas of land cover, Dubai": (areas, 1.0),
-        }
         found = {name: score_all(network, places, scale, objects) for name, (places, scale) in held.items()}
         scored.write_text(json.dumps(found, indent=1))
     scores = json.loads(scored.read_text())
     click.echo(json.dumps(scores, indent=1))
-    model = described(scores)
+    lights = score_in_lights(network, held, objects, CONTRACT)
+    model = described(scores, lights)
     made = save_bundle(
         out / NAME,
         network,
         model,
         half=True,
         overwrite=True,
-        card=card_of(model, scores),
+        card=card_of(model, scores, lights),
         files={
             "samples.jpg": samples(by_network(network), [(buildings, 1.0), (buildings, 2.0), (areas, 1.0)])
         },

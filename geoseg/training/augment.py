@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from geoseg.training.light import Frame, Light
 from geoseg.training.targets import COPY
 
 _HAZE_CELLS = 4
+_BRIGHTEST = 3.0
 
 
 def resize(pixels: Tensor, layer: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -118,6 +120,8 @@ def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame)
     }
     if how.tint:
         drawn["gain"] = drawn.get("gain", 1.0) * _column(rng.uniform(-how.tint, how.tint, bands)).exp()
+    if how.clear:
+        drawn |= _cleared(how.clear, frame, rng, drawn.get("gain", 1.0))
     veil = {"haze": _veil(x, how.haze, rng)} if how.haze else {}
     if drawn or veil:
         x = Light(**drawn, **veil).over(x, frame)
@@ -132,6 +136,15 @@ def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame)
             dropped[rng.integers(bands)] = False
         x = x * torch.from_numpy(~dropped).float().view(-1, 1, 1)
     return x
+
+
+def _cleared(strength: float, frame: Frame, rng: np.random.Generator, gain: Tensor | float) -> dict[str, Any]:
+    """Clearer air in half of the draws, and all bands brighter: at most as they were, or by a few times."""
+    share = max(0.0, float(rng.uniform(-strength, strength)))
+    level = frame.level - frame.zero
+    left = (level - share * frame.dark).mean() / level.mean()
+    brighter = float(rng.uniform(0, 1)) * -left.clamp(min=1 / _BRIGHTEST).log()
+    return {"clear": share, "gain": gain * brighter.exp()}
 
 
 def _both(rng: np.random.Generator, bands: int, strength: float, own: float) -> Tensor:

@@ -64,7 +64,7 @@ class Batches:
         cols = _mirrored(wide.col, side, inside.col, inside.width)
         x = self._values.normalised(torch.from_numpy(pixels[:, rows][:, :, cols]))
         if light is not None:
-            x = self._values.stored(light.over(x, self._values.frame(preparation.levels[core.source])))
+            x = self._values.stored(light.over(x, self._values.frame(preparation.tones[core.source])))
         x[list(preparation.contract.positions(without))] = 0
         return x[None], layer
 
@@ -83,7 +83,7 @@ class Batches:
         if job.augment.paste:
             things = preparation.targets.things_in(small, source.labels)
             x, small = paste(x, small, things, job.augment.paste, rng)
-        frame = self._values.frame(preparation.levels[drawn.source])
+        frame = self._values.frame(preparation.tones[drawn.source])
         return *augment(x, small, job.augment, rng, frame=frame, sensors=self._sensors), drawn.source
 
     def _layer(self, source: int, window: Window, known: NDArray[np.bool_]) -> NDArray[Any]:

@@ -160,6 +160,9 @@ class Augmentation(Job):
         The logarithm of a factor around raw zero, drawn for each band on its own: another balance of colours.
     haze
         Largest share of a smooth bright veil.
+    clear
+        Largest share of the scene's own darkest values that is taken from a band, in half of the crops, with
+        all bands brightened by as much at most: surface reflectance of what was seen through air.
     drop_band
         Probability that a band (never all) is replaced by its mean.
     drop_sensor
@@ -183,6 +186,7 @@ class Augmentation(Job):
     offset: _Share = 0.05
     tint: _Share = 0.0
     haze: _Share = 0.0
+    clear: _Share = 0.0
     drop_band: _Share = 0.0
     drop_sensor: Annotated[float, Field(gt=0, lt=1)] | None = None
     noise: _Share = 0.0

@@ -19,19 +19,23 @@ class Frame:
         Raw 0, around which a gain turns.
     level
         The scene's own mean, around which contrast and gamma turn.
+    dark
+        What its darkest pixels hold above raw 0: above all the air's own light.
     low, high
         Ends of the range that the model takes; what would lie outside is cut off, as a sensor does.
     """
 
     zero: Tensor
     level: Tensor
+    dark: Tensor
     low: Tensor
     high: Tensor
 
     def chunk(self, parts: int) -> list[Frame]:
         """Frames of equally many bands each."""
-        cut = (v.chunk(parts) for v in (self.zero, self.level, self.low, self.high))
-        return [Frame(zero=z, level=m, low=a, high=b) for z, m, a, b in zip(*cut, strict=True)]
+        cut = (v.chunk(parts) for v in (self.zero, self.level, self.dark, self.low, self.high))
+        names = ("zero", "level", "dark", "low", "high")
+        return [Frame(**dict(zip(names, own, strict=True))) for own in zip(*cut, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,9 @@ class Light:
 
     Attributes
     ----------
+    clear
+        Share of the scene's darkest values that is taken from all of it first, as where the air is corrected
+        for (dark object subtraction, Chavez 1988, doi 10.1016/0034-4257(88)90019-3).
     contrast, gamma
         Factor of, and exponent to, what a value is apart from the scene's level; 1 leaves it as it is.
     gain
@@ -48,6 +55,7 @@ class Light:
         Share of a bright, even light, two deviations above the mean of the training.
     """
 
+    clear: float | Tensor = 0.0
     contrast: float | Tensor = 1.0
     gamma: float | Tensor = 1.0
     gain: float | Tensor = 1.0
@@ -58,8 +66,9 @@ class Light:
 
         Contrast and gain together are any linear stretch of a sensor that keeps the order of values.
         """
-        level = frame.level - frame.zero
-        value = _power(x - frame.zero, level, torch.as_tensor(self.gamma))
+        air = frame.dark * self.clear
+        level = frame.level - frame.zero - air
+        value = _power(x - frame.zero - air, level, torch.as_tensor(self.gamma))
         value = (level + (value - level) * self.contrast) * self.gain + frame.zero
         value = value * (1 - self.haze) + 2.0 * self.haze
         return torch.minimum(torch.maximum(value, frame.low), frame.high)

@@ -27,7 +27,7 @@ from geoseg.training.collection import expand, require_alike
 from geoseg.training.job import LABEL_NAMES, LabelledScene, TrainJob
 from geoseg.training.samples import CellIndex, Source, crop_window, index_cells, occupied
 from geoseg.training.split import deal, held_out, region_of, share_ground
-from geoseg.training.statistics import band_statistics, contract_of, scene_levels, training_windows
+from geoseg.training.statistics import Tone, band_statistics, contract_of, scene_tones, training_windows
 from geoseg.training.targets import Targets, targets_of
 from geoseg.truth.layer import Truth, TruthFile
 from geoseg.truth.open import open_truth
@@ -77,8 +77,8 @@ class Preparation:
         What the network sees at once in validation, and how much of it around the core is not scored.
     validation_pixels
         (K,) pixels of each of the targets' names in them.
-    levels
-        (sources, B) mean raw value of each scene.
+    tones
+        How light each scene is.
     always
         Scenes that teach in every fold and are never scored.
     identity
@@ -95,7 +95,7 @@ class Preparation:
     side: int
     margin: int
     validation_pixels: NDArray[np.int64]
-    levels: NDArray[np.float64]
+    tones: tuple[Tone, ...]
     always: int
     contract: InputContract
     architecture: Architecture
@@ -178,7 +178,7 @@ def prepare(job: TrainJob, *, root: Path | None = None, fold: int | None = None)
         side=side,
         margin=margin,
         validation_pixels=pixels,
-        levels=scene_levels([s.scene for s in ordered], job.crop, np.array(contract.fill)),
+        tones=scene_tones([s.scene for s in ordered], job.crop, np.array(contract.fill)),
         always=0 if job.split.folds is None else sum(entry.use == "training" for entry in entries),
         contract=contract,
         architecture=architecture,

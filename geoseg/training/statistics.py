@@ -18,6 +18,23 @@ from geoseg.training.samples import CellIndex, Source, crop_window
 MOST_WINDOWS = 512
 """That constants are taken from."""
 _WINDOWS_A_SCENE = 64
+_DARK = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tone:
+    """How light a scene is, raw values (B,) float64 of its bands.
+
+    Attributes
+    ----------
+    level
+        Mean.
+    dark
+        The 1 % quantile of the window where it is least, or 0 if that is negative.
+    """
+
+    level: NDArray[np.float64]
+    dark: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,20 +143,25 @@ def experience_of(sources: Sequence[Source], index: CellIndex, contract: InputCo
     return Experience.of(np.stack(looks), index.crop)
 
 
-def scene_levels(scenes: Sequence[Scene], crop: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean raw value (S, B) of each scene's bands, over windows spread over it; `fill` where none is valid.
+def scene_tones(scenes: Sequence[Scene], crop: int, fill: NDArray[np.float64]) -> tuple[Tone, ...]:
+    """Tone of each scene, over windows spread over it; that of `fill` (B,) where no pixel is valid.
 
-    Windows of the validation part count too: a level is of the scene, whatever is known of its classes.
+    Windows of the validation part count too: a tone is of the scene, whatever is known of its classes.
     """
     most = max(1, min(_WINDOWS_A_SCENE, MOST_WINDOWS // len(scenes)))
-    return np.stack([_level(scene, crop, most, fill) for scene in scenes])
+    return tuple(_tone(scene, crop, most, fill) for scene in scenes)
 
 
-def _level(scene: Scene, crop: int, most: int, fill: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tone(scene: Scene, crop: int, most: int, fill: NDArray[np.float64]) -> Tone:
     windows = list(scene.grid.window.blocks(crop, crop))
-    total, number = np.zeros(len(fill)), 0
+    total, number, dark = np.zeros(len(fill)), 0, np.full(len(fill), np.inf)
     for at in np.unique(np.linspace(0, len(windows) - 1, most).round().astype(int)).tolist():
         raw, valid = scene.read(windows[at])
-        total += raw[:, valid].sum(axis=1, dtype=np.float64)
-        number += int(valid.sum())
-    return total / number if number else fill.copy()
+        values = raw[:, valid]
+        total += values.sum(axis=1, dtype=np.float64)
+        number += values.shape[1]
+        if values.shape[1]:
+            dark = np.minimum(dark, np.quantile(values, _DARK, axis=1))
+    if not number:
+        return Tone(level=fill.copy(), dark=np.zeros(len(fill)))
+    return Tone(level=total / number, dark=np.maximum(dark, 0))

@@ -12,6 +12,7 @@ from geoseg.geometry import Window
 from geoseg.models.contract import InputContract
 from geoseg.raster.scene import Scene
 from geoseg.training.light import Frame
+from geoseg.training.statistics import Tone
 
 
 class Values:
@@ -43,8 +44,8 @@ class Values:
             return x
         return self.normalised(((x - self._shift) / self._gain).round())
 
-    def frame(self, level: NDArray[np.float64]) -> Frame:
-        """What light is measured against in a scene whose bands have these mean raw values (B,)."""
+    def frame(self, tone: Tone) -> Frame:
+        """What light is measured against in a scene of this tone."""
         low, high = (self.normalised(torch.tensor(v)) for v in self._contract.value_range)
-        middle = self.normalised(torch.from_numpy(level).view(-1, 1, 1))
-        return Frame(zero=self._shift, level=middle, low=low, high=high)
+        level, dark = (self.normalised(torch.from_numpy(v).view(-1, 1, 1)) for v in (tone.level, tone.dark))
+        return Frame(zero=self._shift, level=level, dark=dark - self._shift, low=low, high=high)

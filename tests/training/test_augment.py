@@ -14,7 +14,7 @@ from geoseg.training.targets import COPY
 NONE = {"flips": False, "scale": 0, "gain": 0, "offset": 0}
 ZERO = torch.tensor([-2.0, -1.0]).view(-1, 1, 1)
 ONE = torch.ones(2, 1, 1)
-FRAME = Frame(zero=ZERO, level=40 * ONE, low=-1000 * ONE, high=1000 * ONE)
+FRAME = Frame(zero=ZERO, level=40 * ONE, dark=20 * ONE, low=-1000 * ONE, high=1000 * ONE)
 
 
 def case() -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,7 +92,7 @@ def test_each_date_has_a_light_of_its_own() -> None:
     """Two dates of two bands: within a date the common draw is alike, between dates it is not."""
     strength, within, between = 0.1, [], []
     one = torch.ones(4, 1, 1)
-    frame = Frame(zero=0 * one, level=one, low=-9 * one, high=9 * one)
+    frame = Frame(zero=0 * one, level=one, dark=0 * one, low=-9 * one, high=9 * one)
     for seed in range(200):
         x, labels = torch.zeros(4, 4, 4), torch.zeros(4, 4, dtype=torch.uint8)
         how = Augmentation(**{**NONE, "offset": strength, "dates": 2})
@@ -122,7 +122,13 @@ def test_another_light_keeps_order_and_is_drawn_from_the_generator_alone(name: s
 
 def test_sensors_are_taken_away_whole_and_never_all_bands() -> None:
     x, labels = torch.ones(5, 4, 4), torch.zeros(4, 4, dtype=torch.uint8)
-    frame = Frame(zero=torch.zeros(5, 1, 1), level=40 + torch.zeros(5, 1, 1), low=-ONE[:1], high=ONE[:1])
+    frame = Frame(
+        zero=torch.zeros(5, 1, 1),
+        level=40 + torch.zeros(5, 1, 1),
+        dark=torch.zeros(5, 1, 1),
+        low=-ONE[:1],
+        high=ONE[:1],
+    )
     how = Augmentation(**{**NONE, "drop_sensor": 0.5})
     for sensors, ever in (
         ([(0, 3), (1,), (2, 4)], 7),
@@ -141,7 +147,9 @@ def test_sensors_are_taken_away_whole_and_never_all_bands() -> None:
 def test_contrasts_drawn_cover_a_span_of_four() -> None:
     """With 0.7: deviations from half to twice, and the level stays where it is."""
     x = torch.randn(2, 32, 32, generator=torch.Generator().manual_seed(1))
-    frame = Frame(zero=-100 * ONE, level=x.mean((1, 2), keepdim=True), low=-100 * ONE, high=100 * ONE)
+    frame = Frame(
+        zero=-100 * ONE, level=x.mean((1, 2), keepdim=True), dark=0 * ONE, low=-100 * ONE, high=100 * ONE
+    )
     labels, how = torch.zeros(32, 32, dtype=torch.uint8), Augmentation(**{**NONE, "contrast": 0.7})
     drawn = [augment(x, labels, how, np.random.default_rng(s), frame=frame)[0] for s in range(300)]
     factors = torch.stack([y.std((1, 2)) / x.std((1, 2)) for y in drawn])
@@ -169,10 +177,29 @@ def test_pasted_objects_lie_whole_in_turned_places_with_numbers_of_their_own() -
 
 def test_a_tint_turns_around_raw_zero_and_differs_between_bands() -> None:
     x = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(2)) + 1
-    frame = Frame(zero=0 * ONE, level=ONE, low=-100 * ONE, high=100 * ONE)
+    frame = Frame(zero=0 * ONE, level=ONE, dark=0 * ONE, low=-100 * ONE, high=100 * ONE)
     labels, how = torch.zeros(8, 8, dtype=torch.uint8), Augmentation(**{**NONE, "tint": 0.7})
     drawn = [augment(x, labels, how, np.random.default_rng(s), frame=frame)[0] / x for s in range(100)]
     factors = torch.stack([f.mean((1, 2)) for f in drawn])
     assert all(torch.allclose(f, f.mean((1, 2), keepdim=True), atol=1e-5) for f in drawn)
     assert 0.49 < factors.min() < 0.55 and 1.85 < factors.max() < 2.02
     assert abs(np.corrcoef(factors.numpy().T)[0, 1]) < 0.3
+
+
+def test_clearer_air_takes_of_the_darkest_values_and_brightens_at_most_as_much() -> None:
+    air = torch.tensor([10.0, 30.0]).view(-1, 1, 1)
+    frame = Frame(zero=0 * ONE, level=50 * ONE, dark=air, low=-1e3 * ONE, high=1e3 * ONE)
+    x = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(2)) * 40 + 30
+    labels, how = torch.zeros(8, 8, dtype=torch.uint8), Augmentation(**{**NONE, "clear": 0.9})
+    same, bright = 0, []
+    for seed in range(100):
+        found = augment(x, labels, how, np.random.default_rng(seed), frame=frame)[0]
+        if torch.allclose(found, x):
+            same += 1
+            continue
+        factor = float((found[0].max() - found[0].min()) / (x[0].max() - x[0].min()))
+        first, second = ((x - found / factor).mean((1, 2)) / air.flatten()).tolist()
+        assert first == pytest.approx(second, abs=1e-3) and 0 < first < 0.9
+        bright.append(factor * (50 - first * 20) / 50)
+    assert 35 < same < 65
+    assert 0.6 < min(bright) < 0.95 < max(bright) <= 1 + 1e-4

@@ -18,13 +18,14 @@ from tests.training.makers import job
 
 RAW = torch.arange(1.0, 256).reshape(1, 15, 17)
 factor = st.floats(0.5, 2)
+DARK = 30.0
 
 
 def frame(level: float = 60.0, *, mean: float = 50.0, std: float = 20.0) -> Frame:
     """That of one 8-bit band."""
     values = ((v - mean) / std for v in (0.0, level, 0.0, 255.0))
     zero, own, low, high = (torch.tensor(v).view(1, 1, 1) for v in values)
-    return Frame(zero=zero, level=own, low=low, high=high)
+    return Frame(zero=zero, level=own, dark=torch.full_like(zero, DARK / std), low=low, high=high)
 
 
 def lit(light: Light, level: float = 60.0, *, mean: float = 50.0, std: float = 20.0) -> torch.Tensor:
@@ -32,10 +33,12 @@ def lit(light: Light, level: float = 60.0, *, mean: float = 50.0, std: float = 2
     return light.over((RAW - mean) / std, frame(level, mean=mean, std=std)) * std + mean
 
 
-@given(contrast=factor, gamma=factor, gain=factor)
-def test_the_formula_in_raw_values(contrast: float, gamma: float, gain: float) -> None:
-    found = lit(Light(contrast=contrast, gamma=gamma, gain=gain))
-    expected = gain * (60 + contrast * (60 * (RAW.double() / 60) ** gamma - 60))
+@given(contrast=factor, gamma=factor, gain=factor, clear=st.floats(0, 1))
+def test_the_formula_in_raw_values(contrast: float, gamma: float, gain: float, clear: float) -> None:
+    found = lit(Light(contrast=contrast, gamma=gamma, gain=gain, clear=clear))
+    level, raw = 60 - clear * DARK, RAW.double() - clear * DARK
+    curved = torch.where(raw > 0, level * (raw.clamp(min=0) / level) ** gamma, raw)
+    expected = gain * (level + contrast * (curved - level))
     assert torch.allclose(found.double(), expected.clamp(0, 255), atol=0.02)
 
 
@@ -56,7 +59,13 @@ def test_order_and_range_are_kept_whatever_the_normalisation(light: Light) -> No
 def test_values_across_zero_and_a_level_of_zero_stay_finite() -> None:
     x = torch.linspace(-3, 3, 7).view(1, 1, 7)
     for level in (-1.0, 0.0, 1.0):
-        wide = Frame(zero=0 * x[..., :1], level=0 * x[..., :1] + level, low=x[..., :1], high=x[..., -1:])
+        wide = Frame(
+            zero=0 * x[..., :1],
+            dark=0 * x[..., :1],
+            level=0 * x[..., :1] + level,
+            low=x[..., :1],
+            high=x[..., -1:],
+        )
         found = Light(gamma=1.5).over(x, wide)
         across = x * level <= 0
         assert torch.isfinite(found).all() and torch.equal(found[across], x[across])
@@ -83,7 +92,10 @@ def test_validation_windows_in_another_light_are_whole_numbers_about_the_scenes_
     assert torch.allclose(raw, raw.round(), atol=1e-3) and np.array_equal(same, classes)
     scene = preparation.sources[core.source].scene
     whole, _ = scene.read(scene.grid.window)
-    assert preparation.levels[core.source] == pytest.approx(whole.mean((1, 2)), abs=1)
+    tone = preparation.tones[core.source]
+    assert tone.level == pytest.approx(whole.mean((1, 2)), abs=1)
+    assert (tone.dark >= whole.min((1, 2))).all()
+    assert (tone.dark <= np.quantile(whole, 0.01, axis=(1, 2))).all()  # of the darkest window
     if light is None:
         assert torch.equal(x, plain)
     elif not light.haze:

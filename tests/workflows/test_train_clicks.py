@@ -100,3 +100,16 @@ def test_commands_that_train_have_the_same_options(name: str) -> None:
         for option in ("--out", "--steps", "--threads", "Train" if "demo" not in name else "Draw")
     )
     assert ("--work" in shown) == (name != "train_model")
+
+
+def test_objects_in_other_light_keep_their_places_and_order(place: Any, parts: dict[str, ModuleType]) -> None:
+    card, scoring = sys.modules["click_network.card"], parts["scoring"]
+    for light in scoring.LIGHTS:
+        lit = scoring.relit(place, light, card.CONTRACT)
+        assert lit.targets == place.targets and lit.images[1].dtype == torch.uint8
+        before, after = (p.images[0][0].int().numpy() for p in (place, lit))
+        found = [np.unique(after[before == value]) for value in np.unique(before)]
+        assert all(len(one) == 1 for one in found) and (np.diff(found, axis=0) >= 0).all()
+    assert torch.equal(scoring.relit(place, scoring.Light(), card.CONTRACT).images[0], place.images[0])
+    brighter = scoring.relit(place, scoring.Light(gain=1.4), card.CONTRACT).images[0]
+    assert torch.equal(brighter, (place.images[0] * 1.4).round().to(torch.uint8))

@@ -18,10 +18,15 @@ from geoseg.models.architectures import Architecture
 from geoseg.models.contract import Band, InputContract
 from geoseg.models.description import ModelDescription
 from geoseg.tables import markdown
+from geoseg.training.light import Light
+from geoseg.training.lights import light_scores, light_table
 
 NAME = "clicks-rgb"
 ENCODER = "tf_efficientnet_lite0"
 DECODER = (64, 32, 24, 16)
+Lights = Mapping[Light, Mapping[str, float]]
+"""By light, the first as it is: mean intersection over union after one click, by what is held out."""
+_IN_LIGHT = {"mean_iou": lambda found: float(np.mean(list(found.values())))}
 _SHOWN = 6
 _LARGER = 2
 
@@ -53,7 +58,17 @@ def _tile(sample: Sample, answer: Answer) -> np.ndarray:
     return pixels
 
 
-def described(scores: Mapping[str, Mapping[str, Scores]]) -> ModelDescription:
+CONTRACT = InputContract(
+    bands=tuple(Band(name=name) for name in ("red", "green", "blue")),
+    dtype="uint8",
+    value_range=(0, 255),
+    mean=tuple(255 * value for value in MEAN),
+    std=tuple(255 * value for value in STD),
+    pixel_size=(0.1, 1),
+)
+
+
+def described(scores: Mapping[str, Mapping[str, Scores]], lights: Lights) -> ModelDescription:
     """What the bundle says of itself; its score is that after one click."""
     first = round(float(np.mean([found["network"]["1"] for found in scores.values()])), 4)
     return ModelDescription(
@@ -63,14 +78,7 @@ def described(scores: Mapping[str, Mapping[str, Scores]]) -> ModelDescription:
         architecture=Architecture(
             name="clicks", encoder=ENCODER, arguments={"decoder_channels": list(DECODER), "side": WINDOW}
         ),
-        contract=InputContract(
-            bands=tuple(Band(name=name) for name in ("red", "green", "blue")),
-            dtype="uint8",
-            value_range=(0, 255),
-            mean=tuple(255 * value for value in MEAN),
-            std=tuple(255 * value for value in STD),
-            pixel_size=(0.1, 1),
-        ),
+        contract=CONTRACT,
         legend=Legend.of({1: "object"}),
         licence="CC-BY-4.0 (imagery), with attribution of OpenStreetMap contributors for the labels it "
         "learnt from (ODbL)",
@@ -88,11 +96,12 @@ def described(scores: Mapping[str, Mapping[str, Scores]]) -> ModelDescription:
             "mean_iou": first,
             "classes": {"object": {"iou": first}},
             "clicks": scores,
+            "changed_light": light_scores(lights, _IN_LIGHT),
         },
     )
 
 
-def card_of(model: ModelDescription, scores: Mapping[str, Mapping[str, Scores]]) -> str:
+def card_of(model: ModelDescription, scores: Mapping[str, Mapping[str, Scores]], lights: Lights) -> str:
     """The card: what it takes, what it learnt from, figures, limits, who is to be named."""
     table = markdown(
         ["held out", "objects", "answered by", "1 click", "2 clicks", "3 clicks", "box"],
@@ -107,7 +116,16 @@ def card_of(model: ModelDescription, scores: Mapping[str, Mapping[str, Scores]])
             for by, own in found.items()
         ],
     )
-    return _CARD.format(name=model.name, what=model.description, licence=model.licence, rows=table)
+    lit = light_table(
+        lights,
+        _IN_LIGHT,
+        ("Mean intersection over union after one click",),
+        list(scores),
+        lambda found: [f"{found[name]:.2f}" for name in scores],
+    )
+    return _CARD.format(
+        name=model.name, what=model.description, licence=model.licence, rows=table, lights=lit.strip()
+    )
 
 
 _ANSWERED = {"network": "**this model**", "disc": "the best disc", "regions": "the best regions"}
@@ -134,6 +152,8 @@ Beside it what needs no training: a disc around each click, and the regions (Fel
 Boxes are asked for the first 24 objects of a place.
 
 {rows}
+
+{lights}
 
 Houses of Massachusetts at 1 m, 11 pixels wide: one click gives 0.58, a disc of 6 m gives 0.60. So objects
 should be 20 pixels wide or more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,8 +15,12 @@ from skimage.segmentation import felzenszwalb
 from torch import Tensor
 
 from geoseg.models.clicks import Clicks
+from geoseg.models.contract import InputContract
 from geoseg.models.prompt import Prompt
 from geoseg.prompts.outline import meant
+from geoseg.training.light import LIGHTS, Light
+from geoseg.training.statistics import Tone
+from geoseg.training.values import Values
 
 Answer = Callable[[Tensor, Prompt], NDArray[np.bool_]]
 """From a normalised window (3, side, side) and what is asked of it to a mask."""
@@ -82,6 +87,39 @@ def score_all(network: Clicks, places: Sequence[Place], scale: float, most: int)
         for name, answers in rivals.items()
     }
     return {"network": network_s, **best}
+
+
+def score_in_lights(
+    network: Clicks, held: Mapping[str, tuple[Sequence[Place], float]], most: int, contract: InputContract
+) -> dict[Light, dict[str, float]]:
+    """Mean intersection over union after one click by what is held out; as it is first, then in other lights.
+
+    Parameters
+    ----------
+    held
+        Name to places and the scale at which they are seen.
+    most
+        Objects of each.
+    """
+    answer = by_network(network)
+    return {
+        light: {
+            name: score(
+                answer, list(chosen([relit(p, light, contract) for p in places], scale, most)), scale
+            )["1"]
+            for name, (places, scale) in held.items()
+        }
+        for light in (Light(), *LIGHTS)
+    }
+
+
+def relit(place: Place, light: Light, contract: InputContract) -> Place:
+    """The place in another light about its own level."""
+    values, whole = Values(contract), place.images[0].double().flatten(1).numpy()
+    frame = values.frame(Tone(level=whole.mean(axis=1), dark=np.quantile(whole, 0.01, axis=1)))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (contract.mean, contract.std))
+    lit = (light.over(values.normalised(image.float()), frame) for image in place.images)
+    return replace(place, images=[(x * std + mean).round().to(torch.uint8) for x in lit])
 
 
 def chosen(places: Sequence[Place], scale: float, most: int) -> Iterator[tuple[Place, Target]]:
