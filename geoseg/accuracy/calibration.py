@@ -12,6 +12,8 @@ from geoseg.legend import NODATA
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8), 176))
 BINS = 15
+HONEST = 0.03
+"""Calibration error that other conditions may bring to pixels as they are."""
 _MOST_KEPT = 400_000
 
 
@@ -62,7 +64,8 @@ class Calibration:
     Attributes
     ----------
     temperature
-        With the smallest negative log-likelihood over all sampled pixels (Guo et al. 2017).
+        With the smallest negative log-likelihood over all sampled pixels (Guo et al. 2017), or the next to it
+        with which pixels as they are keep their honesty.
     before, after
         Expected calibration error without it, and with one fitted on the other half of the windows.
     other
@@ -87,20 +90,23 @@ def calibrate(sample: CalibrationSample, other: CalibrationSample | None = None)
     ----------
     other
         The same windows under other conditions, under which confidence is to be honest too: the temperature
-        is then that of both, with half the weight each.
+        is then that of both, with half the weight each, as far as the error of the windows as they are
+        stays within `HONEST`. A model that other conditions ruin is none the better for doubting all it says.
     """
     own = _Pixels.of(sample)
-    both = own if other is None else own.beside(_Pixels.of(other))
-    temperature = fit_temperature(both.logits, both.truth)
+    lit = None if other is None else _Pixels.of(other)
+    temperature = _temperature(own, lit)
     halves = {False: temperature, True: temperature}  # one window only: nothing to fit on but itself
-    if both.half.any() and not both.half.all():
-        halves = {h: fit_temperature(both.logits[both.half != h], both.truth[both.half != h]) for h in halves}
+    if own.half.any() and not own.half.all():
+        halves = {
+            h: _temperature(own.of_half(not h), None if lit is None else lit.of_half(not h)) for h in halves
+        }
     after, confidence, accuracy, share = own.reliability(halves)
     return Calibration(
         temperature=temperature,
         before=reliability(*sureness(own.logits, own.truth))[0],
         after=after,
-        other=float("nan") if other is None else _Pixels.of(other).reliability(halves)[0],
+        other=float("nan") if lit is None else lit.reliability(halves)[0],
         confidence=confidence,
         accuracy=accuracy,
         share=share,
@@ -123,6 +129,11 @@ class _Pixels:
             half=np.concatenate(sample.half),
         )
 
+    def of_half(self, half: bool) -> _Pixels:
+        """Those of one half."""
+        chosen = self.half == half
+        return _Pixels(logits=self.logits[chosen], truth=self.truth[chosen], half=self.half[chosen])
+
     def beside(self, other: _Pixels) -> _Pixels:
         """Both, the larger one thinned to about the size of the smaller."""
         fewest = min(len(self.truth), len(other.truth))
@@ -139,6 +150,22 @@ class _Pixels:
         """`reliability` with the temperature of each half."""
         divisor = np.where(self.half, temperatures[True], temperatures[False]).astype(np.float32)
         return reliability(*sureness(self.logits / divisor[:, None], self.truth))
+
+
+def _temperature(own: _Pixels, other: _Pixels | None) -> float:
+    """Temperature of both, or the next to it on the way to that of `own` with which that is honest."""
+    alone = fit_temperature(own.logits, own.truth)
+    if other is None or not len(other.truth):
+        return alone
+    both = own.beside(other)
+    wanted = fit_temperature(both.logits, both.truth)
+    low, high = sorted((wanted, alone))
+    between = [round(float(t), 3) for t in TEMPERATURES if low < t < high]
+    for temperature in (wanted, *(reversed(between) if wanted > alone else between)):
+        scaled = (own.logits / temperature).astype(np.float32)
+        if reliability(*sureness(scaled, own.truth))[0] <= HONEST:
+            return float(temperature)
+    return alone
 
 
 def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> float:

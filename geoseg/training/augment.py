@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ def augment(
     *,
     frame: Frame,
     sensors: Sequence[Sequence[int]] = (),
+    stored: Callable[[Tensor], Tensor] = lambda x: x,
 ) -> tuple[Tensor, Tensor]:
     """Crop (B, S, S) of normalised values and its layer (S, S), changed at random.
 
@@ -80,6 +81,8 @@ def augment(
         The scene's level and range.
     sensors
         Positions of the bands that come together or not at all.
+    stored
+        What a file would hold of values: what is dim or flat loses its finest shades, as it will in use.
     """
     if how.flips:
         turns, mirror = int(rng.integers(4)), bool(rng.random() < 0.5)
@@ -87,7 +90,9 @@ def augment(
         if mirror:
             x, layer = x.flip(2), layer.flip(1)
     dates = zip(x.chunk(how.dates), frame.chunk(how.dates), strict=True)
-    x = torch.cat([_light(one, how, rng, own) for one, own in dates])
+    x = stored(torch.cat([_light(one, how, rng, own) for one, own in dates]))
+    if how.drop_band:
+        x = torch.cat([_without_bands(one, how.drop_band, rng) for one in x.chunk(how.dates)])
     if sensors:
         x = _without_some(x, sensors, how.sensor_odds, rng)
     return x.contiguous(), layer.contiguous()
@@ -130,12 +135,18 @@ def _light(x: Tensor, how: Augmentation, rng: np.random.Generator, frame: Frame)
     if how.noise:
         sigma = float(rng.uniform(0, how.noise))
         x = x + sigma * torch.from_numpy(rng.standard_normal(tuple(x.shape), np.float32))
-    if how.drop_band and bands > 1:
-        dropped = rng.random(bands) < how.drop_band
-        if dropped.all():
-            dropped[rng.integers(bands)] = False
-        x = x * torch.from_numpy(~dropped).float().view(-1, 1, 1)
     return x
+
+
+def _without_bands(x: Tensor, odds: float, rng: np.random.Generator) -> Tensor:
+    """The bands of one date, each replaced by its mean with a probability; never all."""
+    bands = len(x)
+    if bands == 1:
+        return x
+    dropped = rng.random(bands) < odds
+    if dropped.all():
+        dropped[rng.integers(bands)] = False
+    return x * torch.from_numpy(~dropped).float().view(-1, 1, 1)
 
 
 def _cleared(strength: float, frame: Frame, rng: np.random.Generator, gain: Tensor | float) -> dict[str, Any]:

@@ -84,7 +84,10 @@ class Batches:
             things = preparation.targets.things_in(small, source.labels)
             x, small = paste(x, small, things, job.augment.paste, rng)
         frame = self._values.frame(preparation.tones[drawn.source])
-        return *augment(x, small, job.augment, rng, frame=frame, sensors=self._sensors), drawn.source
+        x, small = augment(
+            x, small, job.augment, rng, frame=frame, sensors=self._sensors, stored=self._values.stored
+        )
+        return x, small, drawn.source
 
     def _layer(self, source: int, window: Window, known: NDArray[np.bool_]) -> NDArray[Any]:
         """What is taught (h, w) of a window, where it is known."""

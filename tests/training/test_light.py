@@ -102,3 +102,18 @@ def test_validation_windows_in_another_light_are_whole_numbers_about_the_scenes_
         assert torch.allclose(raw, ((plain * std + mean) * light.gain).round(), atol=1.001)
     else:
         assert raw.std() < 0.6 * (plain * std + mean).std()
+
+
+def test_crops_in_another_light_hold_what_a_file_would_and_bands_that_are_dropped_hold_the_mean(
+    tmp_path: Path,
+) -> None:
+    light = {"contrast": 0.5, "gain": 0.5, "clear": 0.9, "noise": 0.1, "drop_band": 0.3}
+    preparation = prepare(TrainJob.parse(job(tmp_path, augment=light)))
+    contract = preparation.contract
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (contract.mean, contract.std))
+    assert np.dtype(contract.dtype).kind == "u"
+    x, _ = Batches(preparation).at(0)
+    dropped = (x == 0).all(dim=(2, 3))
+    raw = (x * std + mean)[~dropped]
+    assert dropped.any() and not dropped.all(dim=1).any()
+    assert torch.allclose(raw, raw.round(), atol=2e-3)
