@@ -96,8 +96,8 @@ class Pairs:
         preparation, side = self._preparation, self._preparation.job.crop
         raw, _ = self._values.read(preparation.scenes[pair.scene], window)
         x = self._values.normalised(resized(torch.from_numpy(raw), side))
-        frame = self._values.frame(preparation.levels[pair.scene])
-        turned, places = augment(x, _places(side), preparation.job.augment, rng, frame=frame)
+        frame, how = self._values.frame(preparation.tones[pair.scene]), preparation.job.augment
+        turned, places = augment(x, _places(side), how, rng, frame=frame, stored=self._values.stored)
         inside = (pair.points - (window.row, window.col)) / (window.height, window.width)
         return turned, _found(places, torch.from_numpy(inside).float())
 

@@ -19,7 +19,7 @@ from geoseg.pretraining.job import PretrainJob
 from geoseg.raster.opening import open_scene
 from geoseg.raster.scene import Scene
 from geoseg.training.collection import filled, require_alike
-from geoseg.training.statistics import MOST_WINDOWS, band_statistics, contract_of, scene_levels
+from geoseg.training.statistics import MOST_WINDOWS, Tone, band_statistics, contract_of, scene_tones
 from geoseg.version import __version__
 
 LEAST = 0.25
@@ -38,8 +38,8 @@ class Preparation:
         For each scene, windows of a crop's side that have data.
     shares
         (S,) probability of each scene: its pixels, by the share of the looked at ones that have data.
-    levels
-        (S, B) mean raw value of each scene.
+    tones
+        How light each scene is.
     identity
         SHA-256 of the job, the data and the version.
     """
@@ -48,7 +48,7 @@ class Preparation:
     scenes: tuple[Scene, ...]
     homes: tuple[tuple[Window, ...], ...]
     shares: NDArray[np.float64]
-    levels: NDArray[np.float64]
+    tones: tuple[Tone, ...]
     contract: InputContract
     identity: str
     notes: tuple[str, ...]
@@ -82,7 +82,7 @@ def prepare(job: PretrainJob, *, root: Path | None = None) -> Preparation:
         scenes=tuple(scenes),
         homes=homes,
         shares=weights / weights.sum(),
-        levels=scene_levels(scenes, job.crop, np.array(contract.fill)),
+        tones=scene_tones(scenes, job.crop, np.array(contract.fill)),
         contract=contract,
         identity=_identity(job, scenes),
         notes=tuple(dict.fromkeys(note for scene in scenes for note in scene.notes)),
