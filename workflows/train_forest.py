@@ -1,16 +1,15 @@
 """Train the shipped model `forest-s2-rgb`: forest and non-forest in Sentinel-2 true colour.
 
     export GEOSEG_DATA=/path/to/data
-    python workflows/train_forest.py configs/train_forest_light.yaml
+    python workflows/encoder_weights.py runs/efficientnet_lite0.safetensors
     python workflows/train_forest.py configs/train_forest.yaml
 
-The first learns forest in many lights, the second goes on from it, and learns from water, towns and fields of
-other places too. The data are the 30 labelled images of Zenodo record 3233081 (Bragagnolo, da Silva &
-Grzybowski 2019), in the folder ``amazon_s2_forest/training`` of GEOSEG_DATA, of which five are held out from
-both; and in ``oscd_s2_pairs`` twelve images of six towns with what Dynamic World answered for them, which
-stands in for labels: trees are forest; shrubs, flooded vegetation and doubtful answers are left out; all else
-is not forest. The same configuration gives, on one machine, the same weights; a training that was stopped
-goes on.
+The data are the 30 labelled images of Zenodo record 3233081 (Bragagnolo, da Silva & Grzybowski 2019), in the
+folder ``amazon_s2_forest/training`` of GEOSEG_DATA, each of which is held out once; and in ``oscd_s2_pairs``
+twelve images of six towns with what Dynamic World answered for them, which stands in for labels, teaches
+every fold and is never scored: trees are forest; shrubs, flooded vegetation and doubtful answers are left
+out; all else is not forest. The same configuration gives, on one machine, the same weights; a training that
+was stopped goes on.
 """
 
 from __future__ import annotations
