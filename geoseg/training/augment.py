@@ -82,7 +82,8 @@ def augment(
     sensors
         Positions of the bands that come together or not at all.
     stored
-        What a file would hold of values: what is dim or flat loses its finest shades, as it will in use.
+        What a file would hold of values in another light: what is dim or flat loses its finest shades, as it
+        will in use.
     """
     if how.flips:
         turns, mirror = int(rng.integers(4)), bool(rng.random() < 0.5)
@@ -90,7 +91,9 @@ def augment(
         if mirror:
             x, layer = x.flip(2), layer.flip(1)
     dates = zip(x.chunk(how.dates), frame.chunk(how.dates), strict=True)
-    x = stored(torch.cat([_light(one, how, rng, own) for one, own in dates]))
+    x = torch.cat([_light(one, how, rng, own) for one, own in dates])
+    if how.changes_light:
+        x = stored(x)
     if how.drop_band:
         x = torch.cat([_without_bands(one, how.drop_band, rng) for one in x.chunk(how.dates)])
     if sensors:

@@ -194,6 +194,13 @@ class Augmentation(Job):
     dates: Annotated[int, Field(ge=1)] = 1
 
     @property
+    def changes_light(self) -> bool:
+        """Whether values are changed, and not only their places."""
+        return any(
+            (self.contrast, self.gamma, self.gain, self.offset, self.tint, self.haze, self.clear, self.noise)
+        )
+
+    @property
     def sensor_odds(self) -> float:
         """Probability that a sensor is taken away."""
         return 0.2 if self.drop_sensor is None else self.drop_sensor
