@@ -168,7 +168,7 @@ def test_landsat8_against_points(shared_data: Path, fit_linear: ModuleType, tmp_
 def test_a_large_aerial_mosaic_has_no_seams_where_tiles_are_blended(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    """28.6 Mpx, the model for such pictures: class changes are no likelier along tile edges than elsewhere."""
+    """28.6 Mpx, a model for such pictures: class changes are not likelier along tiles than elsewhere."""
     made = geoseg.predict(
         shared_data / "dubai_hitl_aerial" / "tile_8_images.vrt",
         model="urban-rgb",
