@@ -17,6 +17,7 @@ from geoseg.training.targets import COPY
 
 _HAZE_CELLS = 4
 _BRIGHTEST = 3.0
+"""Times that clearer air may brighten a scene at most: of a dark forest it leaves hardly anything."""
 
 
 def resize(pixels: Tensor, layer: Tensor, side: int) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ MOST_WINDOWS = 512
 """That constants are taken from."""
 _WINDOWS_A_SCENE = 64
 _DARK = 0.01
+"""Quantile: shadows and water, but no single broken pixel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
