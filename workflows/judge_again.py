@@ -10,6 +10,7 @@ written anew. The weights stay as they are; those of folds are gone, so that a b
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from geoseg.training.prepare import prepare
 from geoseg.training.semantic import SemanticTask
 from geoseg.training.statistics import experience_of
 
-_SCORES, _LIMITS = "\n## Scores on the held-out part\n\n", "\n## Limits\n"
+_SCORES = re.compile(r"(?<=\n## Scores on the held-out part\n\n).*?(?=\n+## (?:Limits|Made by)\n)", re.DOTALL)
 
 
 @click.command()
@@ -54,9 +55,9 @@ def main(config: str, root: Path | None) -> None:
             said |= {key: report.temperature, "experience": experience.to_json()}
         elif key != "experience":
             said[key] = {**value, **report.scores} if key == "scores" else value
-    before, rest = (bundle.path / "README.md").read_text(encoding="utf-8").split(_SCORES)
+    card = (bundle.path / "README.md").read_text(encoding="utf-8")
     texts = {
-        "README.md": f"{before}{_SCORES}{report.text}{_LIMITS}{rest.split(_LIMITS)[1]}",
+        "README.md": _SCORES.sub(lambda _: report.text.rstrip("\n"), card, count=1),
         "bundle.json": json.dumps(said, indent=2, ensure_ascii=False) + "\n",
     }
     for name, content in [*report.pictures.items(), *((n, t.encode()) for n, t in texts.items())]:

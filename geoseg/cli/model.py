@@ -133,16 +133,17 @@ def export(bundle: str, as_onnx: bool, out: str | None, tile: int, overwrite: bo
 
 def _entry(bundle: Bundle) -> Iterator[str]:
     """Lines of a list about one model, none wider than a terminal."""
-    score = _score(bundle)
-    yield ", ".join(
+    classes, score = len(bundle.legend), _score(bundle)
+    head = ", ".join(
         [
-            f"{bundle.name}  {len(bundle.legend)} class{'' if len(bundle.legend) == 1 else 'es'}",
-            f"{len(bundle.contract.bands)} bands",
+            f"{bundle.name}  {' and '.join(bundle.tasks)}",
+            f"{classes} class{'' if classes == 1 else 'es'}",
             _metres(bundle),
             *([score] if score else []),
             _size(bundle),
         ]
     )
+    yield from textwrap.wrap(head, _COLUMNS, subsequent_indent="    ")
     for text in (bundle.description, f"{_few(bundle.legend.names)} <- {_few(bundle.contract.band_names)}"):
         yield from textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from geoseg.training.job import Augmentation
-from geoseg.training.light import Frame, Light
+from geoseg.training.light import Frame, Light, where_data
 from geoseg.training.targets import COPY
 
 _HAZE_CELLS = 4
@@ -92,9 +92,9 @@ def augment(
         if mirror:
             x, layer = x.flip(2), layer.flip(1)
     dates = zip(x.chunk(how.dates), frame.chunk(how.dates), strict=True)
-    x = torch.cat([_light(one, how, rng, own) for one, own in dates])
+    lit = torch.cat([_light(one, how, rng, own) for one, own in dates])
     if how.changes_light:
-        x = stored(x)
+        x = where_data(x, stored(lit))
     if how.drop_band:
         x = torch.cat([_without_bands(one, how.drop_band, rng) for one in x.chunk(how.dates)])
     if sensors:

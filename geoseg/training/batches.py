@@ -13,7 +13,7 @@ from torch import Tensor
 
 from geoseg.geometry import Window
 from geoseg.training.augment import augment, paste, resize
-from geoseg.training.light import Light
+from geoseg.training.light import Light, where_data
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.samples import Sampler, pad
 from geoseg.training.values import Values
@@ -64,7 +64,8 @@ class Batches:
         cols = _mirrored(wide.col, side, inside.col, inside.width)
         x = self._values.normalised(torch.from_numpy(pixels[:, rows][:, :, cols]))
         if light is not None:
-            x = self._values.stored(light.over(x, self._values.frame(preparation.tones[core.source])))
+            lit = light.over(x, self._values.frame(preparation.tones[core.source]))
+            x = where_data(x, self._values.stored(lit))
         x[list(preparation.contract.positions(without))] = 0
         return x[None], layer
 

@@ -8,6 +8,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
+_MEAN = 1e-4
+"""Standard deviations from it: what rounding leaves of zero."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
@@ -72,6 +75,15 @@ class Light:
         value = (level + (value - level) * self.contrast) * self.gain + frame.zero
         value = value * (1 - self.haze) + 2.0 * self.haze
         return torch.minimum(torch.maximum(value, frame.low), frame.high)
+
+
+def where_data(before: Tensor, after: Tensor) -> Tensor:
+    """Normalised values (B, h, w) `after` a change, but where there are no data: there they stay the mean.
+
+    Pixels without data hold the mean of the training in all bands, in any light: in use, too, they are filled
+    when the light is what it is.
+    """
+    return torch.where((before.abs() < _MEAN).all(dim=0), before, after)
 
 
 def _power(value: Tensor, level: Tensor, gamma: Tensor) -> Tensor:

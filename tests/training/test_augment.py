@@ -70,7 +70,7 @@ def test_haze_pulls_towards_light_and_smooths_contrast() -> None:
 
 
 def test_noise_has_the_strength_asked_for() -> None:
-    x, labels = torch.zeros(2, 64, 64), torch.zeros(64, 64, dtype=torch.uint8)
+    x, labels = torch.ones(2, 64, 64), torch.zeros(64, 64, dtype=torch.uint8)
     spreads = [
         augment(x, labels, Augmentation(**{**NONE, "noise": 0.2}), np.random.default_rng(s), frame=FRAME)[
             0
@@ -94,7 +94,7 @@ def test_each_date_has_a_light_of_its_own() -> None:
     one = torch.ones(4, 1, 1)
     frame = Frame(zero=0 * one, level=one, dark=0 * one, low=-9 * one, high=9 * one)
     for seed in range(200):
-        x, labels = torch.zeros(4, 4, 4), torch.zeros(4, 4, dtype=torch.uint8)
+        x, labels = torch.ones(4, 4, 4), torch.zeros(4, 4, dtype=torch.uint8)
         how = Augmentation(**{**NONE, "offset": strength, "dates": 2})
         y, _ = augment(x, labels, how, np.random.default_rng(seed), frame=frame)
         a, b, c, d = y[:, 0, 0].tolist()

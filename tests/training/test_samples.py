@@ -15,6 +15,7 @@ from geoseg.errors import InputError
 from geoseg.geometry import Window
 from geoseg.training.batches import Batches, ahead
 from geoseg.training.job import TrainJob
+from geoseg.training.light import Light
 from geoseg.training.prepare import prepare
 from geoseg.training.samples import Sampler, Source, index_cells, pad
 from geoseg.training.split import Region, share_ground
@@ -180,7 +181,13 @@ def test_constants_are_those_of_the_training_windows(tmp_path: Path) -> None:
     assert preparation.contract.std == pytest.approx(stack.std(axis=1))
 
 
-def test_nodata_is_filled_with_the_mean_and_not_learnt(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "light",
+    [{"gain": 0, "offset": 0}, {"gain": 0.5, "contrast": 0.5, "gamma": 0.3, "haze": 0.5, "noise": 0.1}],
+)
+def test_nodata_is_filled_with_the_mean_in_any_light_and_not_learnt(
+    tmp_path: Path, light: dict[str, float]
+) -> None:
     fields = job(tmp_path)
     labels = stripes(160, 240)
     image = image_of(labels)
@@ -191,11 +198,10 @@ def test_nodata_is_filled_with_the_mean_and_not_learnt(tmp_path: Path) -> None:
     core = preparation.cores[0]
     x, truth = batches.core(core)
     assert x.shape == (1, 2, preparation.side, preparation.side) and truth.shape == core.window.shape
-    none = {"flips": False, "scale": 0, "gain": 0, "offset": 0}
-    plain = prepare(TrainJob.parse({**fields, "augment": none}))
-    pixels, classes = (
-        np.concatenate(p) for p in zip(*[Batches(plain).at(s) for s in range(10)], strict=True)
-    )
+    bright = Light(gain=1.3, haze=0.1)
+    assert np.array_equal(batches.core(core, bright)[0] == 0, x == 0) and (x == 0).any()
+    lit = prepare(TrainJob.parse({**fields, "augment": {"flips": False, "scale": 0, **light}}))
+    pixels, classes = (np.concatenate(p) for p in zip(*[Batches(lit).at(s) for s in range(10)], strict=True))
     empty = classes == 255
     assert empty.any()
     assert np.abs(pixels.transpose(0, 2, 3, 1)[empty]).max() < 1e-4
