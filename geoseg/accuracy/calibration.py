@@ -56,6 +56,15 @@ class CalibrationSample:
         self.truth.append(truth.ravel()[known])
         self.half.append(np.full(known.size, window % 2 == 1))
 
+    def of_windows(self, temperature: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(mean confidence, share that is right) of each window, both (N,); confidence in whole percents."""
+        found = [
+            sureness((a / temperature).astype(np.float32), t)
+            for a, t in zip(self.logits, self.truth, strict=True)
+        ]
+        sure = np.array([(np.rint(100 * share) / 100).mean() for share, _ in found])
+        return sure, np.array([right.mean() for _, right in found])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError, UsageError
-from geoseg.geometry import Window
 from geoseg.models.bundle import Bundle
 from geoseg.models.contract import InputContract, SceneProfile
 from geoseg.models.experience import Experience, look
@@ -18,7 +16,7 @@ from geoseg.raster.opening import open_scene
 from geoseg.raster.reading import ReadingOptions
 from geoseg.raster.scene import Scene
 
-_SAMPLE_SIDE, _SAMPLES = 64, 5
+_SAMPLE_SIDE = 64
 
 
 def open_for(
@@ -131,13 +129,8 @@ def sample_values(scene: Scene) -> NDArray[Any] | None:
 
 def _lattice(scene: Scene, side: int) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
     """Raw pixels (B, h, w) and their validity (h, w) in at most 25 windows evenly spread over the scene."""
-    height, width = scene.grid.shape
-    rows, cols = (
-        np.unique(np.linspace(0, max(size - side, 0), _SAMPLES).astype(int)).tolist()
-        for size in (height, width)
-    )
-    for row, col in itertools.product(rows, cols):
+    for window in scene.grid.window.spread(side):
         try:
-            yield scene.read(Window(row, col, side, side).clip(height, width))
+            yield scene.read(window)
         except InputError:
             continue  # a corrupt block is reported by whoever needs it

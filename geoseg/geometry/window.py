@@ -76,3 +76,16 @@ class Window:
         for row in range(self.row, self.row_end, height):
             for col in range(self.col, self.col_end, width):
                 yield Window(row, col, height, width).intersect(self)
+
+    def spread(self, side: int, along: int = 5) -> Iterator[Window]:
+        """At most `along` by `along` windows of a side, evenly spread from edge to edge, row by row.
+
+        They overlap where there is not room enough, and are clipped to a window that is smaller.
+        """
+        rows, cols = (
+            sorted({start + i * max(size - side, 0) // max(along - 1, 1) for i in range(along)})
+            for start, size in ((self.row, self.height), (self.col, self.width))
+        )
+        for row in rows:
+            for col in cols:
+                yield Window(row, col, side, side).intersect(self)

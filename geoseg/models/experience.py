@@ -1,4 +1,4 @@
-"""What the scenes looked like that a model learnt from, and how far another scene is from them."""
+"""What a model has seen and how sure it was of it, and how far another scene is from that."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _STEPS = np.linspace(0, 1, 41)
 _LEAST_DEVIATION = 0.01  # of the training's: what is flatter than rounding is all equally flat
 _RIDGE = 0.01
 _UNUSUAL = 0.95
+_FEWEST = 10
+"""Windows without which there is nothing to rank among."""
 
 
 def look(pixels: NDArray[Any], valid: NDArray[np.bool_], contract: InputContract) -> NDArray[np.float64]:
@@ -44,9 +46,26 @@ def look_of(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.concatenate([mean, np.log(np.maximum(deviation, _LEAST_DEVIATION))])
 
 
+def sureness_of(confidence: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Quantiles (41,) of a model's mean confidence (N,) in windows; None of fewer than ten."""
+    return None if len(confidence) < _FEWEST else np.quantile(confidence, _STEPS)
+
+
+def doubt_of(confidence: NDArray[np.float64], sureness: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Share (N,) of the windows of these quantiles (41,) of which the model was surer than of each, 0 to 1.
+
+    `confidence` (N,) are means, 0 to 1; what is NaN stays so. All 0 where there are no quantiles.
+    """
+    if sureness is None:
+        return np.zeros_like(confidence)
+    return 1 - np.interp(confidence, sureness, _STEPS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Experience:
-    """Looks of the windows that a model learnt from, as a Gaussian and as quantiles.
+    """Looks of the windows that a model learnt from, and how sure it was where it was scored.
+
+    The one tells other light and other ground; the other, what the model finds hard in its own light.
 
     Attributes
     ----------
@@ -58,6 +77,9 @@ class Experience:
         (41, 2B) of each part of the looks, evenly spaced from the least to the largest.
     distances
         (41,) quantiles of the windows' own Mahalanobis distances from the center.
+    sureness
+        (41,) quantiles of its mean confidence, 0 to 1, in each window that it was scored on; None where that
+        is not known.
     """
 
     side: int
@@ -65,13 +87,17 @@ class Experience:
     spread: NDArray[np.float64]
     quantiles: NDArray[np.float64]
     distances: NDArray[np.float64]
+    sureness: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         size = len(self.center)
         shapes = (self.spread.shape, self.quantiles.shape, self.distances.shape)
-        numbers = (self.center, self.spread, self.quantiles, self.distances)
+        sureness = np.linspace(0, 1, len(_STEPS)) if self.sureness is None else self.sureness
+        numbers = (self.center, self.spread, self.quantiles, self.distances, sureness)
         if size % 2 or self.side < 1 or shapes != ((size, size), (len(_STEPS), size), (len(_STEPS),)):
             raise InputError("what the model has seen has a wrong form", why=f"arrays of {size} and {shapes}")
+        if sureness.shape != _STEPS.shape or (np.diff(sureness) < 0).any():
+            raise InputError("how sure the model was has a wrong form", why="it is not 41 rising quantiles")
         if not all(np.isfinite(a).all() for a in numbers) or np.linalg.eigvalsh(self.spread)[0] <= 0:
             raise InputError("what the model has seen is not finite, or not a covariance")
 
@@ -97,6 +123,20 @@ class Experience:
         """Share (N,) of the windows seen that are less unusual than each of these, 0 to 1."""
         return np.where(
             np.isnan(looks).any(axis=1), np.nan, np.interp(self.distance(looks), self.distances, _STEPS)
+        )
+
+    def misgiving(self, confidence: NDArray[np.float64]) -> str | None:
+        """One line where the model is seldom so unsure, by its mean confidence (N,) in squares; or None."""
+        known = confidence[np.isfinite(confidence)]
+        if self.sureness is None or not len(known):
+            return None
+        doubt = float(np.median(doubt_of(known, self.sureness)))
+        if doubt < _UNUSUAL:
+            return None
+        here, there = float(known.mean()), float(np.median(self.sureness))
+        return (
+            f"less sure than on {_percent(doubt)} of what the model was scored on: {here:.0%} in the mean, "
+            f"there {there:.0%}; more is wrong here than its scores say"
         )
 
     def remark(self, looks: NDArray[np.float64]) -> str | None:
@@ -126,13 +166,16 @@ class Experience:
             **{
                 name: _rounded(getattr(self, name)) for name in ("center", "spread", "quantiles", "distances")
             },
+            **({} if self.sureness is None else {"sureness": _rounded(self.sureness)}),
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Experience:
         """Experience from its form in ``bundle.json``."""
         arrays = {
-            name: np.array(raw[name], np.float64) for name in ("center", "spread", "quantiles", "distances")
+            name: np.array(raw[name], np.float64)
+            for name in ("center", "spread", "quantiles", "distances", "sureness")
+            if name in raw
         }
         return cls(side=int(raw["side"]), **arrays)
 

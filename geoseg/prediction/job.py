@@ -55,7 +55,8 @@ class PredictJob(Reading):
         never taken by itself, is calibrated on the scene's own tiles and changes some labels: a line says
         how many.
     novelty
-        Also write novelty.tif: how unlike the model's training each square of the scene looks, in percent.
+        Also write novelty.tif: how unlike the model's training each square of the scene looks, or how much
+        less sure the model is of it than where it was scored, whichever is more, in percent.
     clouds
         Bundle that maps clouds first and hides what they cover: ``auto`` takes ``clouds-s2-l1c`` or
         ``clouds-s2-l2a`` by the scene's level. Its map is in the folder clouds of `out`.

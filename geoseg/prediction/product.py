@@ -24,7 +24,7 @@ from geoseg.prediction.chunk import (
     predict_chunk,
 )
 from geoseg.prediction.folder import CLASSES_TIF, CONFIDENCE_STYLE, CONFIDENCE_TIF, NOVELTY_TIF, STYLE
-from geoseg.prediction.novelty import write_novelty
+from geoseg.prediction.novelty import doubt_facts, write_novelty
 from geoseg.prediction.plan import OpenedJob, restore_engine, settle_engine
 from geoseg.prediction.stitch import NO_CONFIDENCE
 from geoseg.raster.cog import RasterLayer, write_cog
@@ -146,7 +146,8 @@ class Classification:
         files = CONFIDENCE_STYLE, CONFIDENCE_TIF, STYLE, CLASSES_TIF
         if not self.opened.job.novelty:
             return files
-        write_novelty(folder / NOVELTY_TIF, out / NOVELTY_TIF, scene, ensemble.bundles, tags)
+        sure = partial(computed.store.read, CONFIDENCE)
+        write_novelty(folder / NOVELTY_TIF, out / NOVELTY_TIF, scene, ensemble.bundles, sure, tags)
         return NOVELTY_TIF, *files
 
     def facts(self, computed: Computed[ChunkRecord]) -> dict[str, Any]:
@@ -156,13 +157,16 @@ class Classification:
         for record in computed.records.values():
             total.update({i: n for i, n in record.counts.items() if i != NODATA})
         facts = facts_of(self.opened, computed)
+        sure = partial(computed.store.read, CONFIDENCE)
+        doubt, remark = doubt_facts(sure, self.opened.scene.grid.window, ensemble.bundles)
         return {
             **facts,
+            **({"doubt": doubt} if doubt else {}),
             "pixels": {
                 **{c.name: total[c.id] for c in ensemble.legend.classes},
                 "nodata": self.tiling.height * self.tiling.width - total.total(),
             },
-            "notes": [*facts["notes"], *([] if total.total() else [_NOTHING])],
+            "notes": [*facts["notes"], *filter(None, [remark]), *([] if total.total() else [_NOTHING])],
         }
 
 

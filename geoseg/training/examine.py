@@ -14,7 +14,6 @@ from geoseg.accuracy.calibration import CalibrationSample
 from geoseg.engines.choice import Tta
 from geoseg.engines.views import VIEWS, View
 from geoseg.geometry import Window
-from geoseg.legend import NODATA
 from geoseg.models.experience import Experience, look_of
 from geoseg.models.network import load_network
 from geoseg.training import pictures
@@ -42,10 +41,11 @@ class Examination:
         The same counts by light, the first as it is, over at most `light_windows` windows of each fold.
     before
         The same counts over all scenes by the bundle that it started from; None where it has other classes.
-    trust
-        (N, 2) of every window in every light: its accuracy, and how unlike the training windows it looks.
-    sample, lit
-        Logits for calibration: as it is, and in every other light.
+    novelty
+        (N,) of every window in every light: share of the training windows that look less unusual.
+    sample, lit, watched
+        Logits: of all windows as they are, and of some in every other light, for calibration; of those that
+        `novelty` is of.
     shown
         Windows for the picture.
     """
@@ -55,9 +55,10 @@ class Examination:
     without: Mapping[str, NDArray[np.int64]]
     lights: Mapping[Light, NDArray[np.int64]]
     before: NDArray[np.int64] | None
-    trust: NDArray[np.float64]
+    novelty: NDArray[np.float64]
     sample: CalibrationSample
     lit: CalibrationSample
+    watched: CalibrationSample
     shown: tuple[Shown, ...]
 
     @property
@@ -85,17 +86,19 @@ def examine(
         if answer.core.number in chosen:
             shown.append((answer.x, answer.truth, answer.guess))
     few = spread(cores, preparation.job.light_windows)
-    lit = CalibrationSample.for_pixels(len(LIGHTS) * sum(c.window.area for c in few))
+    lit, watched = (
+        CalibrationSample.for_pixels(number * sum(c.window.area for c in few))
+        for number in (len(LIGHTS), 1 + len(LIGHTS))
+    )
     experience = experience_of(preparation.sources, preparation.index, preparation.contract)
-    trust: list[tuple[float, float]] = []
+    novelty: list[float] = []
     lights: dict[Light, NDArray[np.int64]] = {}
     for light in (None, *LIGHTS):
         found = []
         for answer in answers(batches, network, few, device, autocast=autocast, light=light):
             found.append(counted([answer], preparation))
-            known = answer.truth != NODATA
-            right = float((answer.truth == answer.guess)[known].mean())
-            trust.append((right, _strangeness(answer.x, experience)))
+            novelty.append(_novelty(answer.x, experience))
+            watched.add(answer.logits, answer.truth, window=answer.core.number)
             if light is not None:
                 lit.add(answer.logits, answer.truth, window=answer.core.number)
         lights[light or Light()] = np.sum(found, axis=0)
@@ -118,9 +121,10 @@ def examine(
         },
         lights=lights,
         before=_before(batches, device, autocast=autocast),
-        trust=np.array(trust),
+        novelty=np.array(novelty),
         sample=sample,
         lit=lit,
+        watched=watched,
         shown=tuple(shown),
     )
 
@@ -136,6 +140,7 @@ def join(parts: Sequence[Examination]) -> Examination:
     lights = {light: np.sum([p.lights[light] for p in parts], axis=0) for light in parts[0].lights}
     sample = CalibrationSample.join([p.sample for p in parts])
     lit = CalibrationSample.join([p.lit for p in parts])
+    watched = CalibrationSample.join([p.watched for p in parts])
     shown = [p.shown[i] for i in range(4) for p in parts if i < len(p.shown)][:4]
     earlier = [p.before for p in parts if p.before is not None]
     return Examination(
@@ -144,9 +149,10 @@ def join(parts: Sequence[Examination]) -> Examination:
         without=without,
         lights=lights,
         before=np.sum(earlier, axis=0) if earlier else None,
-        trust=np.concatenate([p.trust for p in parts]),
+        novelty=np.concatenate([p.novelty for p in parts]),
         sample=sample,
         lit=lit,
+        watched=watched,
         shown=tuple(shown),
     )
 
@@ -161,13 +167,13 @@ def _before(batches: Batches, device: torch.device, *, autocast: bool) -> NDArra
     return counted(answers(batches, network, preparation.cores, device, autocast=autocast), preparation)
 
 
-def _strangeness(x: NDArray[np.float32], experience: Experience) -> float:
-    """Median distance of a window's squares from what was seen; `x` (B, h, w) is normalised."""
+def _novelty(x: NDArray[np.float32], experience: Experience) -> float:
+    """Median novelty of a window's squares; `x` (B, h, w) is normalised."""
     height, width = x.shape[1:]
     side = min(experience.side, height, width)  # what remains at the edge is too small to compare
     squares = Window(0, 0, height // side * side, width // side * side).blocks(side, side)
     looks = [look_of(x[:, w.row : w.row_end, w.col : w.col_end].reshape(len(x), -1)) for w in squares]
-    return float(np.median(experience.distance(np.stack(looks))))
+    return float(np.median(experience.novelty(np.stack(looks))))
 
 
 class _Averaged(nn.Module):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoseg.accuracy import metrics
@@ -16,6 +18,7 @@ from geoseg.accuracy.ranking import auroc
 from geoseg.engines.torch_engine import choose_precision
 from geoseg.engines.views import VIEWS
 from geoseg.errors import InputError
+from geoseg.models.experience import doubt_of, sureness_of
 from geoseg.tables import markdown
 from geoseg.training import pictures
 from geoseg.training.batches import Batches
@@ -31,6 +34,23 @@ from geoseg.training.task import Figures, Report
 _MOST_SCENES = 40
 _FAILS = 0.2
 _IN_LIGHT = {"overall_accuracy": metrics.overall_accuracy, "mean_iou": metrics.mean_iou}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trust:
+    """How well the worst windows are told from the others: areas under the ROC curve.
+
+    Attributes
+    ----------
+    look, doubt
+        By how unlike the training they look, and by how unsure the model is of them.
+    both
+        By the larger of the two ranks.
+    """
+
+    look: float
+    doubt: float
+    both: float
 
 
 class SemanticTask:
@@ -87,10 +107,13 @@ class SemanticTask:
         """What the folds found, as one."""
         preparation, found = self._preparation, join(parts)
         calibration = calibrate(found.sample, found.lit)
+        sureness = sureness_of(found.sample.of_windows(calibration.temperature)[0])
+        trust = _trust(found, calibration.temperature, sureness)
         return Report(
             temperature=calibration.temperature,
-            scores=_score_table(preparation, found, calibration),
-            text=_text(preparation, found, calibration),
+            sureness=sureness,
+            scores=_score_table(preparation, found, calibration, trust),
+            text=_text(preparation, found, calibration, trust),
             pictures={
                 "reliability.png": pictures.reliability_diagram(calibration),
                 "confusion.png": pictures.confusion_picture(found.counts, preparation.legend),
@@ -114,7 +137,9 @@ def _class_weights(preparation: Preparation, device: torch.device) -> Tensor | N
     return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
-def _score_table(preparation: Preparation, found: Examination, calibration: Calibration) -> dict[str, Any]:
+def _score_table(
+    preparation: Preparation, found: Examination, calibration: Calibration, trust: _Trust
+) -> dict[str, Any]:
     """Scores of the bundle, in the form that every bundle has them."""
     kind = "cross-validated" if preparation.job.split.folds else "validation"
     data = f"{found.counts.sum()} {kind} pixels ({split_in_words(preparation)})"
@@ -127,7 +152,7 @@ def _score_table(preparation: Preparation, found: Examination, calibration: Cali
             **light_scores(found.lights, _IN_LIGHT),
             "calibration_error": rounded(calibration.other),
         },
-        "novelty_auroc": rounded(_trust(found)),
+        "novelty_auroc": rounded(trust.both),
     }
 
 
@@ -136,13 +161,19 @@ def _overall(counts: metrics.Counts) -> dict[str, float | None]:
     return {m.__name__: rounded(m(counts)) for m in (metrics.mean_iou, metrics.overall_accuracy)}
 
 
-def _trust(found: Examination) -> float:
-    """How well novelty ranks the worst windows above the others, as the area under the ROC curve."""
-    accuracy, strangeness = found.trust.T
-    return auroc(strangeness, accuracy <= np.quantile(accuracy, _FAILS))
+def _trust(found: Examination, temperature: float, sureness: NDArray[np.float64] | None) -> _Trust:
+    """How well the ranks of windows among those seen, and among those scored, tell the worst of them."""
+    confidence, right = found.watched.of_windows(temperature)
+    doubt = doubt_of(confidence, sureness)
+    failed = right <= np.quantile(right, _FAILS)
+    return _Trust(
+        look=auroc(found.novelty, failed),
+        doubt=auroc(doubt, failed),
+        both=auroc(np.maximum(found.novelty, doubt), failed),
+    )
 
 
-def _text(preparation: Preparation, found: Examination, calibration: Calibration) -> str:
+def _text(preparation: Preparation, found: Examination, calibration: Calibration, trust: _Trust) -> str:
     """The card's part on scores."""
     job, legend, evidence = preparation.job, preparation.legend, {"counts": found.counts}
     sizes = {
@@ -157,7 +188,7 @@ def _text(preparation: Preparation, found: Examination, calibration: Calibration
         views=_view_table(found, legend.names),
         lights=_light_table(found, legend.names),
         fails=_FAILS,
-        trust=_trust(found),
+        trust=trust,
         classes_table=class_table(evidence, legend, sizes),
         overall=overall_line(evidence),
         matrix=confusion_table(found.counts, legend, "reference \\ map"),
@@ -248,8 +279,10 @@ _TEXT = """{scored}
 the weight each). Expected calibration error (15 bins) {uncalibrated:.4f} without it; {after:.4f}, and
 {other:.4f} in other light, where each half of the windows has its temperature from the other half.
 
-**Novelty.** How unlike the training a window looks (level and contrast of each band) ranks the {fails:.0%}
-of windows and lights that are mapped worst above the others with an AUROC of {trust:.3f} (0.5 is chance).
+**Novelty.** What `predict --novelty` maps ranks the {fails:.0%} of windows and lights that are mapped worst
+above the others with an AUROC of {trust.both:.3f} (0.5 is chance). It is the larger of two ranks: how unlike
+the training a window looks (level and contrast of each band; alone {trust.look:.3f}), and how much less sure
+the model is than where it was scored (alone {trust.doubt:.3f}).
 
 ![Reliability](reliability.png)
 """

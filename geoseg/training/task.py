@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoseg.models.object_rule import ObjectRule
@@ -31,6 +33,8 @@ class Report:
         Files of the bundle by name; ``samples.png`` is among them.
     objects
         What counts as an object, where the network knows objects.
+    sureness
+        Quantiles of its mean confidence in the windows that were scored (`models.experience.sureness_of`).
     """
 
     temperature: float
@@ -38,6 +42,7 @@ class Report:
     text: str
     pictures: Mapping[str, bytes]
     objects: ObjectRule | None = None
+    sureness: NDArray[np.float64] | None = None
 
 
 class Task(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -289,7 +289,10 @@ def _publish(
             "job": job.placeless.model_dump(mode="json", exclude_none=True),
             "identity": preparation.identity,
         },
-        experience=experience_of(preparation.sources, preparation.index, preparation.contract),
+        experience=replace(
+            experience_of(preparation.sources, preparation.index, preparation.contract),
+            sureness=report.sureness,
+        ),
         scores=report.scores,
     )
     return save_bundle(

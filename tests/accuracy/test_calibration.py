@@ -75,6 +75,23 @@ def test_a_temperature_of_two_conditions_lies_between_theirs() -> None:
     assert found.before == alone.before
 
 
+def test_windows_have_their_mean_confidence_and_share_that_is_right() -> None:
+    logits, truth = calibrated(900, 1.0)
+    sample = CalibrationSample.for_pixels(900)
+    for number in range(3):
+        part = slice(300 * number, 300 * number + 300)
+        known = truth[part].reshape(15, 20).copy()
+        known[:number] = 255
+        sample.add(logits[part].T.reshape(3, 15, 20), known, window=number)
+    confidence, right = sample.of_windows(2.0)
+    for number in range(3):
+        part = slice(300 * number + 20 * number, 300 * number + 300)
+        odds = np.exp(logits[part].astype(float) / 2)
+        sure = (odds / odds.sum(axis=1, keepdims=True)).max(axis=1)
+        assert confidence[number] == pytest.approx(sure.mean(), abs=0.001)
+        assert right[number] == (logits[part].argmax(axis=1) == truth[part]).mean()
+
+
 def test_honest_confidence_has_no_error_and_boasting_has() -> None:
     logits, truth = calibrated(40_000, 1.0)
     assert reliability(*sureness(logits, truth))[0] < 0.01

@@ -43,6 +43,17 @@ def test_blocks_partition_the_window(w: Window, height: int, width: int) -> None
     assert all(b.height <= height and b.width <= width for b in blocks)
 
 
+@given(windows(), st.integers(1, 60), st.integers(1, 7))
+def test_spread_windows_reach_both_ends_and_stay_inside(w: Window, side: int, along: int) -> None:
+    found = list(w.spread(side, along))
+    assert len(found) == len(set(found)) <= along**2
+    assert all(w.contains(b) or not b for b in found)
+    if w and along > 1:
+        assert (found[0].row, found[0].col) == (w.row, w.col)
+        assert (found[-1].row_end, found[-1].col_end) == (w.row_end, w.col_end)
+        assert {b.shape for b in found} == {(min(side, w.height), min(side, w.width))}
+
+
 @given(windows(low=0), windows(low=0))
 def test_slices_pick_the_same_pixels(a: Window, b: Window) -> None:
     inner = a.intersect(b)

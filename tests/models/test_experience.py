@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy.spatial.distance import mahalanobis
 
 from geoseg.errors import InputError
 from geoseg.models.contract import Band, InputContract
-from geoseg.models.experience import Experience, look
+from geoseg.models.experience import Experience, doubt_of, look, sureness_of
 
 CONTRACT = InputContract(
     bands=(Band(name="red"), Band(name="green")),
@@ -109,6 +110,35 @@ def test_no_valid_window_no_remark(seen: Experience) -> None:
     assert seen.remark(np.full((3, 4), np.nan)) is None
 
 
+@given(st.lists(st.floats(0.2, 1), min_size=10, max_size=60), st.floats(0, 1))
+def test_doubt_is_about_the_share_of_windows_that_were_surer(known: list[float], here: float) -> None:
+    """Quantiles are interpolated between windows: a window's neighbours in rank may be taken for it."""
+    values = np.array(known)
+    sureness = sureness_of(values)
+    assert sureness is not None
+    found = doubt_of(np.array([here, np.nan]), sureness)
+    slack = 2 / len(values) + 1 / 40
+    assert (values > here).mean() - slack <= found[0] <= (values >= here).mean() + slack
+    assert np.isnan(found[1])
+    assert (doubt_of(np.array([0.0, 1.0]), sureness) == [1, 0]).all()
+
+
+def test_of_a_handful_of_windows_there_is_no_doubt(seen: Experience) -> None:
+    assert sureness_of(np.full(9, 0.5)) is None
+    assert (doubt_of(np.array([0.1, 0.9]), None) == 0).all()
+    assert seen.misgiving(np.array([0.1])) is None
+
+
+def test_a_misgiving_is_said_where_the_model_is_seldom_so_unsure(seen: Experience) -> None:
+    knowing = replace(seen, sureness=sureness_of(np.linspace(0.8, 1, 101)))
+    assert knowing.misgiving(np.array([0.85, 0.9, 0.2])) is None, "half of the squares are as usual"
+    assert knowing.misgiving(np.array([np.nan])) is None
+    said = knowing.misgiving(np.array([0.6, 0.7, np.nan, 0.95]))
+    assert said is not None and "less sure than on all" in said and "75% in the mean, there 90%" in said
+    again = Experience.from_json(json.loads(json.dumps(knowing.to_json())))
+    assert again.misgiving(np.array([0.6])) == knowing.misgiving(np.array([0.6]))
+
+
 def test_json_and_back(seen: Experience) -> None:
     again = Experience.from_json(json.loads(json.dumps(seen.to_json())))
     others = looks(np.array([1.0, 0.5]), np.array([1.0, 2.0]))
@@ -116,7 +146,16 @@ def test_json_and_back(seen: Experience) -> None:
     assert again.to_json() == seen.to_json()
 
 
-@pytest.mark.parametrize("change", [{"side": 0}, {"center": [0.0]}, {"distances": [float("nan")] * 41}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"side": 0},
+        {"center": [0.0]},
+        {"distances": [float("nan")] * 41},
+        {"sureness": [0.5]},
+        {"sureness": [1.0, *[0.5] * 40]},
+    ],
+)
 def test_nonsense_is_refused(seen: Experience, change: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="seen"):
+    with pytest.raises(InputError, match=r"seen|sure"):
         Experience.from_json({**seen.to_json(), **change})

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from numpy.typing import NDArray
 
 import geoseg
 from geoseg.errors import UsageError
@@ -43,6 +44,11 @@ def scene(folder: Path) -> Path:
     return write(folder / "scene.tif", pixels.astype(np.uint16), nodata=0)
 
 
+def _layer(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as file:
+        return file.read(1)  # type: ignore[no-any-return]
+
+
 def test_novel_squares_are_told_from_others(seen: Path, tmp_path: Path) -> None:
     image, out = scene(tmp_path), tmp_path / "out"
     result = geoseg.predict(image, model=seen, out=out, novelty=True, threads=1)
@@ -58,6 +64,36 @@ def test_novel_squares_are_told_from_others(seen: Path, tmp_path: Path) -> None:
     assert any("looks like what the model has seen" in note for note in result.notes)
     again = geoseg.predict(image, model=seen, out=out, novelty=True, threads=1)
     assert not again.fresh
+
+
+def test_squares_that_the_model_doubts_are_novel_too_and_a_scene_of_them_is_remarked(
+    seen: Path, tmp_path: Path
+) -> None:
+    image = scene(tmp_path)
+    plain = geoseg.predict(image, model=seen, out=tmp_path / "plain", novelty=True, threads=1)
+    assert not any("less sure" in note for note in plain.notes)
+    raw = json.loads((seen / "bundle.json").read_text())
+    confidence = _layer(tmp_path / "plain" / "confidence.tif")[: 7 * SIDE, : 5 * SIDE]
+    percent = np.ma.masked_equal(confidence, 255).astype(float)
+    means = percent.reshape(7, SIDE, 5, SIDE).mean(axis=(1, 3)) / 100
+    for name, shift in (("usual", -0.05), ("surer", 0.3)):
+        sureness = np.sort(np.linspace(means.min(), means.max(), 41) + shift)
+        raw["experience"]["sureness"] = sureness.tolist()
+        (seen / "bundle.json").write_text(json.dumps(raw))
+        out = tmp_path / name
+        result = geoseg.predict(image, model=seen, out=out, novelty=True, threads=1)
+        with (
+            rasterio.open(tmp_path / "plain" / "novelty.tif") as file,
+            rasterio.open(out / "novelty.tif") as own,
+        ):
+            looked, found = file.read(1)[:7, :5], own.read(1)[:7, :5]
+        doubt = 100 * (1 - np.interp(means.filled(np.nan), sureness, np.linspace(0, 1, 41)))
+        expected = np.where(looked == 255, 255, np.maximum(looked, np.nan_to_num(doubt)))
+        assert np.abs(found - expected).max() <= 1
+        said = json.loads((out / "manifest.json").read_text())["doubt"]
+        assert any("less sure than on all" in note for note in result.notes) == (name == "surer")
+        assert (said["less_sure_than"] == 1) == (name == "surer")
+        assert said["confidence"] == pytest.approx(float(means.mean()), abs=0.02)
 
 
 def test_it_is_written_on_request_only_and_by_models_that_know(linear: Path, tmp_path: Path) -> None:
