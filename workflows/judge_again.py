@@ -26,8 +26,8 @@ from geoseg.models.contract import InputContract
 from geoseg.models.network import load_network
 from geoseg.training.job import TrainJob
 from geoseg.training.prepare import prepare
+from geoseg.training.seen import experience_of
 from geoseg.training.semantic import SemanticTask
-from geoseg.training.statistics import experience_of
 
 _SCORES = re.compile(r"(?<=\n## Scores on the held-out part\n\n).*?(?=\n+## (?:Limits|Made by)\n)", re.DOTALL)
 
@@ -48,7 +48,7 @@ def main(config: str, root: Path | None) -> None:
     preparation = replace(preparation, contract=bundle.contract)
     task = SemanticTask(preparation, torch.device("cpu"))
     report = task.report([task.examine(load_network(bundle))])
-    experience = experience_of(preparation.sources, preparation.index, bundle.contract)
+    experience = replace(experience_of(preparation), sureness=report.sureness)
     said: dict[str, object] = {}
     for key, value in json.loads((bundle.path / "bundle.json").read_text(encoding="utf-8")).items():
         if key == "temperature":

@@ -125,6 +125,13 @@ class Experience:
             np.isnan(looks).any(axis=1), np.nan, np.interp(self.distance(looks), self.distances, _STEPS)
         )
 
+    def beyond(self, looks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far (N,) each of these lies beyond what was seen, 0 to 1; NaN for those that are NaN.
+
+        0 for what is less unusual than a twentieth of it, 1 for what is more unusual than all.
+        """
+        return np.maximum(self.novelty(looks) - _UNUSUAL, 0) / (1 - _UNUSUAL)
+
     def misgiving(self, confidence: NDArray[np.float64]) -> str | None:
         """One line where the model is seldom so unsure, by its mean confidence (N,) in squares; or None."""
         known = confidence[np.isfinite(confidence)]

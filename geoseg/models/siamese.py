@@ -50,10 +50,6 @@ class Siamese(nn.Module):
         Absolute differences at the skip connections; else both dates side by side.
     decoder_channels
         Widths of the decoder, from the coarsest to the finest; one per level of the encoder (3 to 5).
-    finest
-        Width of a level above the encoder's, of whole pixels, as the paper's network has it: two layers over
-        both dates, whose features the decoder's last are joined with. 0 is none: then the finest features are
-        those of the encoder's first level, of half as many rows and columns.
     """
 
     def __init__(
@@ -64,7 +60,6 @@ class Siamese(nn.Module):
         classes: int,
         difference: bool,
         decoder_channels: Sequence[int] = _DECODER,
-        finest: int = 0,
     ) -> None:
         super().__init__()
         from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
@@ -83,37 +78,18 @@ class Siamese(nn.Module):
             decoder_channels=list(decoder_channels),
             n_blocks=depth,
         )
-        last = decoder_channels[-1]
-        self.finest: nn.Module | None = None
-        if finest:
-            self.finest = nn.Sequential(_layer(bands // 2, finest), _layer(finest, finest))
-            self.join = _layer(last + 2 * finest, last)
-        self.classify = nn.Conv2d(last, classes, 3, padding=1)
+        self.classify = nn.Conv2d(decoder_channels[-1], classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, K, H, W) of both dates' bands (N, 2B, H, W), with H and W of any size."""
-        count, both = x.shape[0], torch.cat(pad(x).chunk(2, dim=1))
-        *levels, deepest = (_dates(feature, count) for feature in self.encoder(both))
-        features = self.decoder([*(self._combine(*dates) for dates in levels), self._with_second(*deepest)])
-        if self.finest is not None:
-            pixels = self._with_second(*_dates(self.finest(both), count))
-            features = self.join(torch.cat((features, pixels), dim=1))
-        logits: Tensor = self.classify(features)
+        count = x.shape[0]
+        both = self.encoder(torch.cat(pad(x).chunk(2, dim=1)))
+        dates = [(feature[:count], feature[count:]) for feature in both]
+        skips = [self._combine(first, second) for first, second in dates[:-1]]
+        first, second = dates[-1]
+        start = (first - second).abs() if self._difference else first
+        logits: Tensor = self.classify(self.decoder([*skips, torch.cat((start, second), dim=1)]))
         return cut(logits, x)
 
     def _combine(self, first: Tensor, second: Tensor) -> Tensor:
         return (first - second).abs() if self._difference else torch.cat((first, second), dim=1)
-
-    def _with_second(self, first: Tensor, second: Tensor) -> Tensor:
-        return torch.cat(((first - second).abs() if self._difference else first, second), dim=1)
-
-
-def _dates(feature: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Features of the `count` first dates and of the second, which went through a network as one batch."""
-    return feature[:count], feature[count:]  # two chunks would be exported for this batch alone
-
-
-def _layer(channels: int, width: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-    )

@@ -66,9 +66,9 @@ def write_novelty(
     confidence: ReadConfidence,
     tags: Mapping[str, str],
 ) -> None:
-    """Write one pixel per square of the scene, in %: the larger of two ranks.
+    """Write one pixel per square of the scene, in %: the larger of two measures.
 
-    The one is the share of the training windows that look less unusual, to the model to which it is the most
+    The one is how far it lies beyond what the training looked like, to the model to which it is the most
     unusual; the other, of one model, the share of the windows that it was scored on of which it was surer.
     Squares are as wide as the widest training windows; 255 where no pixel is valid or the file cannot be
     read.
@@ -116,7 +116,7 @@ def _mean(percent: NDArray[np.uint8]) -> float:
 
 
 def _percent(scene: Scene, bundles: Sequence[Bundle], confidence: ReadConfidence, square: Window) -> int:
-    """The larger rank of a square."""
+    """The larger measure of a square."""
     square = square.clip(*scene.grid.shape)
     try:
         pixels, valid = scene.read(square)
@@ -125,7 +125,7 @@ def _percent(scene: Scene, bundles: Sequence[Bundle], confidence: ReadConfidence
     if not valid.any():
         return NO_CONFIDENCE
     shares = [
-        float(b.experience.novelty(look(pixels, valid, b.contract)[None])[0])
+        float(b.experience.beyond(look(pixels, valid, b.contract)[None])[0])
         for b in bundles
         if b.experience is not None
     ]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geoseg.geometry import Window
 from geoseg.training.augment import augment, paste, resize
+from geoseg.training.job import Augmentation
 from geoseg.training.light import Light, where_data
 from geoseg.training.prepare import Core, Preparation
 from geoseg.training.samples import Sampler, pad
@@ -38,10 +39,17 @@ class Batches:
     def at(self, step: int) -> tuple[Tensor, Any]:
         """Pixels (N, B, S, S) float32 and what is taught of them, of one step, counted from 0."""
         job = self.preparation.job
-        items = [self._item(step, i) for i in range(self._rank, job.batch, self._world)]
+        items = [
+            self._item(step, i, job.augment, self._sensors) for i in range(self._rank, job.batch, self._world)
+        ]
         pixels, layers, sources = zip(*items, strict=True)
         labels = [self.preparation.sources[number].labels for number in sources]
         return torch.stack(pixels), self.preparation.targets.taught(layers, labels)
+
+    def crop(self, step: int, number: int) -> Tensor:
+        """Pixels (B, S, S) of the one of so many in a step, in the light it was drawn in, with all bands."""
+        every = self.preparation.job.augment.model_copy(update={"drop_band": 0.0})
+        return self._item(step, number, every, ())[0]
 
     def core(
         self, core: Core, light: Light | None = None, without: Sequence[str] = ()
@@ -69,7 +77,9 @@ class Batches:
         x[list(preparation.contract.positions(without))] = 0
         return x[None], layer
 
-    def _item(self, step: int, number: int) -> tuple[Tensor, Tensor, int]:
+    def _item(
+        self, step: int, number: int, how: Augmentation, sensors: Sequence[Sequence[int]]
+    ) -> tuple[Tensor, Tensor, int]:
         preparation = self.preparation
         job = preparation.job
         rng = np.random.default_rng([job.seed, 1, step, number])
@@ -81,13 +91,11 @@ class Batches:
         raw, layer = pad(raw, layer, drawn.side, preparation.targets.unknown)
         x, small = resize(torch.from_numpy(raw), torch.from_numpy(layer), job.crop)
         x = self._values.normalised(x)
-        if job.augment.paste:
+        if how.paste:
             things = preparation.targets.things_in(small, source.labels)
-            x, small = paste(x, small, things, job.augment.paste, rng)
+            x, small = paste(x, small, things, how.paste, rng)
         frame = self._values.frame(preparation.tones[drawn.source])
-        x, small = augment(
-            x, small, job.augment, rng, frame=frame, sensors=self._sensors, stored=self._values.stored
-        )
+        x, small = augment(x, small, how, rng, frame=frame, sensors=sensors, stored=self._values.stored)
         return x, small, drawn.source
 
     def _layer(self, source: int, window: Window, known: NDArray[np.bool_]) -> NDArray[Any]:

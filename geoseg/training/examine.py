@@ -22,7 +22,7 @@ from geoseg.training.light import LIGHTS, Light
 from geoseg.training.measure import answers, counted, spread
 from geoseg.training.pictures import Shown
 from geoseg.training.prepare import Preparation
-from geoseg.training.statistics import experience_of
+from geoseg.training.seen import experience_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Examination:
     before
         The same counts over all scenes by the bundle that it started from; None where it has other classes.
     novelty
-        (N,) of every window in every light: share of the training windows that look less unusual.
+        (N,) of every window in every light: how far it lies beyond what the training looked like.
     sample, lit, watched
         Logits: of all windows as they are, and of some in every other light, for calibration; of those that
         `novelty` is of.
@@ -90,7 +90,7 @@ def examine(
         CalibrationSample.for_pixels(number * sum(c.window.area for c in few))
         for number in (len(LIGHTS), 1 + len(LIGHTS))
     )
-    experience = experience_of(preparation.sources, preparation.index, preparation.contract)
+    experience = experience_of(preparation)
     novelty: list[float] = []
     lights: dict[Light, NDArray[np.int64]] = {}
     for light in (None, *LIGHTS):
@@ -168,12 +168,12 @@ def _before(batches: Batches, device: torch.device, *, autocast: bool) -> NDArra
 
 
 def _novelty(x: NDArray[np.float32], experience: Experience) -> float:
-    """Median novelty of a window's squares; `x` (B, h, w) is normalised."""
+    """How far a window's squares lie beyond what was seen, their median; `x` (B, h, w) is normalised."""
     height, width = x.shape[1:]
     side = min(experience.side, height, width)  # what remains at the edge is too small to compare
     squares = Window(0, 0, height // side * side, width // side * side).blocks(side, side)
     looks = [look_of(x[:, w.row : w.row_end, w.col : w.col_end].reshape(len(x), -1)) for w in squares]
-    return float(np.median(experience.novelty(np.stack(looks))))
+    return float(np.median(experience.beyond(np.stack(looks))))
 
 
 class _Averaged(nn.Module):

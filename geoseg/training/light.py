@@ -77,13 +77,17 @@ class Light:
         return torch.minimum(torch.maximum(value, frame.low), frame.high)
 
 
+def has_data(x: Tensor) -> Tensor:
+    """Where (h, w) there are normalised values (B, h, w): without, all bands hold the training's mean."""
+    return ~(x.abs() < _MEAN).all(dim=0)
+
+
 def where_data(before: Tensor, after: Tensor) -> Tensor:
     """Normalised values (B, h, w) `after` a change, but where there are no data: there they stay the mean.
 
-    Pixels without data hold the mean of the training in all bands, in any light: in use, too, they are filled
-    when the light is what it is.
+    So it is in any light: in use, too, they are filled when the light is what it is.
     """
-    return torch.where((before.abs() < _MEAN).all(dim=0), before, after)
+    return torch.where(has_data(before), after, before)
 
 
 def _power(value: Tensor, level: Tensor, gamma: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from geoseg.errors import InputError
 from geoseg.geometry import Window
 from geoseg.models.contract import Band, InputContract
-from geoseg.models.experience import Experience, look
 from geoseg.raster.scene import Scene
 from geoseg.training.samples import CellIndex, Source, crop_window
 
@@ -136,12 +135,6 @@ def _value_range(low: float, high: float, dtype: np.dtype[np.generic]) -> tuple[
     low, high = float(low), float(high)
     wider = 0.25 * (high - low)
     return (max(low - wider, 0.0) if low >= 0 else low - wider), high + wider
-
-
-def experience_of(sources: Sequence[Source], index: CellIndex, contract: InputContract) -> Experience:
-    """What at most 512 training windows look like."""
-    looks = [look(*scene.read(window), contract) for scene, window in training_windows(sources, index)]
-    return Experience.of(np.stack(looks), index.crop)
 
 
 def scene_tones(scenes: Sequence[Scene], crop: int, fill: NDArray[np.float64]) -> tuple[Tone, ...]:

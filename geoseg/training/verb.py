@@ -29,10 +29,10 @@ from geoseg.training.job import TrainJob
 from geoseg.training.log import Log, OnRow
 from geoseg.training.loop import Lessons, Trained, fit
 from geoseg.training.prepare import Preparation, prepare
+from geoseg.training.seen import experience_of
 from geoseg.training.semantic import SemanticTask
 from geoseg.training.several import SeveralTask
 from geoseg.training.start import go_back, starting_network
-from geoseg.training.statistics import experience_of
 from geoseg.training.task import Report, Task
 from geoseg.training.team import Team, join_team
 
@@ -290,7 +290,7 @@ def _publish(
             "identity": preparation.identity,
         },
         experience=replace(
-            experience_of(preparation.sources, preparation.index, preparation.contract),
+            experience_of(preparation),
             sureness=report.sureness,
         ),
         scores=report.scores,

@@ -8,7 +8,6 @@ import torch
 from geoseg.errors import UsageError
 from geoseg.models.architectures import Architecture, build
 from geoseg.models.encoder_weights import load_encoder
-from geoseg.models.odd_sizes import pad
 
 ENCODER = "mobilenetv3_small_050"
 
@@ -43,19 +42,6 @@ def test_clearing_is_not_regrowth(name: str) -> None:
     with torch.inference_mode():
         there, back = (network(torch.cat(pair, dim=1)) for pair in ((before, after), (after, before)))
     assert float((there - back).abs().max()) > 0.05 * float(there.std())
-
-
-@pytest.mark.parametrize("name", ["siamese_diff", "siamese_conc"])
-def test_the_finest_level_joins_what_both_dates_show_in_whole_pixels(name: str) -> None:
-    network = made(name, decoder_channels=[32, 16, 8], finest=5)
-    seen: list[torch.Tensor] = []
-    network.join.register_forward_pre_hook(lambda _module, given: seen.extend(given))
-    before, after = torch.randn(2, 2, 3, 33, 47)
-    with torch.inference_mode():
-        assert network(torch.cat((before, after), dim=1)).shape == (2, 3, 33, 47)
-        first, second = network.finest(pad(before)), network.finest(pad(after))
-    expected = torch.cat(((first - second).abs() if name == "siamese_diff" else first, second), dim=1)
-    assert torch.allclose(seen[0][:, 8:], expected, atol=1e-5) and seen[0].shape[1] == 8 + 2 * 5
 
 
 def test_an_odd_number_of_bands_is_refused() -> None:
