@@ -45,7 +45,7 @@ class _Trust:
     look, doubt
         By how unlike the training they look, and by how unsure the model is of them.
     both
-        By the larger of the two ranks.
+        By the larger of the two.
     """
 
     look: float
@@ -162,7 +162,7 @@ def _overall(counts: metrics.Counts) -> dict[str, float | None]:
 
 
 def _trust(found: Examination, temperature: float, sureness: NDArray[np.float64] | None) -> _Trust:
-    """How well the ranks of windows among those seen, and among those scored, tell the worst of them."""
+    """How well what lies beyond what was seen, and doubt, tell the worst windows from the others."""
     confidence, right = found.watched.of_windows(temperature)
     doubt = doubt_of(confidence, sureness)
     failed = right <= np.quantile(right, _FAILS)
@@ -280,9 +280,9 @@ the weight each). Expected calibration error (15 bins) {uncalibrated:.4f} withou
 {other:.4f} in other light, where each half of the windows has its temperature from the other half.
 
 **Novelty.** What `predict --novelty` maps ranks the {fails:.0%} of windows and lights that are mapped worst
-above the others with an AUROC of {trust.both:.3f} (0.5 is chance). It is the larger of two ranks: how unlike
-the training a window looks (level and contrast of each band; alone {trust.look:.3f}), and how much less sure
-the model is than where it was scored (alone {trust.doubt:.3f}).
+above the others with an AUROC of {trust.both:.3f} (0.5 is chance). It is the larger of two measures: how far
+a window lies beyond what training drew (level and contrast of each band; alone {trust.look:.3f}), and of how
+many scored windows the model was surer (alone {trust.doubt:.3f}).
 
 ![Reliability](reliability.png)
 """
