@@ -16,6 +16,8 @@ _STEPS = np.linspace(0, 1, 41)
 _LEAST_DEVIATION = 0.01  # of the training's: what is flatter than rounding is all equally flat
 _RIDGE = 0.01
 _UNUSUAL = 0.95
+_UNSEEN = 0.975
+"""Share of what was seen beyond which all is equally strange: the last of it may be one odd crop, far off."""
 _FEWEST = 10
 """Windows without which there is nothing to rank among."""
 
@@ -128,9 +130,9 @@ class Experience:
     def beyond(self, looks: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far (N,) each of these lies beyond what was seen, 0 to 1; NaN for those that are NaN.
 
-        0 for what is less unusual than a twentieth of it, 1 for what is more unusual than all.
+        0 for what is less unusual than a twentieth of it, 1 for what is more unusual than all but a fortieth.
         """
-        return np.maximum(self.novelty(looks) - _UNUSUAL, 0) / (1 - _UNUSUAL)
+        return np.clip((self.novelty(looks) - _UNUSUAL) / (_UNSEEN - _UNUSUAL), 0, 1)
 
     def misgiving(self, confidence: NDArray[np.float64]) -> str | None:
         """One line where the model is seldom so unsure, by its mean confidence (N,) in squares; or None."""
