@@ -41,7 +41,8 @@ class Prediction:
     ----------
     layers
         Paths of what it made, by name: ``classes`` and ``confidence`` (0-100 %, 255 nodata); of a model of
-        objects ``objects``, polygons, and ``panoptic``, their ids as a raster (0 for none).
+        objects ``objects``, polygons, and ``panoptic``, their ids as a raster (0 for none); ``novelty``
+        (0-100 %, 255 nodata, a pixel for each square) where it was asked for.
     manifest
         Path of the manifest.
     pixels
@@ -176,6 +177,7 @@ def read_result(out: Path, manifest: Mapping[str, Any], started: float, *, fresh
         "confidence": CONFIDENCE_TIF,
         "objects": objects_name(manifest["identity"].get("objects_format", "gpkg")),
         "panoptic": PANOPTIC_TIF,
+        "novelty": NOVELTY_TIF,
     }
     return Prediction(
         layers={layer: out / name for layer, name in named.items() if name in manifest["files"]},

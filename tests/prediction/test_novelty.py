@@ -61,6 +61,7 @@ def test_novel_squares_are_told_from_others(seen: Path, tmp_path: Path) -> None:
     ordinary = np.delete(found[:7, :5].ravel(), [1, 5, 10])
     assert np.median(ordinary) < 70
     assert "novelty.tif" in (out / "manifest.json").read_text()
+    assert result.layers["novelty"] == out / "novelty.tif"
     assert any("looks like what the model has seen" in note for note in result.notes)
     again = geoseg.predict(image, model=seen, out=out, novelty=True, threads=1)
     assert not again.fresh
@@ -98,7 +99,8 @@ def test_squares_that_the_model_doubts_are_novel_too_and_a_scene_of_them_is_rema
 
 def test_it_is_written_on_request_only_and_by_models_that_know(linear: Path, tmp_path: Path) -> None:
     image = scene(tmp_path)
-    geoseg.predict(image, model=linear, out=tmp_path / "out", threads=1)
+    result = geoseg.predict(image, model=linear, out=tmp_path / "out", threads=1)
+    assert "novelty" not in result.layers
     assert not (tmp_path / "out" / "novelty.tif").exists()
     with pytest.raises(UsageError, match="does not say what it has seen"):
         geoseg.predict(image, model=linear, out=tmp_path / "b", novelty=True, threads=1)
