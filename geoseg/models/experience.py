@@ -50,7 +50,11 @@ def look_of(values: NDArray[Any]) -> NDArray[np.float64]:
 
 def sureness_of(confidence: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Quantiles (41,) of a model's mean confidence (N,) in windows; None of fewer than ten."""
-    return None if len(confidence) < _FEWEST else np.quantile(confidence, _STEPS)
+    if len(confidence) < _FEWEST:
+        return None
+    # among equal values the interpolation may fall by its last bit
+    rising: NDArray[np.float64] = np.maximum.accumulate(np.quantile(confidence, _STEPS))
+    return rising
 
 
 def doubt_of(confidence: NDArray[np.float64], sureness: NDArray[np.float64] | None) -> NDArray[np.float64]:
